@@ -1,0 +1,1 @@
+# cmake --install and CPack: one relocatable folder, libraries beside the binaries.

@@ -1,0 +1,30 @@
+// Element types of tensors, with their safetensors names, and 16-bit float conversion on the host.
+#ifndef QTIPD_KERNELS_API_DTYPE_H_
+#define QTIPD_KERNELS_API_DTYPE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace qtipd {
+
+enum class DType : uint8_t { kBool, kU8, kI8, kU16, kI16, kU32, kI32, kU64, kI64, kF16, kBF16, kF32, kF64 };
+
+// Size of one element in bytes.
+size_t DTypeSize(DType dtype);
+
+// The safetensors spelling: "F16", "BF16", "F32", "I16", ...
+std::string_view DTypeName(DType dtype);
+std::optional<DType> ParseDType(std::string_view name);
+
+// IEEE binary16 and bfloat16 conversions, round to nearest even; NaN stays NaN, overflow becomes
+// infinity, subnormals are kept.
+uint16_t FloatToHalf(float value);
+float HalfToFloat(uint16_t bits);
+uint16_t FloatToBfloat16(float value);
+float Bfloat16ToFloat(uint16_t bits);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_API_DTYPE_H_

@@ -1,0 +1,169 @@
+// The seam for weight formats. A format is one folder in kernels/formats/: one WeightFormat that
+// knows bytes and options but no device, and one FormatBackend for each backend it runs on.
+#ifndef QTIPD_KERNELS_API_WEIGHT_FORMAT_H_
+#define QTIPD_KERNELS_API_WEIGHT_FORMAT_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/api/device.h"
+#include "kernels/api/dtype.h"
+#include "kernels/api/host_tensor.h"
+#include "kernels/api/options.h"
+
+namespace qtipd {
+
+// W is [out_features, in_features]; y = W x.
+struct Shape {
+  int64_t out_features = 0;
+  int64_t in_features = 0;
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+// One quantized linear layer in host memory: exactly what an artefact file stores.
+struct PackedLayer {
+  std::string format;
+  Options options;
+  Shape shape;
+  TensorMap tensors;
+};
+
+// Receives progress of long work and tells when to stop. Implementations are thread-safe.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  // `fraction` of the whole in [0, 1]; `stage` names the step, for example "viterbi".
+  virtual void Report(double fraction, std::string_view stage) = 0;
+  // Once true, the work returns absl::CancelledError at the next tile or column block.
+  virtual bool IsCancelled() const = 0;
+};
+
+// Input of Quantize. All host memory, owned by the caller for the duration of the call.
+struct QuantizeProblem {
+  Shape shape;
+  std::span<const float> weights;  // [out_features, in_features], finite (checked by the caller)
+  std::span<const float> hessian;  // [in_features, in_features] symmetric, or empty: the identity
+  Options options;
+  uint64_t seed = 0;  // random sign vectors
+};
+
+// What quantizing measured about itself. Errors of the packed result against W are computed by the
+// engine from the decoded artefact, not here.
+struct QuantizeReport {
+  // tr(E H E^T) / tr(W H W^T) with the regularised H, in the format's own basis.
+  double proxy_error = 0;
+  // Seconds by step, in order, for example preprocess, block_ldl, viterbi, postprocess.
+  std::vector<std::pair<std::string, double>> step_seconds;
+};
+
+// A layer resident on a device, in one or more identical copies of everything that a multiply reads
+// per weight, so that timing can rotate over them. Enqueue methods run on the device's queue and
+// return; buffers must outlive the work. `copy` is in [0, copies()).
+//
+// The whole linear is:  u = InputTransform(x);  z = Multiply(u);  y = OutputTransform(z).
+// A format without transforms has empty step lists, u is x and z is y.
+//   x, y  [batch, in_features], [batch, out_features], device compute dtype
+//   u     [batch, in_features], device compute dtype
+//   z     [batch, out_features], inner_dtype()
+class ResidentWeights {
+ public:
+  virtual ~ResidentWeights() = default;
+  virtual Shape shape() const = 0;
+  virtual int copies() const = 0;
+  // Device memory held, all copies.
+  virtual uint64_t device_bytes() const = 0;
+  // Bytes of compressed weights, scales and codebooks that one Multiply must read.
+  virtual uint64_t multiply_bytes() const = 0;
+  virtual int64_t max_fused_batch() const = 0;
+  virtual DType inner_dtype() const = 0;
+
+  // Names of the transform steps, in order; frozen, they appear in results.
+  virtual std::vector<std::string> input_steps() const = 0;   // e.g. {"input_rotation"}
+  virtual std::vector<std::string> output_steps() const = 0;  // e.g. {"output_rotation", "output_scale"}
+  // Runs the first `step_count` steps (1 to the number of steps). The result is complete only with all
+  // steps; fewer exist so that a step's cost is the difference of two graphs.
+  virtual absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) = 0;
+  virtual absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) = 0;
+
+  // Decodes and multiplies in one kernel, z = W_inner u, without materialising W. Errors:
+  // Unimplemented if batch > max_fused_batch().
+  virtual absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) = 0;
+  // Decodes the whole inner matrix W_inner [out, in] to `w`, device compute dtype.
+  virtual absl::Status Decode(int copy, void* w) = 0;
+  // Decodes the layer's weights in the original basis, W_hat [out, in], to `w` of `dtype` (F32 or
+  // the compute dtype). May allocate and block; never timed.
+  virtual absl::Status DecodeOriginal(void* w, DType dtype) = 0;
+
+  // A second resident layer with `copies` copies of the same weights on the same device.
+  virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const = 0;
+};
+
+// Device-independent half of a format. Stateless and thread-safe.
+class WeightFormat {
+ public:
+  virtual ~WeightFormat() = default;
+  virtual std::string_view id() const = 0;
+  virtual std::string_view summary() const = 0;  // one line for ListFormats
+  virtual const OptionSchema& schema() const = 0;
+
+  // Errors: InvalidArgument/SHAPE_UNSUPPORTED naming the nearest shape that works.
+  virtual absl::Status CheckShape(const Options& options, Shape shape) const = 0;
+  // Exact bytes of the packed tensors.
+  virtual uint64_t PackedBytes(const Options& options, Shape shape) const = 0;
+  // Upper bounds of memory that quantizing takes beyond W and H on the host, and on the device
+  // (0 where the backend is the CPU, whose memory is the host's).
+  struct Workspace {
+    uint64_t host_bytes = 0;
+    uint64_t device_bytes = 0;
+  };
+  virtual Workspace QuantizeWorkspace(const Options& options, Shape shape, bool has_hessian,
+                                      std::string_view backend) const = 0;
+
+  // Whether `tensors` (names without the layer's prefix) look like one layer of this format.
+  virtual bool Recognises(const TensorMap& tensors) const = 0;
+  // Checks a checkpoint layer and takes it over as it is. `given` are the options that the user
+  // stated; the rest is read off the tensors.
+  virtual absl::StatusOr<PackedLayer> Import(
+      const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const = 0;
+  // The checkpoint tensors of a layer. For a format whose artefact is a checkpoint layer, the same.
+  virtual absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const = 0;
+  // Checks what the artefact store reads back from its own file.
+  virtual absl::Status Validate(const PackedLayer& layer) const = 0;
+
+  // Slow and obvious, in double precision: the reference for every kernel.
+  // W_hat in the original basis, [out, in] row-major, computed in double, rounded once to fp32.
+  virtual absl::StatusOr<std::vector<float>> ReferenceWeights(const PackedLayer& layer) const = 0;
+  // y[batch, out] = W_hat x for x[batch, in].
+  virtual absl::StatusOr<std::vector<double>> ReferenceMultiply(const PackedLayer& layer,
+                                                                std::span<const float> x,
+                                                                int64_t batch) const = 0;
+  // Names of the phases inside the fused kernel, in order, for example codebook, loop, reduce.
+  virtual std::vector<std::string> fused_phases() const = 0;
+};
+
+// One format on one backend. Stateless; called on the device's executor thread.
+class FormatBackend {
+ public:
+  virtual ~FormatBackend() = default;
+  virtual std::string_view format_id() const = 0;
+  virtual std::string_view backend_id() const = 0;
+  // Quantizes on `device`. Deterministic for a problem on a backend.
+  // Errors: InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, ResourceExhausted, Cancelled.
+  virtual absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
+                                               Progress& progress, QuantizeReport& report) const = 0;
+  // Upper bound of device memory that Load needs, per copy.
+  virtual uint64_t LoadBytes(const PackedLayer& layer) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,
+                                                                const PackedLayer& layer) const = 0;
+};
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_API_WEIGHT_FORMAT_H_

@@ -1,0 +1,235 @@
+// What the engine takes and returns: plain values, one struct a resource.
+#ifndef QTIPD_SERVER_ENGINE_TYPES_H_
+#define QTIPD_SERVER_ENGINE_TYPES_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kernels/api/device.h"
+#include "kernels/api/options.h"
+#include "kernels/api/weight_format.h"
+
+namespace qtipd {
+
+// Milliseconds since the Unix epoch.
+using UnixMillis = int64_t;
+
+// ---- Where matrices come from -------------------------------------------------------------------
+
+// N(0,1) weights from kernels/api/random.h, stream kWeights.
+struct RandomSource {
+  Shape shape;
+  uint64_t seed = 0;
+};
+
+// Tensors of a safetensors file: one that a client uploaded, or one under an allowed directory of the
+// server. Exactly one of the two is set.
+struct FileSource {
+  std::string upload_id;
+  std::string server_path;
+};
+
+struct TensorSource {
+  FileSource file;
+  std::string tensor;
+  // Optional Hessian, a tensor of `file` or, with hessian_file set, of that one.
+  std::string hessian_tensor;
+  FileSource hessian_file;
+  // What the client calls its file; recorded, never opened.
+  std::string display_name;
+};
+
+// ---- Requests -----------------------------------------------------------------------------------
+
+struct QuantizeSpec {
+  std::string request_id;  // empty, or a client's key for deduplication
+  std::string name;        // artefact to create, [A-Za-z0-9._/-]{1,200}
+  std::string device;      // empty: the first healthy one
+  std::string format;
+  std::map<std::string, OptionValue> options;
+  std::optional<RandomSource> random;  // exactly one of random, tensor
+  std::optional<TensorSource> tensor;
+  uint64_t seed = 0;  // sign vectors
+  bool if_absent = false;
+};
+
+struct ImportSpec {
+  std::string request_id;
+  std::string name;
+  FileSource file;
+  std::string prefix;  // "model.layers.0.self_attn.q_proj."; empty: the file's only layer
+  std::string format;  // empty: recognised
+  std::map<std::string, OptionValue> options;
+  bool if_absent = false;
+  std::string display_name;
+};
+
+enum class CacheMode { kRotate, kHot };
+std::string_view CacheModeName(CacheMode mode);  // "rotate", "hot"
+
+struct BenchmarkSpec {
+  std::string request_id;
+  std::string artifact;
+  std::string device;
+  std::vector<std::string> paths;  // at least one
+  std::vector<int64_t> batches;    // at least one
+  CacheMode cache_mode = CacheMode::kRotate;
+  uint64_t seed = 1;  // activations
+  // Stopping: exactly `samples` if not 0, else until the 95 % interval of the median is within
+  // `relative_half_width`, between min_samples and max_samples, at most `max_seconds` of wall time.
+  int64_t samples = 0;
+  int64_t min_samples = 30;
+  int64_t max_samples = 10000;
+  double relative_half_width = 0.005;
+  double max_seconds = 15;
+};
+
+struct LoadSpec {
+  std::string artifact;
+  std::string device;
+};
+
+// ---- Resources ----------------------------------------------------------------------------------
+
+struct Quality {
+  double weight_mse = 0;           // mean (W - W_hat)^2
+  double relative_weight_mse = 0;  // over mean W^2
+  double output_mse = 0;           // mean over outputs and activations of (Wx - W_hat x)^2, x ~ N(0,1)
+  double relative_output_mse = 0;
+  double proxy_error = 0;
+};
+
+struct ArtifactRecord {
+  std::string name;
+  std::string sha256;  // of the file; also its name on disk
+  std::string format;
+  Options options;
+  Shape shape;
+  double bits_per_weight = 0;  // stored bits over weights, scales and codebooks included
+  uint64_t packed_bytes = 0;
+  double compression_ratio = 0;  // FP16 bytes over packed bytes
+  std::string source;            // "random seed=0", "file W.safetensors tensor=W", "import ..."
+  std::string recipe_sha256;     // of everything that determines the bytes; for --if-absent
+  uint64_t seed = 0;
+  std::optional<Quality> quality;  // absent for imports
+  std::vector<std::pair<std::string, double>> quantize_step_seconds;
+  double quantize_seconds = 0;
+  std::string quantized_on;  // device name
+  UnixMillis create_time = 0;
+  std::vector<std::string> loaded_on;  // device ids it is resident on now
+};
+
+enum class StopReason { kConverged, kSampleLimit, kTimeout, kCancelled };
+std::string_view StopReasonName(StopReason reason);  // "CONVERGED", ...
+
+struct Statistics {
+  double median = 0;
+  double ci_low = 0;   // 95 % interval of the median from order statistics
+  double ci_high = 0;
+  double mean = 0;
+  double minimum = 0;
+  double maximum = 0;
+  double p10 = 0;
+  double p90 = 0;
+  double iqr = 0;
+};
+
+struct StepResult {
+  std::string name;
+  double median_seconds = 0;
+};
+
+struct BenchmarkResult {
+  std::string path;
+  int64_t batch = 1;
+  CacheMode cache_mode = CacheMode::kRotate;
+  int copies = 1;             // weight copies rotated over
+  int64_t runs_per_sample = 1;  // path runs in one replay; a sample is their mean
+  Statistics latency;         // seconds per run
+  std::vector<double> samples;
+  StopReason stop_reason = StopReason::kConverged;
+  bool is_stable = true;  // the interval reached the wanted width
+  std::vector<StepResult> steps;
+  uint64_t bytes_per_run = 0;
+  double effective_bytes_per_second = 0;  // bytes_per_run / median
+  uint64_t weight_bytes = 0;
+  double compression_ratio = 0;  // FP16 bytes of the weights over weight_bytes of this path
+  double tokens_per_second = 0;  // batch / median
+  double relative_error = 0;     // ||y - y_ref|| / ||y_ref||, y_ref in double on the same W_hat and x
+  double relative_error_bound = 0;
+  std::map<std::string, std::string> notes;
+  absl::Status status;  // not OK: this cell could not be measured, and why
+};
+
+struct RunRecord {
+  std::string id;
+  std::string artifact;
+  std::string artifact_sha256;
+  std::string format;
+  Options options;
+  Shape shape;
+  std::optional<Quality> quality;
+  std::string device;  // id
+  std::string device_name;
+  std::map<std::string, std::string> environment;  // driver, versions, commit, host, ...
+  UnixMillis create_time = 0;
+  double seconds = 0;  // wall time of the run
+  std::vector<BenchmarkResult> results;
+};
+
+enum class OperationState { kQueued, kRunning, kSucceeded, kFailed, kCancelled, kInterrupted };
+std::string_view OperationStateName(OperationState state);  // "QUEUED", ...
+bool IsTerminal(OperationState state);
+
+// A long-running operation. `result` is the name of what it made: an artefact or a run.
+struct OperationRecord {
+  std::string id;    // "operations/<id>" is the transport's spelling
+  std::string kind;  // quantize, import, benchmark, load, unload
+  std::string target;  // artefact name
+  std::string device;
+  OperationState state = OperationState::kQueued;
+  double progress = 0;  // [0, 1]
+  std::string stage;
+  std::string result;
+  absl::Status error;  // for kFailed, kCancelled and kInterrupted
+  UnixMillis create_time = 0;
+  UnixMillis update_time = 0;
+  uint64_t revision = 0;  // grows with every change
+};
+
+struct DeviceStatus {
+  DeviceInfo info;
+  bool is_healthy = true;
+  std::string unhealthy_reason;
+  DeviceMemory memory;
+  uint64_t artifact_bytes = 0;
+  int queue_depth = 0;
+};
+
+// A backend that could not be used, and why.
+struct BackendStatus {
+  std::string id;
+  bool is_available = false;
+  std::string reason;
+};
+
+// One page of a list; an empty token ends it.
+template <typename T>
+struct Page {
+  std::vector<T> items;
+  std::string next_page_token;
+};
+
+struct PageRequest {
+  int page_size = 0;  // 0: 100; at most 1000
+  std::string page_token;
+};
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_TYPES_H_
