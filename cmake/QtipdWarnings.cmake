@@ -4,6 +4,8 @@ add_library(qtipd_options INTERFACE)
 target_compile_options(
   qtipd_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter
                           -Wno-missing-field-initializers -Wvla -Wnon-virtual-dtor>)
+# GCC 12 reports std::string concatenations that are correct (GCC bug 105651).
+target_compile_options(qtipd_options INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
 target_include_directories(qtipd_options INTERFACE ${PROJECT_SOURCE_DIR})
 
 if(QTIPD_SANITIZE STREQUAL "address")

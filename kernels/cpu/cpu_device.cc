@@ -1,0 +1,137 @@
+#include "kernels/cpu/cpu_device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "hwy/targets.h"
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "kernels/cpu/openblas_dense.h"
+
+namespace qtipd {
+namespace {
+
+constexpr size_t kAlignment = 256;
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+// Left for the rest of the host: an allocation that took the last page would get us killed.
+constexpr uint64_t kReserveBytes = uint64_t{128} << 20;
+// Asking the system costs tens of microseconds; smaller blocks cannot exhaust it by themselves.
+constexpr size_t kUncheckedBytes = size_t{1} << 20;
+
+class CallRecording final : public Recording {
+ public:
+  explicit CallRecording(std::function<absl::Status()> enqueue) : enqueue_(std::move(enqueue)) {}
+
+  absl::StatusOr<double> Replay() override {
+    const auto start = std::chrono::steady_clock::now();
+    const absl::Status status = enqueue_();
+    const auto end = std::chrono::steady_clock::now();
+    QTIPD_RETURN_IF_ERROR(status);
+    return std::chrono::duration<double>(end - start).count();
+  }
+
+ private:
+  std::function<absl::Status()> enqueue_;
+};
+
+// Highway numbers better targets lower within an architecture.
+std::string BestInstructionSet() {
+  const int64_t targets = hwy::SupportedTargets();
+  return hwy::TargetName(targets & -targets);
+}
+
+DeviceInfo MakeInfo(const HostFacts& facts, const HostMemory& memory, int threads) {
+  DeviceInfo info;
+  info.id = "cpu";
+  info.backend = "cpu";
+  info.name = facts.cpu_name.empty() ? "CPU" : facts.cpu_name;
+  info.memory_bytes = memory.total_bytes;
+  info.last_level_cache_bytes = facts.last_level_cache_bytes;
+  info.compute_units = threads;
+  info.is_synchronous = true;
+  info.compute_dtype = DType::kF32;
+  info.properties = {{"instruction_set", BestInstructionSet()},
+                     {"blas", OpenBlasDescription()},
+                     {"threads", std::to_string(threads)}};
+  return info;
+}
+
+absl::Status MemoryExhausted(size_t needed, uint64_t free) {
+  return MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED",
+                   "device memory: got a need of " + std::to_string(needed) +
+                       " bytes, allowed the " + std::to_string(free) + " bytes free on cpu",
+                   {{"device", "cpu"},
+                    {"needed_bytes", std::to_string(needed)},
+                    {"free_bytes", std::to_string(free)}});
+}
+
+}  // namespace
+
+CpuDevice::CpuDevice(CpuDeviceConfig config)
+    : read_memory_(config.read_memory ? std::move(config.read_memory)
+                                      : [] { return ReadHostMemory(); }),
+      pool_(config.threads > 0 ? config.threads : ReadHostFacts().usable_threads) {
+  SetOpenBlasThreads(pool_.threads());
+  info_ = MakeInfo(ReadHostFacts(), read_memory_(), pool_.threads());
+}
+
+absl::StatusOr<DeviceMemory> CpuDevice::Memory() {
+  const HostMemory memory = read_memory_();
+  return DeviceMemory{memory.available_bytes - std::min(memory.available_bytes, kReserveBytes),
+                      memory.total_bytes};
+}
+
+absl::StatusOr<Buffer> CpuDevice::Allocate(size_t bytes) {
+  if (bytes > kUncheckedBytes) {
+    QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, Memory());
+    if (bytes > memory.free_bytes) return MemoryExhausted(bytes, memory.free_bytes);
+  }
+  const bool is_huge = bytes >= kHugePageBytes;
+  void* data = nullptr;
+  if (posix_memalign(&data, is_huge ? kHugePageBytes : kAlignment, std::max<size_t>(bytes, 1)) !=
+      0) {
+    QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, Memory());
+    return MemoryExhausted(bytes, memory.free_bytes);
+  }
+  // Only advice: where it is refused, pages are small and reads a few percent slower.
+  if (is_huge) madvise(data, bytes - bytes % kHugePageBytes, MADV_HUGEPAGE);
+  return Buffer(this, data, bytes);
+}
+
+void CpuDevice::Free(void* data) { std::free(data); }
+
+absl::Status CpuDevice::CopyToDevice(void* device_dst, const void* host_src, size_t bytes) {
+  return Copy(device_dst, host_src, bytes);
+}
+
+absl::Status CpuDevice::CopyToHost(void* host_dst, const void* device_src, size_t bytes) {
+  return Copy(host_dst, device_src, bytes);
+}
+
+absl::Status CpuDevice::Copy(void* dst, const void* src, size_t bytes) {
+  if (bytes > 0) std::memmove(dst, src, bytes);
+  return absl::OkStatus();
+}
+
+absl::Status CpuDevice::Fill(void* dst, uint8_t value, size_t bytes) {
+  if (bytes > 0) std::memset(dst, value, bytes);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Recording>> CpuDevice::Record(
+    const std::function<absl::Status()>& enqueue) {
+  QTIPD_RETURN_IF_ERROR(enqueue());
+  return std::make_unique<CallRecording>(enqueue);
+}
+
+absl::StatusOr<std::unique_ptr<DenseMultiply>> CpuDevice::PrepareDense(
+    const DenseProblem& problem) {
+  return PrepareOpenBlasDense(problem);
+}
+
+}  // namespace qtipd

@@ -1,0 +1,82 @@
+// Path `dense`: multiplies W_hat in the original basis, decoded once while preparing: what the
+// layer costs without its format. One step, gemv. bytes_per_run counts the dense weights, x and y.
+#include "kernels/api/error.h"
+#include "kernels/api/inference_path.h"
+#include "kernels/api/registry.h"
+#include "kernels/api/status.h"
+#include "kernels/paths/linear_scratch.h"
+
+namespace qtipd {
+namespace {
+
+uint64_t DenseBytes(Shape shape, const Device& device) {
+  return static_cast<uint64_t>(shape.out_features * shape.in_features) *
+         DTypeSize(device.info().compute_dtype);
+}
+
+class PreparedDense final : public PreparedPath {
+ public:
+  PreparedDense(std::vector<Buffer> copies, std::unique_ptr<DenseMultiply> multiply,
+                uint64_t activation_bytes)
+      : weights_(std::move(copies)),
+        multiply_(std::move(multiply)),
+        activation_bytes_(activation_bytes) {}
+
+  const std::vector<std::string>& steps() const override { return steps_; }
+  int copies() const override { return static_cast<int>(weights_.size()); }
+  absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) override {
+    if (first_step > 0 || end_step < 1) return absl::OkStatus();
+    return multiply_->Run(weights_[copy].data(), x, y);
+  }
+  uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
+  uint64_t weight_bytes() const override { return weights_.front().bytes(); }
+  std::map<std::string, std::string> notes() const override {
+    return {{"dense_multiply", multiply_->description()}};
+  }
+
+ private:
+  std::vector<std::string> steps_ = {"gemv"};
+  std::vector<Buffer> weights_;
+  std::unique_ptr<DenseMultiply> multiply_;
+  uint64_t activation_bytes_;
+};
+
+class DensePath final : public InferencePath {
+ public:
+  std::string_view id() const override { return "dense"; }
+  std::string_view summary() const override {
+    return "dense multiplication of the decoded weights in the original basis";
+  }
+  uint64_t WeightBytesPerCopy(const ResidentWeights& weights, const Device& device) const override {
+    return DenseBytes(weights.shape(), device);
+  }
+  absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device, ResidentWeights& weights,
+                                                        int64_t batch, int copies) const override {
+    if (batch < 1) {
+      return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED",
+                        "batch of path dense", std::to_string(batch), "at least 1");
+    }
+    const Shape shape = weights.shape();
+    const DType dtype = device.info().compute_dtype;
+    std::vector<Buffer> buffers;
+    for (int copy = 0; copy < copies; ++copy) {
+      QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(DenseBytes(shape, device)));
+      QTIPD_RETURN_IF_ERROR(copy == 0
+                                ? weights.DecodeOriginal(buffer.data(), dtype)
+                                : device.Copy(buffer.data(), buffers[0].data(), buffer.bytes()));
+      buffers.push_back(std::move(buffer));
+    }
+    QTIPD_ASSIGN_OR_RETURN(auto multiply, device.PrepareDense({.out_features = shape.out_features,
+                                                               .in_features = shape.in_features,
+                                                               .batch = batch,
+                                                               .output_dtype = dtype}));
+    return std::make_unique<PreparedDense>(std::move(buffers), std::move(multiply),
+                                           ActivationBytes(device, shape, batch));
+  }
+};
+
+}  // namespace
+
+void Register_dense_path(Registry& registry) { registry.AddPath(std::make_unique<DensePath>()); }
+
+}  // namespace qtipd
