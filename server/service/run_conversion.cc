@@ -1,0 +1,82 @@
+#include "server/service/run_conversion.h"
+
+#include <string>
+
+#include "server/service/artifact_conversion.h"
+#include "server/service/common_conversion.h"
+#include "server/service/status_proto.h"
+
+namespace qtipd {
+namespace {
+
+v1::Latency LatencyProto(const BenchmarkResult& result, Samples samples) {
+  v1::Latency proto;
+  proto.set_median(result.latency.median);
+  proto.set_ci_low(result.latency.ci_low);
+  proto.set_ci_high(result.latency.ci_high);
+  proto.set_mean(result.latency.mean);
+  proto.set_minimum(result.latency.minimum);
+  proto.set_maximum(result.latency.maximum);
+  proto.set_p10(result.latency.p10);
+  proto.set_p90(result.latency.p90);
+  proto.set_iqr(result.latency.iqr);
+  if (samples == Samples::kKeep) {
+    proto.mutable_samples()->Add(result.samples.begin(), result.samples.end());
+  }
+  proto.set_stop_reason(std::string(StopReasonName(result.stop_reason)));
+  proto.set_stable(result.is_stable);
+  return proto;
+}
+
+v1::BenchmarkResult ResultProto(const BenchmarkResult& result, Samples samples) {
+  v1::BenchmarkResult proto;
+  proto.set_path(result.path);
+  proto.set_batch(result.batch);
+  proto.set_cache_mode(std::string(CacheModeName(result.cache_mode)));
+  if (!result.status.ok()) {
+    // Nothing was measured: figures stay absent rather than 0 with the look of a measurement.
+    *proto.mutable_error() = ToProto(result.status);
+    return proto;
+  }
+  proto.set_copies(result.copies);
+  proto.set_runs_per_sample(result.runs_per_sample);
+  *proto.mutable_latency() = LatencyProto(result, samples);
+  for (const StepResult& step : result.steps) {
+    v1::StepLatency* latency = proto.add_steps();
+    latency->set_name(step.name);
+    latency->set_median_seconds(step.median_seconds);
+  }
+  proto.set_bytes_per_run(result.bytes_per_run);
+  proto.set_effective_bytes_per_second(result.effective_bytes_per_second);
+  proto.set_weight_bytes(result.weight_bytes);
+  proto.set_compression_ratio(result.compression_ratio);
+  proto.set_tokens_per_second(result.tokens_per_second);
+  proto.set_relative_error(result.relative_error);
+  proto.set_relative_error_bound(result.relative_error_bound);
+  for (const auto& [key, value] : result.notes) (*proto.mutable_notes())[key] = value;
+  return proto;
+}
+
+}  // namespace
+
+v1::Run ToProto(const RunRecord& record, Samples samples) {
+  v1::Run proto;
+  proto.set_id(record.id);
+  proto.set_artifact(record.artifact);
+  proto.set_artifact_sha256(record.artifact_sha256);
+  proto.set_format(record.format);
+  FillOptions(record.options, *proto.mutable_format_options());
+  *proto.mutable_shape() = ToProto(record.shape);
+  if (record.quality) *proto.mutable_quality() = ToProto(*record.quality);
+  proto.set_device(record.device);
+  proto.set_device_name(record.device_name);
+  for (const auto& [key, value] : record.environment) (*proto.mutable_environment())[key] = value;
+  *proto.mutable_create_time() = ToTimestamp(record.create_time);
+  proto.set_seconds(record.seconds);
+  for (const BenchmarkResult& result : record.results) {
+    *proto.add_results() = ResultProto(result, samples);
+  }
+  return proto;
+}
+
+}  // namespace qtipd

@@ -1,0 +1,253 @@
+// Engine values as messages, and back.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "google/rpc/error_details.pb.h"
+#include "kernels/api/error.h"
+#include "qtipd/v1/operation.pb.h"
+#include "server/service/artifact_conversion.h"
+#include "server/service/common_conversion.h"
+#include "server/service/operation_conversion.h"
+#include "server/service/run_conversion.h"
+#include "server/service/status_proto.h"
+#include "tests/fakes/fake_engine.h"
+
+namespace qtipd {
+namespace {
+
+google::rpc::ErrorInfo InfoOf(const google::rpc::Status& status) {
+  google::rpc::ErrorInfo info;
+  EXPECT_TRUE(status.details(0).UnpackTo(&info));
+  return info;
+}
+
+TEST(StatusProto, CarriesReasonDomainAndMetadata) {
+  const auto proto = ToProto(InvalidField("SHAPE_UNSUPPORTED", "shape", "17x16", "16x16"));
+  EXPECT_EQ(proto.code(), 3);
+  EXPECT_EQ(proto.message(), "shape: got 17x16, allowed 16x16");
+  ASSERT_EQ(proto.details_size(), 1);
+  const auto info = InfoOf(proto);
+  EXPECT_EQ(info.reason(), "SHAPE_UNSUPPORTED");
+  EXPECT_EQ(info.domain(), "qtipd.dev");
+  EXPECT_EQ(info.metadata().at("got"), "17x16");
+}
+
+TEST(StatusProto, OkIsEmpty) { EXPECT_EQ(ToProto(absl::OkStatus()).ByteSizeLong(), 0u); }
+
+TEST(StatusProto, SaysWhenARetryMaySucceed) {
+  for (const char* reason : {"QUEUE_FULL", "SERVER_DRAINING"}) {
+    const auto proto = ToProto(MakeError(absl::StatusCode::kUnavailable, reason, "later"));
+    ASSERT_EQ(proto.details_size(), 2) << reason;
+    google::rpc::RetryInfo retry;
+    ASSERT_TRUE(proto.details(1).UnpackTo(&retry));
+    EXPECT_GT(retry.retry_delay().seconds(), 0);
+  }
+}
+
+TEST(StatusProto, FitsIntoTrailersWhateverTheUserSent) {
+  const std::string huge(100'000, 'x');
+  std::map<std::string, std::string> metadata;
+  for (int i = 0; i < 50; ++i) metadata["key" + std::to_string(i)] = huge;
+  const auto proto = ToProto(MakeError(absl::StatusCode::kInvalidArgument, "BAD", huge, metadata));
+  // Message and base64 of the details both travel in 8 KiB of trailers.
+  EXPECT_LT(proto.message().size() + proto.ByteSizeLong() * 4 / 3, 7000u);
+}
+
+TEST(StatusProto, MakesTextValidUtf8) {
+  EXPECT_EQ(CleanText("a\xff"
+                      "b\xc3\xa9",
+                      100),
+            "a?b\xc3\xa9");
+  EXPECT_EQ(CleanText("\xed\xa0\x80", 100), "???");  // a surrogate
+  EXPECT_EQ(CleanText("\xc0\xaf", 100), "??");       // overlong
+  EXPECT_EQ(CleanText("\xe2\x82", 100), "??");       // cut off
+  EXPECT_EQ(CleanText("\xf0\x9f\x98\x80", 100).size(), 4u);
+}
+
+TEST(StatusProto, CutsAtACharacter) {
+  EXPECT_EQ(CleanText("12345678", 8), "12345678");
+  EXPECT_EQ(CleanText("123456789", 8), "12345...");
+  EXPECT_EQ(CleanText("1234\xc3\xa9\xc3\xa9\xc3\xa9", 8), "1234...");
+}
+
+TEST(OptionConversion, KeepsEveryType) {
+  OptionMap proto;
+  FillOptions(
+      Options({{"bits", int64_t{2}}, {"scale", 0.9}, {"on", true}, {"code", std::string("hyb")}}),
+      proto);
+  const auto values = FromProto(proto);
+  ASSERT_TRUE(values.ok());
+  EXPECT_EQ(std::get<int64_t>(values->at("bits")), 2);
+  EXPECT_EQ(std::get<double>(values->at("scale")), 0.9);
+  EXPECT_EQ(std::get<bool>(values->at("on")), true);
+  EXPECT_EQ(std::get<std::string>(values->at("code")), "hyb");
+}
+
+TEST(OptionConversion, RefusesAnOptionWithoutAValue) {
+  OptionMap proto;
+  proto["bits"];
+  const absl::Status status = FromProto(proto).status();
+  EXPECT_EQ(GetErrorInfo(status).reason, "OPTION_INVALID");
+  EXPECT_EQ(GetErrorInfo(status).metadata["field"], "format_options.bits");
+}
+
+TEST(PageRequestConversion, ChecksSizeAndToken) {
+  EXPECT_EQ(ToPageRequest(1000, "t")->page_token, "t");
+  EXPECT_EQ(GetErrorInfo(ToPageRequest(-1, "").status()).reason, "PAGE_SIZE_INVALID");
+  EXPECT_EQ(GetErrorInfo(ToPageRequest(1001, "").status()).reason, "PAGE_SIZE_INVALID");
+  EXPECT_EQ(GetErrorInfo(ToPageRequest(1, std::string(513, 'a')).status()).reason,
+            "PAGE_TOKEN_INVALID");
+}
+
+TEST(TimestampConversion, CountsNanosForward) {
+  EXPECT_EQ(ToTimestamp(1'500).seconds(), 1);
+  EXPECT_EQ(ToTimestamp(1'500).nanos(), 500'000'000);
+  EXPECT_EQ(ToTimestamp(-1).seconds(), -1);
+  EXPECT_EQ(ToTimestamp(-1).nanos(), 999'000'000);
+}
+
+TEST(ArtifactConversion, CarriesEveryField) {
+  ArtifactRecord record;
+  record.name = "w2";
+  record.sha256 = "abc";
+  record.format = "qtip";
+  record.options = Options({{"bits", int64_t{2}}});
+  record.shape = {32, 64};
+  record.packed_bytes = 512;
+  record.quality = Quality{.relative_weight_mse = 0.07};
+  record.quantize_step_seconds = {{"viterbi", 1.5}};
+  record.loaded_on = {"cpu"};
+  const v1::Artifact proto = ToProto(record);
+  EXPECT_EQ(proto.name(), "w2");
+  EXPECT_EQ(proto.format_options().at("bits").integer(), 2);
+  EXPECT_EQ(proto.shape().out_features(), 32);
+  EXPECT_EQ(proto.shape().in_features(), 64);
+  EXPECT_EQ(proto.quality().relative_weight_mse(), 0.07);
+  EXPECT_EQ(proto.quantize_steps(0).name(), "viterbi");
+  EXPECT_EQ(proto.loaded_on(0), "cpu");
+}
+
+TEST(ArtifactConversion, LeavesQualityAbsentForImports) {
+  EXPECT_FALSE(ToProto(ArtifactRecord()).has_quality());
+}
+
+RunRecord OneRun() {
+  RunRecord run;
+  run.id = "r1";
+  BenchmarkResult measured;
+  measured.path = "fused";
+  measured.latency.median = 2e-6;
+  measured.samples = {1e-6, 2e-6, 3e-6};
+  measured.steps = {{"input_rotation", 1e-7}};
+  BenchmarkResult failed;
+  failed.path = "dense";
+  failed.status =
+      MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED", "full");
+  run.results = {measured, failed};
+  return run;
+}
+
+TEST(RunConversion, KeepsSamplesInOrder) {
+  const v1::Run proto = ToProto(OneRun(), Samples::kKeep);
+  const v1::Latency& latency = proto.results(0).latency();
+  ASSERT_EQ(latency.samples_size(), 3);
+  EXPECT_EQ(latency.samples(2), 3e-6);
+  EXPECT_EQ(latency.stop_reason(), "CONVERGED");
+  EXPECT_EQ(proto.results(0).cache_mode(), "rotate");
+  EXPECT_EQ(proto.results(0).steps(0).name(), "input_rotation");
+}
+
+TEST(RunConversion, LeavesSamplesOutOfLists) {
+  const v1::Run proto = ToProto(OneRun(), Samples::kLeaveOut);
+  EXPECT_EQ(proto.results(0).latency().samples_size(), 0);
+  EXPECT_EQ(proto.results(0).latency().median(), 2e-6);
+}
+
+TEST(RunConversion, AnUnmeasuredCellHasAnErrorAndNoLatency) {
+  const v1::Run proto = ToProto(OneRun(), Samples::kKeep);
+  EXPECT_FALSE(proto.results(1).has_latency());
+  EXPECT_EQ(InfoOf(proto.results(1).error()).reason(), "DEVICE_MEMORY_EXHAUSTED");
+}
+
+OperationRecord Operation(const std::string& kind, OperationState state) {
+  OperationRecord record;
+  record.id = "7";
+  record.kind = kind;
+  record.target = "w2";
+  record.state = state;
+  record.progress = 0.5;
+  record.stage = "viterbi";
+  return record;
+}
+
+TEST(OperationConversion, RunningHasMetadataAndNoResult) {
+  FakeEngine engine;
+  const auto proto =
+      ToProto(Operation("quantize", OperationState::kRunning), engine, Samples::kKeep);
+  EXPECT_EQ(proto.name(), "operations/7");
+  EXPECT_FALSE(proto.done());
+  EXPECT_EQ(proto.result_case(), google::longrunning::Operation::RESULT_NOT_SET);
+  v1::OperationMetadata metadata;
+  ASSERT_TRUE(proto.metadata().UnpackTo(&metadata));
+  EXPECT_EQ(metadata.state(), v1::RUNNING);
+  EXPECT_EQ(metadata.stage(), "viterbi");
+  EXPECT_EQ(metadata.progress(), 0.5);
+}
+
+TEST(OperationConversion, AnswersWithTheArtifact) {
+  FakeEngine engine;
+  engine.artifacts["w2"].name = "w2";
+  engine.artifacts["w2"].format = "qtip";
+  OperationRecord record = Operation("quantize", OperationState::kSucceeded);
+  record.result = "w2";
+  v1::Artifact artifact;
+  const auto proto = ToProto(record, engine, Samples::kKeep);
+  ASSERT_TRUE(proto.done());
+  ASSERT_TRUE(proto.response().UnpackTo(&artifact));
+  EXPECT_EQ(artifact.format(), "qtip");
+}
+
+TEST(OperationConversion, AnswersWithTheRunOfABenchmark) {
+  FakeEngine engine;
+  engine.runs["r1"] = OneRun();
+  OperationRecord record = Operation("benchmark", OperationState::kSucceeded);
+  record.result = "r1";
+  v1::Run run;
+  ASSERT_TRUE(ToProto(record, engine, Samples::kKeep).response().UnpackTo(&run));
+  EXPECT_EQ(run.results_size(), 2);
+}
+
+TEST(OperationConversion, NamesADeletedResultAlone) {
+  FakeEngine engine;
+  OperationRecord record = Operation("benchmark", OperationState::kSucceeded);
+  record.result = "gone";
+  v1::Run run;
+  ASSERT_TRUE(ToProto(record, engine, Samples::kKeep).response().UnpackTo(&run));
+  EXPECT_EQ(run.id(), "gone");
+  EXPECT_EQ(run.results_size(), 0);
+}
+
+TEST(OperationConversion, EveryOtherEndHasAnError) {
+  FakeEngine engine;
+  OperationRecord failed = Operation("quantize", OperationState::kFailed);
+  failed.error = InvalidField("INPUT_NOT_FINITE", "W", "NaN", "finite values");
+  EXPECT_EQ(InfoOf(ToProto(failed, engine, Samples::kKeep).error()).reason(), "INPUT_NOT_FINITE");
+  for (const auto& [state, reason] :
+       {std::pair(OperationState::kCancelled, "OPERATION_CANCELLED"),
+        std::pair(OperationState::kInterrupted, "OPERATION_INTERRUPTED")}) {
+    const auto proto = ToProto(Operation("quantize", state), engine, Samples::kKeep);
+    EXPECT_TRUE(proto.done());
+    EXPECT_EQ(InfoOf(proto.error()).reason(), reason);
+  }
+}
+
+TEST(OperationConversion, ReadsOnlyOperationNames) {
+  EXPECT_EQ(*OperationId("operations/42"), "42");
+  for (const char* name : {"", "42", "operations/", "operation/42"}) {
+    EXPECT_EQ(GetErrorInfo(OperationId(name).status()).reason, "OPERATION_NAME_INVALID") << name;
+  }
+}
+
+}  // namespace
+}  // namespace qtipd
