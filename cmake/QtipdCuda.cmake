@@ -23,8 +23,10 @@ if(QTIPD_HAVE_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES 90-real CACHE STRING "CUDA architectures" FORCE)
   endif()
   enable_language(CUDA)
+  # By hand: CMake 3.25 does not know that nvcc 13 has this dialect.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
   set(CMAKE_CUDA_STANDARD 20)
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
   find_package(CUDAToolkit REQUIRED)
   message(STATUS "qtipd: CUDA backend with ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, "
