@@ -1,0 +1,218 @@
+#include "kernels/formats/qtip/qtip_cpu.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "kernels/cpu/cpu_device.h"
+#include "kernels/formats/qtip/qtip_cpu_kernel.h"
+#include "kernels/formats/qtip/qtip_cpu_layout.h"
+#include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_quantize.h"
+
+namespace qtipd {
+namespace {
+
+// Columns that one worker transforms together: with 4096 rows half a second-level cache.
+constexpr int64_t kColumnStripe = 32;
+
+// Everything in fp32. Device memory holds the repacked trellis and the codebook, `copies` times;
+// the sign vectors are small and kept once.
+class QtipCpuWeights final : public ResidentWeights {
+ public:
+  static absl::StatusOr<std::unique_ptr<QtipCpuWeights>> Create(CpuDevice& device,
+                                                                const QtipLayer& layer) {
+    std::unique_ptr<QtipCpuWeights> weights(new QtipCpuWeights(device, layer.shape, layer.bits));
+    weights->su_ = layer.su;
+    weights->sv_ = layer.sv;
+    QTIPD_RETURN_IF_ERROR(weights->AllocateCopies(1));
+    FillQtipCpuTable(layer.tlut, weights->Table(0));
+    QtipCpuRepack(layer.trellis, layer.bits, layer.shape, weights->Packed(0));
+    return weights;
+  }
+
+  Shape shape() const override { return shape_; }
+  int copies() const override { return static_cast<int>(copies_.size()); }
+  uint64_t device_bytes() const override {
+    return copies_.size() * CopyBytes() + (su_.size() + sv_.size()) * sizeof(float);
+  }
+  uint64_t multiply_bytes() const override {
+    return TrellisBytes() + kQtipLutValues * sizeof(uint16_t);
+  }
+  int64_t max_fused_batch() const override { return kQtipCpuMaxBatch; }
+  DType inner_dtype() const override { return DType::kF32; }
+  std::vector<std::string> input_steps() const override { return {"input_rotation"}; }
+  std::vector<std::string> output_steps() const override {
+    return {"output_rotation", "output_scale"};
+  }
+
+  absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) override {
+    const auto* input = static_cast<const float*>(x);
+    auto* rotated = static_cast<float*>(u);
+    device_.pool().ParallelFor(batch, [&](int, int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        float* row = rotated + b * shape_.in_features;
+        Scale(input + b * shape_.in_features, su_, row);
+        QtipCpuHadamard(row, shape_.in_features);
+      }
+    });
+    return absl::OkStatus();
+  }
+
+  // z stays as it is, so that the steps can be run again.
+  absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
+    const auto* inner = static_cast<const float*>(z);
+    auto* output = static_cast<float*>(y);
+    device_.pool().ParallelFor(batch, [&](int, int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        float* row = output + b * shape_.out_features;
+        std::copy_n(inner + b * shape_.out_features, shape_.out_features, row);
+        QtipCpuHadamard(row, shape_.out_features);
+        if (step_count > 1) Scale(row, sv_, row);
+      }
+    });
+    return absl::OkStatus();
+  }
+
+  absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) override {
+    if (batch > kQtipCpuMaxBatch) {
+      return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
+                        std::to_string(batch), "1 to " + std::to_string(kQtipCpuMaxBatch));
+    }
+    ForTileRows([&](int64_t begin, int64_t end) {
+      QtipCpuMultiplyRows(Rows(copy, begin, end), static_cast<const float*>(u), batch,
+                          shape_.out_features, static_cast<float*>(z));
+    });
+    return absl::OkStatus();
+  }
+
+  absl::Status Decode(int copy, void* w) override {
+    ForTileRows([&](int64_t begin, int64_t end) {
+      QtipCpuDecodeRows(Rows(copy, begin, end), static_cast<float*>(w));
+    });
+    return absl::OkStatus();
+  }
+
+  // W_hat = diag(sv) H W H diag(su), rows first.
+  absl::Status DecodeOriginal(void* w, DType dtype) override {
+    if (dtype != DType::kF32) {
+      return InvalidField("DTYPE_UNSUPPORTED", "dtype of decoded weights", DTypeName(dtype), "F32");
+    }
+    auto* matrix = static_cast<float*>(w);
+    QTIPD_RETURN_IF_ERROR(Decode(0, w));
+    device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        QtipCpuHadamard(matrix + row * shape_.in_features, shape_.in_features);
+      }
+    });
+    device_.pool().ParallelFor(
+        shape_.in_features / kColumnStripe, [&](int, int64_t begin, int64_t end) {
+          for (int64_t stripe = begin; stripe < end; ++stripe) {
+            QtipCpuHadamardColumns(matrix + stripe * kColumnStripe, shape_.out_features,
+                                   shape_.in_features, kColumnStripe);
+          }
+        });
+    device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        float* values = matrix + row * shape_.in_features;
+        for (int64_t col = 0; col < shape_.in_features; ++col) {
+          values[col] *= sv_[row] * su_[col];
+        }
+      }
+    });
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, bits_));
+    replica->su_ = su_;
+    replica->sv_ = sv_;
+    QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
+    for (Buffer& copy : replica->copies_) {
+      std::memcpy(copy.data(), copies_.front().data(), CopyBytes());
+    }
+    return replica;
+  }
+
+  // Device memory of one copy: codebook tables, trellis, padding.
+  static uint64_t CopyBytes(Shape shape, int bits) {
+    return sizeof(QtipCpuTable) + shape.out_features * shape.in_features / 8 * bits +
+           kQtipCpuPadding;
+  }
+
+ private:
+  QtipCpuWeights(CpuDevice& device, Shape shape, int bits)
+      : device_(device), shape_(shape), bits_(bits) {}
+
+  uint64_t TrellisBytes() const { return CopyBytes() - sizeof(QtipCpuTable) - kQtipCpuPadding; }
+  uint64_t CopyBytes() const { return CopyBytes(shape_, bits_); }
+  QtipCpuTable& Table(int copy) const { return *copies_[copy].as<QtipCpuTable>(); }
+  uint8_t* Packed(int copy) const { return copies_[copy].as<uint8_t>() + sizeof(QtipCpuTable); }
+
+  absl::Status AllocateCopies(int count) {
+    for (int copy = 0; copy < count; ++copy) {
+      QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device_.Allocate(CopyBytes()));
+      std::memset(buffer.as<uint8_t>() + CopyBytes() - kQtipCpuPadding, 0, kQtipCpuPadding);
+      copies_.push_back(std::move(buffer));
+    }
+    return absl::OkStatus();
+  }
+
+  QtipCpuRows Rows(int copy, int64_t begin, int64_t end) const {
+    return {.packed = Packed(copy),
+            .table = &Table(copy),
+            .bits = bits_,
+            .in_features = shape_.in_features,
+            .begin = begin,
+            .end = end};
+  }
+
+  template <typename Body>
+  void ForTileRows(const Body& body) {
+    device_.pool().ParallelFor(shape_.out_features / kQtipTileRows,
+                               [&](int, int64_t begin, int64_t end) { body(begin, end); });
+  }
+
+  static void Scale(const float* values, const std::vector<float>& factors, float* scaled) {
+    for (size_t i = 0; i < factors.size(); ++i) scaled[i] = values[i] * factors[i];
+  }
+
+  CpuDevice& device_;
+  Shape shape_;
+  int bits_;
+  std::vector<float> su_;
+  std::vector<float> sv_;
+  std::vector<Buffer> copies_;
+};
+
+class QtipCpuBackend final : public FormatBackend {
+ public:
+  std::string_view format_id() const override { return "qtip"; }
+  std::string_view backend_id() const override { return "cpu"; }
+
+  absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
+                                       Progress& progress, QuantizeReport& report) const override {
+    return QuantizeQtipOnCpu(device, problem, progress, report);
+  }
+
+  uint64_t LoadBytes(const PackedLayer& layer) const override {
+    return QtipCpuWeights::CopyBytes(layer.shape, static_cast<int>(layer.options.GetInt("bits"))) +
+           (layer.shape.in_features + layer.shape.out_features) * sizeof(float);
+  }
+
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,
+                                                        const PackedLayer& layer) const override {
+    QTIPD_ASSIGN_OR_RETURN(const QtipLayer parsed, ParseQtipLayer(layer));
+    // A backend is only ever given devices of its own.
+    return QtipCpuWeights::Create(static_cast<CpuDevice&>(device), parsed);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<FormatBackend> MakeQtipCpuBackend() { return std::make_unique<QtipCpuBackend>(); }
+
+}  // namespace qtipd

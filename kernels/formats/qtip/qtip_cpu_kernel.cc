@@ -1,0 +1,299 @@
+// Versions (4096x4096, K=2, batch 1, two Zen 5 cores; see tests/bench for the program):
+//   1  gather from a table of pairs                          about 12 Gweights/s (prototype)
+//   2  index vectors, then one 8-byte load a state           every instruction set
+#include "kernels/formats/qtip/qtip_cpu_kernel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/api/dtype.h"
+#include "kernels/formats/qtip/qtip_cpu_layout.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_cpu_kernel.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qtipd {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// A block of columns that is decoded, then multiplied: 16 rows of it take 17 KiB.
+constexpr size_t kPairBytes = 2 * sizeof(float);
+constexpr int64_t kBlockTiles = 16;
+constexpr int64_t kBlockCols = kBlockTiles * kQtipTileCols;
+// A row of the block is longer than its columns, so that rows do not share cache sets.
+constexpr int64_t kBlockStride = kBlockCols + 16;
+
+using StateTag = hn::CappedTag<uint16_t, kQtipTileLanes>;
+using StateVec = hn::Vec<StateTag>;
+
+// The words of the lanes after those at `plane + first`: lane 31's next is lane 0.
+HWY_INLINE StateVec NextLanes(StateTag d, const uint16_t* plane, size_t first) {
+  const size_t lanes = hn::Lanes(d);
+  const StateVec next = hn::LoadU(d, plane + first + 1);
+  if (first + lanes < kQtipTileLanes) return next;
+  const auto is_last = hn::Not(hn::FirstN(d, lanes - 1));
+  return hn::IfThenElse(is_last, hn::Set(d, plane[0]), next);
+}
+
+// The states of steps 0..3 of each lane: 16-bit windows of own and next chunk.
+template <int kBits>
+HWY_INLINE void Windows(StateTag d, const uint16_t* high, const uint8_t* low, size_t first,
+                        StateVec (&states)[4]) {
+  const StateVec own = hn::LoadU(d, high + first);
+  const StateVec next = NextLanes(d, high, first);
+  states[0] = own;
+  if constexpr (kBits == 2) {
+    states[1] = hn::Or(hn::ShiftLeft<4>(own), hn::ShiftRight<12>(next));
+    states[2] = hn::Or(hn::ShiftLeft<8>(own), hn::ShiftRight<8>(next));
+    states[3] = hn::Or(hn::ShiftLeft<12>(own), hn::ShiftRight<4>(next));
+  } else if constexpr (kBits == 3) {
+    const hn::Rebind<uint8_t, StateTag> d8;
+    const StateVec low8 = hn::PromoteTo(d, hn::LoadU(d8, low + first));
+    const StateVec second = hn::Or(hn::ShiftLeft<8>(low8), hn::ShiftRight<8>(next));
+    states[1] = hn::Or(hn::ShiftLeft<6>(own), hn::ShiftRight<10>(second));
+    states[2] = hn::Or(hn::ShiftLeft<12>(own), hn::ShiftRight<4>(second));
+    states[3] = hn::Or(hn::ShiftLeft<2>(second), hn::ShiftRight<14>(hn::ShiftLeft<8>(next)));
+  } else {
+    const StateVec low16 = hn::LoadU(d, reinterpret_cast<const uint16_t*>(low) + first);
+    states[1] = hn::Or(hn::ShiftLeft<8>(own), hn::ShiftRight<8>(low16));
+    states[2] = low16;
+    states[3] = hn::Or(hn::ShiftLeft<8>(low16), hn::ShiftRight<8>(next));
+  }
+}
+
+// Bits 15..6 of h = s (s + 1): sign and table row.
+HWY_INLINE StateVec PairIndex(StateTag d, StateVec state) {
+  return hn::ShiftRight<6>(hn::Mul(state, hn::Add(state, hn::Set(d, uint16_t{1}))));
+}
+
+// Decodes tile `slot` of a pair to `block`, row-major with kBlockStride.
+template <int kBits>
+HWY_INLINE void DecodeTile(const uint8_t* pair, int slot, const QtipCpuTable& table, float* block) {
+  const StateTag d;
+  constexpr int kPlane = kQtipTileLanes * 2;
+  const auto* high = reinterpret_cast<const uint16_t*>(pair + slot * kPlane);
+  const uint8_t* low = pair + 2 * kPlane + slot * (kBits == 3 ? kQtipTileLanes : kPlane);
+  HWY_ALIGN uint16_t index[kQtipStepsPerLane][kQtipTileLanes];
+  for (size_t first = 0; first < kQtipTileLanes; first += hn::Lanes(d)) {
+    StateVec states[4];
+    Windows<kBits>(d, high, low, first, states);
+    for (int j = 0; j < 4; ++j) hn::StoreU(PairIndex(d, states[j]), d, index[j] + first);
+  }
+  for (int j = 0; j < 4; ++j) {
+    float* corner = block + 8 * (j & 1) * kBlockStride + 8 * (j >> 1);
+    for (int row = 0; row < 8; ++row) {
+      uint64_t four;  // the indices of the four lanes that share a row, in one load
+      std::memcpy(&four, index[j] + 4 * row, sizeof four);
+      float* weights = corner + row * kBlockStride;
+      std::memcpy(weights, table.pairs[four & 0xFFFF], kPairBytes);
+      std::memcpy(weights + 2, table.pairs[four >> 16 & 0xFFFF], kPairBytes);
+      std::memcpy(weights + 4, table.pairs[four >> 32 & 0xFFFF], kPairBytes);
+      std::memcpy(weights + 6, table.pairs[four >> 48], kPairBytes);
+    }
+  }
+}
+
+// Decodes `tiles` tiles (an even number) of one tile row.
+template <int kBits>
+HWY_INLINE void DecodeBlock(const uint8_t* packed, int64_t tiles, const QtipCpuTable& table,
+                            float* block) {
+  for (int64_t tile = 0; tile < tiles; tile += 2, packed += QtipCpuPairBytes(kBits)) {
+    DecodeTile<kBits>(packed, 0, table, block + tile * kQtipTileCols);
+    DecodeTile<kBits>(packed, 1, table, block + (tile + 1) * kQtipTileCols);
+  }
+}
+
+using FloatTag = hn::CappedTag<float, 16>;
+
+// sums[row] += block[row, :] . u for 16 rows; a vector of partial sums a row.
+HWY_INLINE void MultiplyBlock(const float* block, int64_t cols, const float* u, float* sums) {
+  const FloatTag d;
+  const size_t lanes = hn::Lanes(d);
+  for (int row = 0; row < kQtipTileRows; row += 8) {
+    const float* w = block + row * kBlockStride;
+    float* partial = sums + row * lanes;
+    auto s0 = hn::Load(d, partial + 0 * lanes), s1 = hn::Load(d, partial + 1 * lanes);
+    auto s2 = hn::Load(d, partial + 2 * lanes), s3 = hn::Load(d, partial + 3 * lanes);
+    auto s4 = hn::Load(d, partial + 4 * lanes), s5 = hn::Load(d, partial + 5 * lanes);
+    auto s6 = hn::Load(d, partial + 6 * lanes), s7 = hn::Load(d, partial + 7 * lanes);
+    for (int64_t col = 0; col < cols; col += static_cast<int64_t>(lanes)) {
+      const auto x = hn::LoadU(d, u + col);
+      s0 = hn::MulAdd(hn::Load(d, w + 0 * kBlockStride + col), x, s0);
+      s1 = hn::MulAdd(hn::Load(d, w + 1 * kBlockStride + col), x, s1);
+      s2 = hn::MulAdd(hn::Load(d, w + 2 * kBlockStride + col), x, s2);
+      s3 = hn::MulAdd(hn::Load(d, w + 3 * kBlockStride + col), x, s3);
+      s4 = hn::MulAdd(hn::Load(d, w + 4 * kBlockStride + col), x, s4);
+      s5 = hn::MulAdd(hn::Load(d, w + 5 * kBlockStride + col), x, s5);
+      s6 = hn::MulAdd(hn::Load(d, w + 6 * kBlockStride + col), x, s6);
+      s7 = hn::MulAdd(hn::Load(d, w + 7 * kBlockStride + col), x, s7);
+    }
+    hn::Store(s0, d, partial + 0 * lanes), hn::Store(s1, d, partial + 1 * lanes);
+    hn::Store(s2, d, partial + 2 * lanes), hn::Store(s3, d, partial + 3 * lanes);
+    hn::Store(s4, d, partial + 4 * lanes), hn::Store(s5, d, partial + 5 * lanes);
+    hn::Store(s6, d, partial + 6 * lanes), hn::Store(s7, d, partial + 7 * lanes);
+  }
+}
+
+template <int kBits>
+HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const float* u,
+                                int64_t batch, int64_t out_features, float* z) {
+  const FloatTag d;
+  const size_t lanes = hn::Lanes(d);
+  HWY_ALIGN float block[kQtipTileRows * kBlockStride];
+  HWY_ALIGN float sums[kQtipCpuMaxBatch * kQtipTileRows * hn::MaxLanes(FloatTag())];
+  std::fill_n(sums, batch * kQtipTileRows * static_cast<int64_t>(lanes), 0.0f);
+  const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
+  for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
+    const int64_t cols = std::min(kBlockCols, rows.in_features - col);
+    DecodeBlock<kBits>(packed + col / 32 * QtipCpuPairBytes(kBits), cols / kQtipTileCols,
+                       *rows.table, block);
+    for (int64_t b = 0; b < batch; ++b) {
+      MultiplyBlock(block, cols, u + b * rows.in_features + col,
+                    sums + b * kQtipTileRows * static_cast<int64_t>(lanes));
+    }
+  }
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int row = 0; row < kQtipTileRows; ++row) {
+      const auto partial =
+          hn::Load(d, sums + (b * kQtipTileRows + row) * static_cast<int64_t>(lanes));
+      z[b * out_features + tile_row * kQtipTileRows + row] =
+          hn::GetLane(hn::SumOfLanes(d, partial));
+    }
+  }
+}
+
+template <int kBits>
+HWY_INLINE void DecodeTileRow(const QtipCpuRows& rows, int64_t tile_row, float* w) {
+  HWY_ALIGN float block[kQtipTileRows * kBlockStride];
+  const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
+  for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
+    const int64_t cols = std::min(kBlockCols, rows.in_features - col);
+    DecodeBlock<kBits>(packed + col / 32 * QtipCpuPairBytes(kBits), cols / kQtipTileCols,
+                       *rows.table, block);
+    for (int row = 0; row < kQtipTileRows; ++row) {
+      std::copy_n(block + row * kBlockStride, cols,
+                  w + (tile_row * kQtipTileRows + row) * rows.in_features + col);
+    }
+  }
+}
+
+void MultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch, int64_t out_features,
+                  float* z) {
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    if (rows.bits == 2) MultiplyTileRow<2>(rows, row, u, batch, out_features, z);
+    if (rows.bits == 3) MultiplyTileRow<3>(rows, row, u, batch, out_features, z);
+    if (rows.bits == 4) MultiplyTileRow<4>(rows, row, u, batch, out_features, z);
+  }
+}
+
+void DecodeRows(const QtipCpuRows& rows, float* w) {
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    if (rows.bits == 2) DecodeTileRow<2>(rows, row, w);
+    if (rows.bits == 3) DecodeTileRow<3>(rows, row, w);
+    if (rows.bits == 4) DecodeTileRow<4>(rows, row, w);
+  }
+}
+
+// a, b = a + b, a - b over `count` elements, a multiple of the vector length or a small number.
+HWY_INLINE void Butterfly(float* HWY_RESTRICT a, float* HWY_RESTRICT b, int64_t count) {
+  const FloatTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto left = hn::LoadU(d, a + i);
+    const auto right = hn::LoadU(d, b + i);
+    hn::StoreU(hn::Add(left, right), d, a + i);
+    hn::StoreU(hn::Sub(left, right), d, b + i);
+  }
+  for (; i < count; ++i) {
+    const float left = a[i];
+    a[i] = left + b[i];
+    b[i] = left - b[i];
+  }
+}
+
+// The first three levels of the transform, eight values at a time.
+HWY_INLINE void Hadamard8(float* v) {
+  const float a0 = v[0] + v[1], a1 = v[0] - v[1], a2 = v[2] + v[3], a3 = v[2] - v[3];
+  const float a4 = v[4] + v[5], a5 = v[4] - v[5], a6 = v[6] + v[7], a7 = v[6] - v[7];
+  const float b0 = a0 + a2, b1 = a1 + a3, b2 = a0 - a2, b3 = a1 - a3;
+  const float b4 = a4 + a6, b5 = a5 + a7, b6 = a4 - a6, b7 = a5 - a7;
+  v[0] = b0 + b4, v[1] = b1 + b5, v[2] = b2 + b6, v[3] = b3 + b7;
+  v[4] = b0 - b4, v[5] = b1 - b5, v[6] = b2 - b6, v[7] = b3 - b7;
+}
+
+void Hadamard(float* values, int64_t n) {
+  int64_t half = 1;
+  if (n >= 8) {
+    for (int64_t i = 0; i < n; i += 8) Hadamard8(values + i);
+    half = 8;
+  }
+  for (; half < n; half *= 2) {
+    for (int64_t i = 0; i < n; i += 2 * half) Butterfly(values + i, values + i + half, half);
+  }
+  const float scale = 1.0f / std::sqrt(static_cast<float>(n));
+  for (int64_t i = 0; i < n; ++i) values[i] *= scale;
+}
+
+void HadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns) {
+  for (int64_t half = 1; half < rows; half *= 2) {
+    for (int64_t row = 0; row < rows; ++row) {
+      if ((row & half) != 0) continue;
+      Butterfly(matrix + row * stride, matrix + (row + half) * stride, columns);
+    }
+  }
+  const float scale = 1.0f / std::sqrt(static_cast<float>(rows));
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t col = 0; col < columns; ++col) matrix[row * stride + col] *= scale;
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace qtipd
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qtipd {
+
+HWY_EXPORT(MultiplyRows);
+HWY_EXPORT(DecodeRows);
+HWY_EXPORT(Hadamard);
+HWY_EXPORT(HadamardColumns);
+
+void FillQtipCpuTable(std::span<const uint16_t> tlut, QtipCpuTable& table) {
+  for (int index = 0; index < kQtipLutEntries; ++index) {
+    for (int f = 0; f < 2; ++f) {
+      const uint16_t half = tlut[2 * index + f];
+      const float weight = HalfToFloat(half);
+      table.pairs[index][f] = weight;
+      table.pairs[index + kQtipLutEntries][f] = f == 0 ? -weight : weight;
+      table.planes[2 * f][index] = static_cast<uint8_t>(half);
+      table.planes[2 * f + 1][index] = static_cast<uint8_t>(half >> 8);
+    }
+  }
+}
+
+void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
+                         int64_t out_features, float* z) {
+  HWY_DYNAMIC_DISPATCH(MultiplyRows)(rows, u, batch, out_features, z);
+}
+
+void QtipCpuDecodeRows(const QtipCpuRows& rows, float* w) {
+  HWY_DYNAMIC_DISPATCH(DecodeRows)(rows, w);
+}
+
+void QtipCpuHadamard(float* values, int64_t n) { HWY_DYNAMIC_DISPATCH(Hadamard)(values, n); }
+
+void QtipCpuHadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns) {
+  HWY_DYNAMIC_DISPATCH(HadamardColumns)(matrix, rows, stride, columns);
+}
+
+}  // namespace qtipd
+#endif  // HWY_ONCE

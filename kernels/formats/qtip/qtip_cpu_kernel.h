@@ -1,0 +1,58 @@
+// The inner loops of QTIP on the CPU: decode, fused decode and multiply, and the Walsh-Hadamard
+// transform, each compiled for several instruction sets and chosen at run time.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/formats/qtip/qtip_layout.h"
+
+namespace qtipd {
+
+inline constexpr int64_t kQtipCpuMaxBatch = 64;
+
+// A codebook as the kernels read it. Index: bits 15..6 of a state's hash, the sign on top.
+struct QtipCpuTable {
+  // Both weights of every index, the sign applied, in fp32: exact.
+  alignas(64) float pairs[2 * kQtipLutEntries][2];
+  // The fp16 codebook without the sign in four planes: first weight low byte, first high, second
+  // low, second high.
+  alignas(64) uint8_t planes[4][kQtipLutEntries];
+};
+
+// `tlut` [512][2] fp16 bits.
+void FillQtipCpuTable(std::span<const uint16_t> tlut, QtipCpuTable& table);
+
+// Rows of 16 outputs, [begin, end), of a layer in the order of qtip_cpu_layout.h.
+struct QtipCpuRows {
+  const uint8_t* packed = nullptr;  // of tile row 0
+  const QtipCpuTable* table = nullptr;
+  int bits = 2;
+  int64_t in_features = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// z[b, row] = sum over columns of w[row, col] u[b, col] for the given rows, fp32 throughout; w is
+// never in memory beyond a block that fits the first-level cache.
+//   u  [batch, in_features]     z  [batch, out_features], other rows untouched
+// batch is 1 to kQtipCpuMaxBatch. Thread-safe for distinct rows. Sums are in an order that depends
+// on the instruction set only.
+void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
+                         int64_t out_features, float* z);
+
+// Decodes the given rows into w [out_features, in_features].
+void QtipCpuDecodeRows(const QtipCpuRows& rows, float* w);
+
+// values[n] = H values with the orthonormal Walsh-Hadamard matrix in natural order; n a power of
+// two.
+void QtipCpuHadamard(float* values, int64_t n);
+
+// The same along the columns of a row-major matrix [rows, stride], for `columns` of them, `rows` a
+// power of two.
+void QtipCpuHadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_

@@ -1,0 +1,172 @@
+#include "kernels/formats/qtip/qtip_cpu_kernel.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "hwy/targets.h"
+#include "kernels/api/dtype.h"
+#include "kernels/api/random.h"
+#include "kernels/formats/qtip/qtip_codebook.h"
+#include "kernels/formats/qtip/qtip_cpu_layout.h"
+
+namespace qtipd {
+namespace {
+
+// A random trellis (every bit string is legal) with a random codebook, and its weights by the rules
+// of qtip_layout.h and qtip_codebook.h.
+struct RandomLayer {
+  RandomLayer(int bits, Shape shape) : bits(bits), shape(shape) {
+    std::vector<uint16_t> trellis(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+    for (size_t i = 0; i < trellis.size(); ++i) {
+      trellis[i] = static_cast<uint16_t>(RandomBits(bits, RandomStream::kTest, i));
+    }
+    std::vector<float> normal(kQtipLutValues);
+    FillNormal(7, RandomStream::kTest, 0, normal);
+    tlut.resize(kQtipLutValues);
+    for (int i = 0; i < kQtipLutValues; ++i) tlut[i] = FloatToHalf(normal[i]);
+    FillQtipCpuTable(tlut, *table);
+    packed.assign(shape.out_features / 16 * QtipCpuRowBytes(shape.in_features, bits), 0);
+    QtipCpuRepack(trellis, bits, shape, packed.data());
+    packed.resize(packed.size() + kQtipCpuPadding, 0xAA);
+    weights.resize(shape.out_features * shape.in_features);
+    for (int64_t row = 0; row < shape.out_features; ++row) {
+      for (int64_t col = 0; col < shape.in_features; ++col) {
+        weights[row * shape.in_features + col] = Weight(trellis, row, col);
+      }
+    }
+  }
+
+  float Weight(const std::vector<uint16_t>& trellis, int64_t row, int64_t col) const {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(trellis.data());
+    const int position = QtipPositionOf(static_cast<int>(row % 16), static_cast<int>(col % 16));
+    const int lane = position / 8;
+    const auto chunk = [&](int of_lane) {
+      return QtipLoadChunk(
+          bytes + QtipChunkOffset(bits, shape.in_features / 16, row / 16, col / 16, of_lane % 32),
+          bits);
+    };
+    const uint32_t state = QtipWindow(chunk(lane), chunk(lane + 1), bits, position / 2 % 4);
+    const uint32_t pair = QtipHybDecode(state, tlut.data());
+    return HalfToFloat(static_cast<uint16_t>(position % 2 == 0 ? pair : pair >> 16));
+  }
+
+  QtipCpuRows Rows() const {
+    return {.packed = packed.data(),
+            .table = table.get(),
+            .bits = bits,
+            .in_features = shape.in_features,
+            .begin = 0,
+            .end = shape.out_features / 16};
+  }
+
+  int bits;
+  Shape shape;
+  std::unique_ptr<QtipCpuTable> table = std::make_unique<QtipCpuTable>();
+  std::vector<uint16_t> tlut;
+  std::vector<uint8_t> packed;
+  std::vector<float> weights;
+};
+
+constexpr Shape kShapes[] = {{32, 32}, {32, 64}, {64, 512}, {128, 32}, {32, 1024}};
+
+// Runs `check` once for every instruction set that this processor and this build have.
+template <typename Check>
+void ForEachTarget(const Check& check) {
+  const int64_t supported = hwy::SupportedTargets();
+  for (int64_t left = supported; left != 0; left &= left - 1) {
+    const int64_t target = left & -left;
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    check();
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+TEST(QtipCpuKernel, DecodesEveryWeightExactlyOnEveryInstructionSet) {
+  for (const int bits : {2, 3, 4}) {
+    for (const Shape shape : kShapes) {
+      const RandomLayer layer(bits, shape);
+      ForEachTarget([&] {
+        std::vector<float> decoded(layer.weights.size(), NAN);
+        QtipCpuDecodeRows(layer.Rows(), decoded.data());
+        EXPECT_EQ(decoded, layer.weights) << "bits " << bits << " in " << shape.in_features;
+      });
+    }
+  }
+}
+
+TEST(QtipCpuKernel, MultiplyAgreesWithDoublePrecisionOnEveryInstructionSet) {
+  for (const int bits : {2, 3, 4}) {
+    const RandomLayer layer(bits, {64, 512});
+    for (const int64_t batch : {1, 2, 3, 4, 5, 7, 16, 64}) {
+      std::vector<float> u(batch * 512);
+      FillNormal(batch, RandomStream::kTest, 0, u);
+      ForEachTarget([&] {
+        std::vector<float> z(batch * 64, NAN);
+        QtipCpuMultiplyRows(layer.Rows(), u.data(), batch, 64, z.data());
+        double error = 0;
+        double norm = 0;
+        for (int64_t b = 0; b < batch; ++b) {
+          for (int64_t row = 0; row < 64; ++row) {
+            double exact = 0;
+            for (int64_t col = 0; col < 512; ++col) {
+              exact += double{layer.weights[row * 512 + col]} * double{u[b * 512 + col]};
+            }
+            error += std::pow(z[b * 64 + row] - exact, 2);
+            norm += exact * exact;
+          }
+        }
+        EXPECT_LE(std::sqrt(error / norm), 1e-6) << "bits " << bits << " batch " << batch;
+      });
+    }
+  }
+}
+
+TEST(QtipCpuKernel, ARangeOfRowsWritesOnlyThoseRows) {
+  const RandomLayer layer(3, {64, 64});
+  std::vector<float> u(64, 1.0f);
+  std::vector<float> whole(64);
+  QtipCpuMultiplyRows(layer.Rows(), u.data(), 1, 64, whole.data());
+  std::vector<float> part(64, -7.0f);
+  QtipCpuRows rows = layer.Rows();
+  rows.begin = 1;
+  rows.end = 3;
+  QtipCpuMultiplyRows(rows, u.data(), 1, 64, part.data());
+  for (int row = 0; row < 64; ++row) {
+    EXPECT_EQ(part[row], row >= 16 && row < 48 ? whole[row] : -7.0f) << row;
+  }
+}
+
+TEST(QtipCpuKernel, HadamardAgreesWithItsDefinition) {
+  for (const int64_t n : {1, 2, 4, 8, 32, 128}) {
+    std::vector<float> values(n);
+    FillNormal(n, RandomStream::kTest, 0, values);
+    std::vector<double> exact(n, 0);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        exact[i] += (__builtin_popcountll(i & j) % 2 == 0 ? 1 : -1) * double{values[j]};
+      }
+      exact[i] /= std::sqrt(static_cast<double>(n));
+    }
+    ForEachTarget([&] {
+      std::vector<float> row = values;
+      QtipCpuHadamard(row.data(), n);
+      std::vector<float> columns(3 * n);
+      for (int64_t i = 0; i < 3 * n; ++i) columns[i] = values[i / 3];
+      QtipCpuHadamardColumns(columns.data(), n, 3, 2);
+      for (int64_t i = 0; i < n; ++i) {
+        EXPECT_NEAR(row[i], exact[i], 1e-5) << "n " << n;
+        EXPECT_NEAR(columns[3 * i + 1], exact[i], 1e-5) << "n " << n;
+        EXPECT_EQ(columns[3 * i + 2], values[i]) << "a column that was not asked for";
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace qtipd
