@@ -29,7 +29,7 @@ class QtipCpuWeights final : public ResidentWeights {
     weights->su_ = layer.su;
     weights->sv_ = layer.sv;
     QTIPD_RETURN_IF_ERROR(weights->AllocateCopies(1));
-    FillQtipCpuTable(layer.tlut, weights->Table(0));
+    FillPairTable(layer.tlut, weights->Table(0));
     QtipCpuRepack(layer.trellis, layer.bits, layer.shape, weights->Packed(0));
     return weights;
   }
@@ -139,18 +139,17 @@ class QtipCpuWeights final : public ResidentWeights {
 
   // Device memory of one copy: codebook tables, trellis, padding.
   static uint64_t CopyBytes(Shape shape, int bits) {
-    return sizeof(QtipCpuTable) + shape.out_features * shape.in_features / 8 * bits +
-           kQtipCpuPadding;
+    return sizeof(PairTable) + shape.out_features * shape.in_features / 8 * bits + kQtipCpuPadding;
   }
 
  private:
   QtipCpuWeights(CpuDevice& device, Shape shape, int bits)
       : device_(device), shape_(shape), bits_(bits) {}
 
-  uint64_t TrellisBytes() const { return CopyBytes() - sizeof(QtipCpuTable) - kQtipCpuPadding; }
+  uint64_t TrellisBytes() const { return CopyBytes() - sizeof(PairTable) - kQtipCpuPadding; }
   uint64_t CopyBytes() const { return CopyBytes(shape_, bits_); }
-  QtipCpuTable& Table(int copy) const { return *copies_[copy].as<QtipCpuTable>(); }
-  uint8_t* Packed(int copy) const { return copies_[copy].as<uint8_t>() + sizeof(QtipCpuTable); }
+  PairTable& Table(int copy) const { return *copies_[copy].as<PairTable>(); }
+  uint8_t* Packed(int copy) const { return copies_[copy].as<uint8_t>() + sizeof(PairTable); }
 
   absl::Status AllocateCopies(int count) {
     for (int copy = 0; copy < count; ++copy) {

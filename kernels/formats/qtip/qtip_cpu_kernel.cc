@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "kernels/api/dtype.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -23,7 +21,6 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // A block of columns that is decoded, then multiplied: 16 rows of it take 17 KiB.
-constexpr size_t kPairBytes = 2 * sizeof(float);
 constexpr int64_t kBlockTiles = 16;
 constexpr int64_t kBlockCols = kBlockTiles * kQtipTileCols;
 // A row of the block is longer than its columns, so that rows do not share cache sets.
@@ -67,46 +64,35 @@ HWY_INLINE void Windows(StateTag d, const uint16_t* high, const uint8_t* low, si
   }
 }
 
-// Bits 15..6 of h = s (s + 1): sign and table row.
-HWY_INLINE StateVec PairIndex(StateTag d, StateVec state) {
-  return hn::ShiftRight<6>(hn::Mul(state, hn::Add(state, hn::Set(d, uint16_t{1}))));
-}
-
-// Decodes tile `slot` of a pair to `block`, row-major with kBlockStride.
+// The hashes of tile `slot` of a pair, [j][lane].
 template <int kBits>
-HWY_INLINE void DecodeTile(const uint8_t* pair, int slot, const QtipCpuTable& table, float* block) {
+HWY_INLINE void HashTile(const uint8_t* pair, int slot, uint16_t* hashes) {
   const StateTag d;
   constexpr int kPlane = kQtipTileLanes * 2;
   const auto* high = reinterpret_cast<const uint16_t*>(pair + slot * kPlane);
   const uint8_t* low = pair + 2 * kPlane + slot * (kBits == 3 ? kQtipTileLanes : kPlane);
-  HWY_ALIGN uint16_t index[kQtipStepsPerLane][kQtipTileLanes];
+  const StateVec one = hn::Set(d, uint16_t{1});
   for (size_t first = 0; first < kQtipTileLanes; first += hn::Lanes(d)) {
     StateVec states[4];
     Windows<kBits>(d, high, low, first, states);
-    for (int j = 0; j < 4; ++j) hn::StoreU(PairIndex(d, states[j]), d, index[j] + first);
-  }
-  for (int j = 0; j < 4; ++j) {
-    float* corner = block + 8 * (j & 1) * kBlockStride + 8 * (j >> 1);
-    for (int row = 0; row < 8; ++row) {
-      uint64_t four;  // the indices of the four lanes that share a row, in one load
-      std::memcpy(&four, index[j] + 4 * row, sizeof four);
-      float* weights = corner + row * kBlockStride;
-      std::memcpy(weights, table.pairs[four & 0xFFFF], kPairBytes);
-      std::memcpy(weights + 2, table.pairs[four >> 16 & 0xFFFF], kPairBytes);
-      std::memcpy(weights + 4, table.pairs[four >> 32 & 0xFFFF], kPairBytes);
-      std::memcpy(weights + 6, table.pairs[four >> 48], kPairBytes);
+    for (int j = 0; j < 4; ++j) {
+      const StateVec hash = hn::Mul(states[j], hn::Add(states[j], one));
+      hn::StoreU(hash, d, hashes + j * kQtipTileLanes + first);
     }
   }
 }
 
-// Decodes `tiles` tiles (an even number) of one tile row.
+// Decodes `tiles` tiles (an even number, at most kBlockTiles) of one tile row to `block`, row-major
+// with kBlockStride.
 template <int kBits>
-HWY_INLINE void DecodeBlock(const uint8_t* packed, int64_t tiles, const QtipCpuTable& table,
+HWY_INLINE void DecodeBlock(const uint8_t* packed, int64_t tiles, const PairTable& table,
                             float* block) {
+  alignas(64) uint16_t hashes[kBlockTiles * kPairTileHashes];
   for (int64_t tile = 0; tile < tiles; tile += 2, packed += QtipCpuPairBytes(kBits)) {
-    DecodeTile<kBits>(packed, 0, table, block + tile * kQtipTileCols);
-    DecodeTile<kBits>(packed, 1, table, block + (tile + 1) * kQtipTileCols);
+    HashTile<kBits>(packed, 0, hashes + tile * kPairTileHashes);
+    HashTile<kBits>(packed, 1, hashes + (tile + 1) * kPairTileHashes);
   }
+  BestPairLookup()(table, hashes, tiles, block, kBlockStride);
 }
 
 using FloatTag = hn::CappedTag<float, 16>;
@@ -145,8 +131,8 @@ HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const
                                 int64_t batch, int64_t out_features, float* z) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
-  HWY_ALIGN float block[kQtipTileRows * kBlockStride];
-  HWY_ALIGN float sums[kQtipCpuMaxBatch * kQtipTileRows * hn::MaxLanes(FloatTag())];
+  alignas(64) float block[kQtipTileRows * kBlockStride];
+  alignas(64) float sums[kQtipCpuMaxBatch * kQtipTileRows * hn::MaxLanes(FloatTag())];
   std::fill_n(sums, batch * kQtipTileRows * static_cast<int64_t>(lanes), 0.0f);
   const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
   for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
@@ -170,7 +156,7 @@ HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const
 
 template <int kBits>
 HWY_INLINE void DecodeTileRow(const QtipCpuRows& rows, int64_t tile_row, float* w) {
-  HWY_ALIGN float block[kQtipTileRows * kBlockStride];
+  alignas(64) float block[kQtipTileRows * kBlockStride];
   const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
   for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
     const int64_t cols = std::min(kBlockCols, rows.in_features - col);
@@ -266,19 +252,6 @@ HWY_EXPORT(MultiplyRows);
 HWY_EXPORT(DecodeRows);
 HWY_EXPORT(Hadamard);
 HWY_EXPORT(HadamardColumns);
-
-void FillQtipCpuTable(std::span<const uint16_t> tlut, QtipCpuTable& table) {
-  for (int index = 0; index < kQtipLutEntries; ++index) {
-    for (int f = 0; f < 2; ++f) {
-      const uint16_t half = tlut[2 * index + f];
-      const float weight = HalfToFloat(half);
-      table.pairs[index][f] = weight;
-      table.pairs[index + kQtipLutEntries][f] = f == 0 ? -weight : weight;
-      table.planes[2 * f][index] = static_cast<uint8_t>(half);
-      table.planes[2 * f + 1][index] = static_cast<uint8_t>(half >> 8);
-    }
-  }
-}
 
 void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
                          int64_t out_features, float* z) {

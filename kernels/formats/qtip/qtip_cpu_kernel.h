@@ -4,30 +4,18 @@
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_
 
 #include <cstdint>
-#include <span>
 
+#include "kernels/cpu/simd/pair_lookup.h"
 #include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
 
 inline constexpr int64_t kQtipCpuMaxBatch = 64;
 
-// A codebook as the kernels read it. Index: bits 15..6 of a state's hash, the sign on top.
-struct QtipCpuTable {
-  // Both weights of every index, the sign applied, in fp32: exact.
-  alignas(64) float pairs[2 * kQtipLutEntries][2];
-  // The fp16 codebook without the sign in four planes: first weight low byte, first high, second
-  // low, second high.
-  alignas(64) uint8_t planes[4][kQtipLutEntries];
-};
-
-// `tlut` [512][2] fp16 bits.
-void FillQtipCpuTable(std::span<const uint16_t> tlut, QtipCpuTable& table);
-
 // Rows of 16 outputs, [begin, end), of a layer in the order of qtip_cpu_layout.h.
 struct QtipCpuRows {
   const uint8_t* packed = nullptr;  // of tile row 0
-  const QtipCpuTable* table = nullptr;
+  const PairTable* table = nullptr;
   int bits = 2;
   int64_t in_features = 0;
   int64_t begin = 0;

@@ -2,21 +2,44 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_QUANTIZE_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_QUANTIZE_H_
 
+#include <cstdint>
+#include <span>
+
 #include "absl/status/statusor.h"
 #include "kernels/api/device.h"
 #include "kernels/api/weight_format.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/formats/qtip/qtip_incoherence.h"
+#include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
 
+// What a problem leaves open: the lookup table and the random signs.
+struct QtipIngredients {
+  std::span<const uint16_t, kQtipLutValues> tlut;
+  QtipSigns signs;
+};
+
 // Quantizes `problem.weights` with code `hyb`: random signs, randomized Hadamard transform, scale,
-// block LDL of the Hessian, LDLQ around a two-pass tail-biting Viterbi search, packing. Uses every
-// hardware thread; the same bytes for any number of them. Blocks until done.
+// block LDL of the Hessian, LDLQ around a two-pass tail-biting Viterbi search, packing. Runs on all
+// threads of `pool`. Blocks until done.
 // Fills `report` with the proxy error and the seconds of preprocess, block_ldl, viterbi,
-// postprocess. Errors: SHAPE_UNSUPPORTED, HESSIAN_SHAPE_INVALID, HESSIAN_NOT_POSITIVE_DEFINITE,
-// Cancelled. Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), sections 2 and 3; LDLQ is from
-// QuIP (Chee et al., 2023, arXiv 2307.13304).
+// postprocess. Errors: SHAPE_UNSUPPORTED, HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC,
+// HESSIAN_NOT_POSITIVE_DEFINITE, Cancelled.
+// Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), sections 2 and 3; LDLQ is from QuIP
+// (Chee et al., 2023, arXiv 2307.13304).
+absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem& problem,
+                                         const QtipIngredients& ingredients, Progress& progress,
+                                         QuantizeReport& report);
+
+// The same with the default table and the signs of `problem.seed`, on as many threads as the device
+// has compute units.
 absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(Device& device, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report);
+
+// OK, or what is wrong with a Hessian of `in_features`; an empty one is the identity. All encoders
+// call it. Errors: HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC (also for NaN and infinity).
+absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features);
 
 }  // namespace qtipd
 

@@ -1,0 +1,121 @@
+// Device code that turns a unit's words into pairs of fp16 weights; see qtip_cuda_layout.h.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_DECODE_CUH_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_DECODE_CUH_
+
+#include <cstdint>
+
+#include "kernels/cuda/ptx/memory.h"
+#include "kernels/formats/qtip/qtip_codebook.h"
+#include "kernels/formats/qtip/qtip_cuda_layout.h"
+
+namespace qtipd {
+
+inline constexpr int kDecodeThreads = 512;
+
+// Dynamic shared memory begins after the 1 KiB that the system keeps, where a kernel has no static
+// shared memory. As a constant it folds into the load instruction; in a register it costs one more
+// instruction for every two weights (8192x8192, 2 bits: 13.4 against 12.3 us on an H200).
+inline constexpr uint32_t kTableBase = 1024;
+
+template <int kBits>
+struct UnitWords {
+  uint32_t word[2 * kBits];
+};
+
+template <int kBits>
+__device__ __forceinline__ UnitWords<kBits> LoadUnit(const char* unit, int lane) {
+  UnitWords<kBits> words;
+  const uint4 a = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 0));
+  words.word[0] = a.x;
+  words.word[1] = a.y;
+  words.word[2] = a.z;
+  words.word[3] = a.w;
+  if constexpr (kBits == 3) {
+    const uint2 b = ptx::LoadStreaming64(unit + UnitWordOffset(kBits, lane, 4));
+    words.word[4] = b.x;
+    words.word[5] = b.y;
+  }
+  if constexpr (kBits == 4) {
+    const uint4 b = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 4));
+    words.word[4] = b.x;
+    words.word[5] = b.y;
+    words.word[6] = b.z;
+    words.word[7] = b.w;
+  }
+  return words;
+}
+
+// This thread's entry of the table [512] of fp16 pairs; issue it before other loads, so that the
+// fill does not wait for them.
+__device__ __forceinline__ uint32_t LoadTableEntry(const uint32_t* table) {
+  return __ldg(table + threadIdx.x % kQtipLutEntries);
+}
+
+// Writes the folded table to `shared`; all kDecodeThreads threads, followed by a barrier of the
+// caller's.
+__device__ __forceinline__ void FillTable(uint32_t* shared, uint32_t pair) {
+  static_assert(kDecodeThreads == kQtipLutEntries, "one entry a thread");
+#pragma unroll
+  for (int sign = 0; sign < 2; ++sign) {
+    const uint32_t value = sign == 0 ? pair : pair ^ 0x8000u;
+    const uint4 four = make_uint4(value, value, value, value);
+    const int entry = threadIdx.x + sign * kQtipLutEntries;
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {  // rotated by thread: neighbours write different banks
+      reinterpret_cast<uint4*>(shared)[entry * 8 + ((k + threadIdx.x) & 7)] = four;
+    }
+  }
+}
+
+struct DecodeContext {
+  uint32_t lane_offset;  // of this lane's replica
+  int next_lane;         // that continues this lane's bits
+};
+
+// `shared` must be the start of dynamic shared memory.
+__device__ __forceinline__ DecodeContext MakeDecodeContext(const uint32_t* shared) {
+  if (ptx::SharedAddress(shared) != kTableBase) __trap();  // a toolkit that lays memory out anew
+  const uint32_t lane = threadIdx.x % 32;
+  return {lane * 4, static_cast<int>((lane & 16) | ((lane + 4) & 15))};
+}
+
+__device__ __forceinline__ uint32_t LookUpPair(uint32_t state, const DecodeContext& context) {
+  constexpr uint32_t kEntryMask = (kFoldedEntries - 1) << 7;  // hash bits 15..6, shifted left once
+  const uint32_t hash = QtipHybHash(state);
+  return ptx::LoadSharedAt<kTableBase>(
+      ptx::MaskOr<kEntryMask>(hash << 1, context.lane_offset));
+}
+
+// The state that starts at bit `offset` of the lane's words, garbage above bit 15.
+template <int kWords>
+__device__ __forceinline__ uint32_t StateAt(const uint32_t (&words)[kWords], int offset) {
+  const int k = offset / 32;
+  const int start = offset % 32;
+  if (start <= 16) return words[k] >> (16 - start);
+  return __funnelshift_r(words[k + 1 < kWords ? k + 1 : k], words[k], 48 - start);
+}
+
+// Calls sink(i, pairs) for i = 0..7: pairs[j] holds row 2 g + (i >> 2) + 8 (j & 1), columns
+// 2 (i & 3) + 8 (j >> 1) + {0, 1} of the lane's tile, which is what mma.m16n8k16 takes as A.
+// All lanes of the warp.
+template <int kBits, typename Sink>
+__device__ __forceinline__ void DecodeUnit(const UnitWords<kBits>& unit,
+                                           const DecodeContext& context, Sink&& sink) {
+  uint32_t words[2 * kBits + 1];
+#pragma unroll
+  for (int i = 0; i < 2 * kBits; ++i) words[i] = unit.word[i];
+  words[2 * kBits] = __shfl_sync(0xFFFFFFFFu, unit.word[0], context.next_lane);
+#pragma unroll
+  for (int i = 0; i < kUnitPairs / 4; ++i) {
+    uint32_t pairs[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      pairs[j] = LookUpPair(StateAt(words, (4 * i + j) * QtipStepBits(kBits)), context);
+    }
+    sink(i, pairs);
+  }
+}
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_DECODE_CUH_

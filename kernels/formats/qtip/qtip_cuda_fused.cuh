@@ -1,0 +1,293 @@
+// Fused decode and multiply on the tensor cores: a warp decodes a unit of 16 x 128 weights straight
+// into A fragments of mma.m16n8k16 and multiplies them with activations held in B fragments.
+//
+// Row slot g of the matrix instruction carries column segment g >> 2 (qtip_cuda_layout.h), column c
+// of B carries segment c >> 2 of activation vector c & 3; the blocks of D where both segments agree
+// are sums that count, the others are ignored. One block a multiprocessor, 16 warps; blocks own
+// whole row blocks, warps share a row block by columns and add up in shared memory: no atomics, one
+// order of summation.
+//
+// Versions (H200, rotating copies; docs/performance/fused.md has the measurements):
+//   512-entry table with the sign by XOR         slower: one more instruction a pair
+//   fp16-accumulating mma                        0 to 3 % faster, error 3e-4 instead of 1e-6
+//   two hashes in one 64-bit multiply            7 to 10 % slower
+//   this                                         ships
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
+#include "kernels/cuda/ptx/mma.h"
+#include "kernels/formats/qtip/qtip_cuda_decode.cuh"
+#include "kernels/formats/qtip/qtip_cuda_fused.h"
+
+namespace qtipd {
+
+inline constexpr int kFusedWarps = kDecodeThreads / 32;
+// Units that a lane loads ahead: 32 KiB a multiprocessor at 2 bits.
+inline constexpr int kUnitsInFlight = 4;
+
+// B fragments of one unit: the 16 activations of the lane's own tile.
+struct Activations {
+  uint32_t word[8];
+};
+
+// Address of the lane's activations: vector (lane >> 2) & 3 for a batch, its own tile of unit
+// `unit`. Null where the batch or the matrix ends before.
+template <int kColumns>
+__device__ __forceinline__ const uint16_t* ActivationAddress(const FusedArguments& args, int unit,
+                                                             int lane) {
+  const int column = kColumns == 1 ? 0 : (lane >> 2) & (kColumns - 1);
+  const int tile = unit * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
+  if (column >= args.columns || tile * kQtipTileCols >= args.in_features) return nullptr;
+  return static_cast<const uint16_t*>(args.u) + static_cast<int64_t>(column) * args.in_features +
+         tile * kQtipTileCols;
+}
+
+__device__ __forceinline__ Activations LoadActivations(const uint16_t* u) {
+  Activations b = {};
+  if (u != nullptr) {
+    const uint4 low = *reinterpret_cast<const uint4*>(u);
+    const uint4 high = *reinterpret_cast<const uint4*>(u + 8);
+    b = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+  }
+  return b;
+}
+
+// sums[0] gathers rows 2 g, sums[1] rows 2 g + 1 of the lane's row group.
+template <int kBits>
+__device__ __forceinline__ void MultiplyUnit(const UnitWords<kBits>& unit, const Activations& b,
+                                             float (&sums)[2][4], const DecodeContext& context) {
+  DecodeUnit(unit, context, [&](int i, const uint32_t(&pairs)[4]) {
+    ptx::MmaM16N8K16(sums[i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
+  });
+}
+
+// Writes a warp's sums of one row block to partial[segment][column][16 rows].
+template <int kColumns>
+__device__ __forceinline__ void StorePartial(float* partial, const float (&sums)[2][4], int lane) {
+  const int group = lane >> 2;
+  const int q = lane & 3;
+  const int segment = group >> 2;
+  if ((q >> 1) != segment) return;  // columns of the other segment
+  partial += segment * kColumns * kUnitRows;
+#pragma unroll
+  for (int c = 0; c < 2; ++c) {
+    const int row = 2 * (group & 3) + c;
+    if constexpr (kColumns == 1) {
+      // All four columns of the segment are equal: two lanes write half of the rows each.
+      partial[row + 8 * (q & 1)] = (q & 1) != 0 ? sums[c][2] : sums[c][0];
+    } else {
+      float* column = partial + 2 * (q & 1) * kUnitRows;
+      column[row] = sums[c][0];
+      column[kUnitRows + row] = sums[c][1];
+      column[row + 8] = sums[c][2];
+      column[kUnitRows + row + 8] = sums[c][3];
+    }
+  }
+}
+
+// z of `rows` row blocks from their partial sums [row block][part][column][16], `parts` even.
+template <int kColumns>
+__device__ __forceinline__ void ReducePartials(const FusedArguments& args, const float* partials,
+                                               int first_row, int rows, int parts) {
+  constexpr int kValues = kColumns * kUnitRows;
+  for (int i = threadIdx.x; i < rows * kValues; i += kDecodeThreads) {
+    const int row = i / kValues;
+    const int value = i % kValues;
+    const float* p = partials + row * parts * kValues + value;
+    float even = 0;
+    float odd = 0;
+#pragma unroll 8
+    for (int part = 0; part < parts; part += 2) {
+      even += p[part * kValues];
+      odd += p[(part + 1) * kValues];
+    }
+    const int column = value / kUnitRows;
+    if (column < args.columns) {
+      args.z[static_cast<int64_t>(column) * args.out_features + (first_row + row) * kUnitRows +
+             value % kUnitRows] = even + odd;
+    }
+  }
+}
+
+struct RowRange {
+  int first;
+  int count;
+};
+
+__device__ __forceinline__ RowRange RowsOfBlock(int out_features) {
+  const int64_t row_blocks = out_features / kUnitRows;
+  const int first = static_cast<int>(row_blocks * blockIdx.x / gridDim.x);
+  const int end = static_cast<int>(row_blocks * (blockIdx.x + 1) / gridDim.x);
+  return {first, end - first};
+}
+
+// Activations stay in registers while the warp walks down the row blocks. in_features is 128 *
+// warps_per_row * kUnits (or less than 128).
+template <int kBits, int kUnits, int kColumns>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedArguments args) {
+  extern __shared__ __align__(128) uint32_t shared[];
+  constexpr int kRing = kUnitsInFlight / kUnits;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int warp_column = warp % args.warps_per_row;
+  const int warp_row = warp / args.warps_per_row;
+  const int row_step = kFusedWarps / args.warps_per_row;
+  const int units = args.warps_per_row * kUnits;
+  const RowRange rows = RowsOfBlock(args.out_features);
+  const auto unit_at = [&](int row, int u) {
+    const int64_t unit =
+        static_cast<int64_t>(rows.first + row) * units + warp_column * kUnits + u;
+    return args.packed + unit * UnitBytes(kBits);
+  };
+
+  ptx::LaunchDependents();
+  const uint32_t entry = LoadTableEntry(args.table);
+  UnitWords<kBits> ring[kRing][kUnits];
+#pragma unroll
+  for (int r = 0; r < kRing; ++r) {
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      const int row = warp_row + r * row_step;
+      if (row < rows.count) ring[r][u] = LoadUnit<kBits>(unit_at(row, u), lane);
+    }
+  }
+  ptx::WaitForPreviousGrids();
+  Activations b[kUnits];
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+    b[u] = LoadActivations(ActivationAddress<kColumns>(args, warp_column * kUnits + u, lane));
+  }
+  FillTable(shared, entry);
+  const DecodeContext context = MakeDecodeContext(shared);
+  float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
+  const int parts = args.warps_per_row * 2;
+  __syncthreads();
+
+  // chunk_rows is a multiple of row_step, so a warp's rows go on through all chunks.
+  int slot = 0;
+  for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
+    const int chunk_end = min(chunk + args.chunk_rows, rows.count);
+    for (int row = chunk + warp_row; row < chunk_end; row += row_step) {
+      // A ring index must be a constant for the ring to stay in registers.
+#pragma unroll
+      for (int r = 0; r < kRing; ++r) {
+        if (r != slot) continue;
+        float sums[2][4] = {};
+#pragma unroll
+        for (int u = 0; u < kUnits; ++u) {
+          MultiplyUnit(ring[r][u], b[u], sums, context);
+          const int next = row + kRing * row_step;
+          if (next < rows.count) ring[r][u] = LoadUnit<kBits>(unit_at(next, u), lane);
+        }
+        const int part = ((row - chunk) * args.warps_per_row + warp_column) * 2;
+        StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums, lane);
+      }
+      slot = slot + 1 == kRing ? 0 : slot + 1;
+    }
+    __syncthreads();
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk, parts);
+    if (chunk_end < rows.count) __syncthreads();
+  }
+}
+
+// For more than 8192 columns: kRows row blocks at a time, all warps along the columns.
+template <int kBits, int kRows, int kColumns>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArguments args) {
+  extern __shared__ __align__(128) uint32_t shared[];
+  constexpr int kRing = kUnitsInFlight / kRows;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int units = args.in_features / kUnitCols;
+  const int steps = units / kFusedWarps;  // a power of two from 8: a multiple of kRing
+  const RowRange rows = RowsOfBlock(args.out_features);
+  const auto load = [&](UnitWords<kBits>(&into)[kRows], int first_row, int step) {
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int row = min(first_row + r, rows.count - 1);  // surplus rows are decoded, not stored
+      const int64_t unit =
+          static_cast<int64_t>(rows.first + row) * units + step * kFusedWarps + warp;
+      into[r] = LoadUnit<kBits>(args.packed + unit * UnitBytes(kBits), lane);
+    }
+  };
+  const auto activations = [&](int step) {
+    return LoadActivations(ActivationAddress<kColumns>(args, step * kFusedWarps + warp, lane));
+  };
+
+  ptx::LaunchDependents();
+  const uint32_t entry = LoadTableEntry(args.table);
+  UnitWords<kBits> ring[kRing][kRows];
+#pragma unroll
+  for (int s = 0; s < kRing; ++s) load(ring[s], 0, s);
+  ptx::WaitForPreviousGrids();
+  Activations b = activations(0);
+  FillTable(shared, entry);
+  const DecodeContext context = MakeDecodeContext(shared);
+  float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
+  __syncthreads();
+
+  for (int row = 0; row < rows.count; row += kRows) {
+    float sums[kRows][2][4] = {};
+#pragma unroll 1
+    for (int step = 0; step < steps; step += kRing) {
+#pragma unroll
+      for (int s = 0; s < kRing; ++s) {
+        const int next_step = step + s + 1;
+        const Activations next = activations(next_step < steps ? next_step : 0);
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
+        const int ahead = step + s + kRing;
+        if (ahead < steps) {
+          load(ring[s], row, ahead);
+        } else if (row + kRows < rows.count) {
+          load(ring[s], row + kRows, ahead - steps);
+        }
+        b = next;
+      }
+    }
+    const int count = min(kRows, rows.count - row);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int part = (r * kFusedWarps + warp) * 2;
+      if (r < count) StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums[r], lane);
+    }
+    __syncthreads();
+    ReducePartials<kColumns>(args, partials, rows.first + row, count, 2 * kFusedWarps);
+    if (row + kRows < rows.count) __syncthreads();
+  }
+}
+
+template <int kBits, int kColumns>
+auto ChooseFusedKernel(const FusedConfig& config) {
+  switch (config.units_per_warp) {
+    case 1:
+      return FusedResident<kBits, 1, kColumns>;
+    case 2:
+      return FusedResident<kBits, 2, kColumns>;
+    case 4:
+      return FusedResident<kBits, 4, kColumns>;
+    default:
+      break;
+  }
+  if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns>;
+  if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns>;
+  return FusedLooping<kBits, 4, kColumns>;
+}
+
+template <int kBits>
+absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
+                             const FusedArguments& arguments) {
+  const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
+                                 .block = kDecodeThreads,
+                                 .shared_bytes = config.shared_bytes,
+                                 .overlaps_previous = true};
+  return LaunchKernel(device, options,
+                      config.columns == 1 ? ChooseFusedKernel<kBits, 1>(config)
+                                          : ChooseFusedKernel<kBits, 4>(config),
+                      arguments);
+}
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_

@@ -1,0 +1,73 @@
+// The fused kernel of the CUDA backend: z = W_trellis u without materialising the weights.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/qtip/qtip_cuda_layout.h"
+
+namespace qtipd {
+
+// Describe: what one launch sequence computes.
+struct FusedProblem {
+  int64_t out_features = 0;  // a multiple of 16
+  int64_t in_features = 0;   // a power of two from 32
+  int bits = 0;
+  int64_t batch = 1;
+};
+
+// Choose: how. A function of the problem and the number of multiprocessors alone.
+struct FusedConfig {
+  int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
+  int columns = 0;          // of the batch per launch: 1 or 4
+  int warps_per_row = 0;    // warps that share a row block
+  int units_per_warp = 0;   // resident activations (in_features <= 8192); 0: loop over columns
+  int rows_in_flight = 0;   // row blocks whose sums a warp holds while it loops over columns
+  int chunk_rows = 0;       // row blocks between two reductions
+  size_t shared_bytes = 0;  // table and partial sums
+  std::string ToString() const;
+};
+
+FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
+
+// Batches above this run, but are better served by decoding once.
+inline constexpr int64_t kMaxFusedBatch = 16;
+
+// Launch: z[batch, out] = u[batch, in] * W_trellis^T.
+//   packed  units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
+//   table   [512] pairs of fp16, first weight in the low half
+//   u       fp16 [batch, in_features], 16-byte aligned     z  fp32 [batch, out_features], overwritten
+// fp16 products, fp32 sums in an order fixed by the configuration: the same bits on every run.
+// Enqueues on the device's stream; buffers must outlive the work; capturable.
+// Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), code HYB.
+absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
+                         const void* table, const void* u, void* z);
+
+// One configuration's launch over `columns` of the batch; LaunchFused picks among them.
+struct FusedArguments {
+  const char* packed;
+  const uint32_t* table;
+  const void* u;
+  float* z;
+  int out_features;
+  int in_features;
+  int columns;  // valid ones, at most FusedConfig::columns
+  int warps_per_row;
+  int chunk_rows;
+};
+template <int kBits>
+absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
+                             const FusedArguments& arguments);
+extern template absl::Status LaunchFusedBits<2>(const CudaDevice&, const FusedConfig&,
+                                                const FusedArguments&);
+extern template absl::Status LaunchFusedBits<3>(const CudaDevice&, const FusedConfig&,
+                                                const FusedArguments&);
+extern template absl::Status LaunchFusedBits<4>(const CudaDevice&, const FusedConfig&,
+                                                const FusedArguments&);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_H_

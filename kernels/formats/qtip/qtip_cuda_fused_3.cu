@@ -1,0 +1,9 @@
+// The fused kernels at 3 bits, a file of their own to compile beside the others.
+#include "kernels/formats/qtip/qtip_cuda_fused.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchFusedBits<3>(const CudaDevice&, const FusedConfig&,
+                                         const FusedArguments&);
+
+}  // namespace qtipd

@@ -1,0 +1,57 @@
+// How the CUDA kernels hold a QTIP layer: the same bits as the checkpoint's trellis in another
+// order, made once at load.
+//
+// Unit: 16 rows x 128 columns of W, 8 tiles side by side, 256 * bits bytes. Lane l = (s, g, q) with
+// s = l >> 4, g = (l >> 2) & 3, q = l & 3 owns tile 4 s + q of the unit and its steps 32 g ... 32 g +
+// 31, that is rows 2 g, 2 g + 1, 2 g + 8 and 2 g + 9 of the tile: 8 * bits consecutive bytes of the
+// tile's bit string, as 2 * bits words whose most significant bit comes first. A lane therefore
+// needs one word of one other lane for 32 steps, and each row slot of mma.m16n8k16 carries one of
+// two column segments s, which leaves matrix columns free for four activations.
+//
+//   bytes 0   .. 511  words 0..3 of lane l at 16 l
+//   bytes 512 ..      bits 3: words 4, 5 at 8 l;  bits 4: words 4..7 at 16 l
+//
+// Units are row-major: [out_features / 16][units per row]. Below 128 columns the one unit is padded
+// with zero bits, and the activations with zeros.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
+
+#include <cstdint>
+
+#include "kernels/api/host_device.h"
+#include "kernels/formats/qtip/qtip_layout.h"
+
+namespace qtipd {
+
+inline constexpr int kUnitRows = 16;
+inline constexpr int kUnitCols = 128;
+inline constexpr int kUnitTiles = kUnitCols / kQtipTileCols;
+inline constexpr int kUnitPairs = 32;  // per lane
+
+static_assert(kUnitTiles * kQtipSteps == 32 * kUnitPairs, "a warp decodes a unit");
+
+QTIPD_HOST_DEVICE constexpr int UnitBytes(int bits) {
+  return kUnitRows * kUnitCols * bits / 8;
+}
+QTIPD_HOST_DEVICE constexpr int64_t UnitsPerRow(int64_t in_features) {
+  return (in_features + kUnitCols - 1) / kUnitCols;
+}
+QTIPD_HOST_DEVICE constexpr int64_t UnitLayerBytes(int64_t out_features, int64_t in_features,
+                                                   int bits) {
+  return out_features / kUnitRows * UnitsPerRow(in_features) * UnitBytes(bits);
+}
+
+// Byte offset of word `word` of lane `lane` within its unit.
+QTIPD_HOST_DEVICE constexpr int UnitWordOffset(int bits, int lane, int word) {
+  if (word < 4) return lane * 16 + word * 4;
+  return 512 + lane * (bits == 3 ? 8 : 16) + (word - 4) * 4;
+}
+
+// The lookup table with the hash's sign bit folded into the index, entry bits 15..6 of the hash, in
+// 32 replicas, one a bank: 128 KiB, no conflicts.
+inline constexpr int kFoldedEntries = 2 * kQtipLutEntries;
+inline constexpr int kFoldedBytes = kFoldedEntries * 32 * 4;
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_

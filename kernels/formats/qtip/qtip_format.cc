@@ -1,0 +1,168 @@
+// Format "qtip": its options, what it accepts, and its registration.
+#include "kernels/formats/qtip/qtip_format.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/registry.h"
+#include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_cpu.h"
+#include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_reference.h"
+#include "kernels/formats/qtip/qtip_viterbi.h"
+
+namespace qtipd {
+namespace {
+
+OptionSchema MakeSchema() {
+  return {
+      {.name = "code",
+       .help = "trellis code that turns states into weights",
+       .default_value = std::string("hyb"),
+       .choices = {std::string("hyb")}},
+      {.name = "bits",
+       .help = "stored bits per weight",
+       .default_value = int64_t{2},
+       .choices = {int64_t{2}, int64_t{3}, int64_t{4}}},
+      {.name = "scale_override",
+       .help = "rms of the trellis input over rms of the codebook",
+       .default_value = 0.9,
+       .minimum = 0.1,
+       .maximum = 2.0},
+      {.name = "sigma_reg",
+       .help = "multiple of the Hessian's mean diagonal that is added to its diagonal",
+       .default_value = 0.01,
+       .minimum = 0.0,
+       .maximum = 10.0},
+  };
+}
+
+// Bits per weight of what the CPU encoder holds: a float of weights, one of samples or feedback,
+// and half a 16-bit state.
+constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 1;
+
+// Beside the matrices, a GPU encoder keeps back-pointers of the tiles in flight.
+constexpr uint64_t kDeviceScratchBytes = uint64_t{1} << 30;
+
+// Options that a layer can be imported with; all others describe how it was quantized.
+bool IsImportOption(const std::string& name) { return name == "code" || name == "bits"; }
+
+absl::Status CheckImportOptions(const OptionSchema& schema,
+                                const std::map<std::string, OptionValue>& given) {
+  QTIPD_RETURN_IF_ERROR(CheckOptions(schema, given).status());
+  for (const auto& [name, value] : given) {
+    if (!IsImportOption(name)) {
+      return InvalidField("OPTION_INVALID", name, OptionText(value),
+                          "code and bits alone when importing");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The code that the tensors and the options agree on. Without a table it cannot be read off them.
+absl::Status CheckCode(const TensorMap& tensors, const std::map<std::string, OptionValue>& given) {
+  if (tensors.contains("tlut")) return absl::OkStatus();
+  if (!given.contains("code")) {
+    return InvalidField("CODE_REQUIRED", "code", "no option and no tensor tlut to read it off",
+                        "an explicit code");
+  }
+  return InvalidField("TENSOR_MISSING", "tlut", "none", "a [512, 2] table, which code hyb needs");
+}
+
+class QtipFormat final : public WeightFormat {
+ public:
+  std::string_view id() const override { return "qtip"; }
+  std::string_view summary() const override {
+    return "QTIP: trellis-coded weights after a randomized Hadamard transform, 2 to 4 bits";
+  }
+  const OptionSchema& schema() const override { return schema_; }
+
+  absl::Status CheckShape(const Options& options, Shape shape) const override {
+    return CheckQtipShape(shape);
+  }
+
+  uint64_t PackedBytes(const Options& options, Shape shape) const override {
+    const auto bits = static_cast<int>(options.GetInt("bits"));
+    const uint64_t trellis =
+        2 * static_cast<uint64_t>(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+    const uint64_t signs = 4 * static_cast<uint64_t>(shape.out_features + shape.in_features);
+    return trellis + signs + 2 * kQtipLutValues + 2 * sizeof(int64_t);
+  }
+
+  Workspace QuantizeWorkspace(const Options& options, Shape shape, bool has_hessian,
+                              std::string_view backend) const override {
+    const uint64_t weights = static_cast<uint64_t>(shape.out_features) * shape.in_features;
+    const uint64_t hessian =
+        has_hessian ? 16 * static_cast<uint64_t>(shape.in_features) * shape.in_features : 0;
+    const uint64_t bytes = kHostBytesPerWeight * weights + hessian + PackedBytes(options, shape);
+    if (backend != "cpu") return {.host_bytes = bytes, .device_bytes = bytes + kDeviceScratchBytes};
+    const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    const auto bits = static_cast<int>(options.GetInt("bits"));
+    return {.host_bytes = bytes + QtipEncoder::ScratchBytes(bits, threads), .device_bytes = 0};
+  }
+
+  bool Recognises(const TensorMap& tensors) const override {
+    return tensors.contains("trellis") && tensors.contains("SU") && tensors.contains("SV");
+  }
+
+  absl::StatusOr<PackedLayer> Import(
+      const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const override {
+    QTIPD_RETURN_IF_ERROR(CheckImportOptions(schema_, given));
+    QTIPD_RETURN_IF_ERROR(CheckCode(tensors, given));
+    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipTensors(tensors));
+    std::map<std::string, OptionValue> options = given;
+    options.try_emplace("code", std::string("hyb"));
+    options.try_emplace("bits", int64_t{layer.bits});
+    PackedLayer packed{"qtip", {}, layer.shape, {}};
+    QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, options));
+    for (const char* name : {"trellis", "SU", "SV", "tlut", "rcp", "tp_rank"}) {
+      if (const auto found = tensors.find(name); found != tensors.end())
+        packed.tensors.insert(*found);
+    }
+    QTIPD_RETURN_IF_ERROR(Validate(packed));
+    return packed;
+  }
+
+  absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const override {
+    return layer.tensors;
+  }
+
+  absl::Status Validate(const PackedLayer& layer) const override {
+    return ParseQtipLayer(layer).status();
+  }
+
+  absl::StatusOr<std::vector<float>> ReferenceWeights(const PackedLayer& packed) const override {
+    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipLayer(packed));
+    return QtipReferenceWeights(layer);
+  }
+
+  absl::StatusOr<std::vector<double>> ReferenceMultiply(const PackedLayer& packed,
+                                                        std::span<const float> x,
+                                                        int64_t batch) const override {
+    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipLayer(packed));
+    if (static_cast<int64_t>(x.size()) != batch * layer.shape.in_features) {
+      return InvalidField("SHAPE_MISMATCH", "x", std::to_string(x.size()) + " elements",
+                          std::to_string(batch * layer.shape.in_features));
+    }
+    return QtipReferenceMultiply(layer, x, batch);
+  }
+
+  std::vector<std::string> fused_phases() const override { return {"codebook", "loop", "reduce"}; }
+
+ private:
+  const OptionSchema schema_ = MakeSchema();
+};
+
+}  // namespace
+
+std::unique_ptr<WeightFormat> MakeQtipFormat() { return std::make_unique<QtipFormat>(); }
+
+void Register_qtip_format(Registry& registry) {
+  registry.AddFormat(MakeQtipFormat());
+  registry.AddFormatBackend(MakeQtipCpuBackend());
+}
+
+}  // namespace qtipd

@@ -1,0 +1,63 @@
+// The encoder's search: the path through the trellis whose weights are nearest to the samples of a
+// tile, with the end joined to the start (tail-biting), over all 65,536 states.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/formats/qtip/qtip_layout.h"
+
+namespace qtipd {
+
+// Finds states for tiles of samples. Two passes of the Viterbi algorithm a tile: a free one over
+// the sequence rotated by half chooses the bits at the seam, one restricted to these bits gives the
+// path.
+//
+// Costs are 16-bit integers with a saturating sum, 32 tiles at a time with AVX-512. A saturated sum
+// is a lower bound, so a path whose recomputed cost equals the sum found is the best one; a tile
+// for which that fails (outliers) is encoded again with fp32 costs.
+//
+// Deterministic: the same states for any number of threads and any instruction set.
+// Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
+class QtipEncoder {
+ public:
+  // `bits` 2, 3 or 4; `tlut` [512][2] as fp16 bits, copied.
+  QtipEncoder(int bits, std::span<const uint16_t> tlut);
+  ~QtipEncoder();
+  QtipEncoder(const QtipEncoder&) = delete;
+  QtipEncoder& operator=(const QtipEncoder&) = delete;
+
+  // Encodes tiles on all threads of `pool` and blocks.
+  //   samples  [tiles][256] in sequence order (QtipElementOf), in the scale of the table
+  //   states   [tiles][128], overwritten
+  // `tiles_done` is called from the working threads with the number of tiles just finished; once it
+  // returns false no further tile is begun, Encode returns false and `states` is incomplete.
+  // Not to be called from two threads at a time: scratch memory is kept between calls.
+  bool Encode(ThreadPool& pool, std::span<const float> samples, std::span<uint16_t> states,
+              const std::function<bool(int64_t)>& tiles_done);
+
+  // Tiles that needed fp32 costs so far.
+  int64_t wide_tiles() const;
+
+  // Upper bound of the scratch memory of Encode on `threads` threads, in bytes.
+  static uint64_t ScratchBytes(int bits, int threads);
+
+ private:
+  class Tables;
+  class Worker;
+  std::unique_ptr<const Tables> tables_;
+  std::vector<std::unique_ptr<Worker>> workers_;  // one a thread of the pool
+};
+
+// Squared error of a tile's decoded states against its samples, in double precision.
+double QtipPathCost(std::span<const float> samples, std::span<const uint16_t> states,
+                    std::span<const uint16_t> tlut);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_H_
