@@ -27,7 +27,7 @@ struct RandomLayer {
     FillNormal(7, RandomStream::kTest, 0, normal);
     tlut.resize(kQtipLutValues);
     for (int i = 0; i < kQtipLutValues; ++i) tlut[i] = FloatToHalf(normal[i]);
-    FillQtipCpuTable(tlut, *table);
+    FillPairTable(tlut, *table);
     packed.assign(shape.out_features / 16 * QtipCpuRowBytes(shape.in_features, bits), 0);
     QtipCpuRepack(trellis, bits, shape, packed.data());
     packed.resize(packed.size() + kQtipCpuPadding, 0xAA);
@@ -64,7 +64,7 @@ struct RandomLayer {
 
   int bits;
   Shape shape;
-  std::unique_ptr<QtipCpuTable> table = std::make_unique<QtipCpuTable>();
+  std::unique_ptr<PairTable> table = std::make_unique<PairTable>();
   std::vector<uint16_t> tlut;
   std::vector<uint8_t> packed;
   std::vector<float> weights;
