@@ -1,0 +1,150 @@
+#include "kernels/formats/qtip/qtip_layer.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "kernels/api/error.h"
+
+namespace qtipd {
+namespace {
+
+QtipLayer SmallLayer(int bits) {
+  QtipLayer layer;
+  layer.shape = {64, 32};
+  layer.bits = bits;
+  layer.trellis.resize(QtipTrellisWords(64, 32, bits));
+  for (size_t i = 0; i < layer.trellis.size(); ++i) layer.trellis[i] = static_cast<uint16_t>(i * 7);
+  layer.su.assign(32, -1.0f);
+  layer.sv.assign(64, 0.25f);
+  layer.tlut.assign(kQtipLutValues, FloatToHalf(0.5f));
+  return layer;
+}
+
+TensorMap SmallTensors() { return QtipTensors(SmallLayer(2)); }
+
+// The reason and field of the error that `tensors` meet.
+std::string Refusal(const TensorMap& tensors) {
+  const auto layer = ParseQtipTensors(tensors);
+  if (layer.ok()) return "accepted";
+  ErrorInfo info = GetErrorInfo(layer.status());
+  return info.reason + " " + info.metadata["field"];
+}
+
+TEST(QtipLayer, SurvivesARoundTripThroughItsTensors) {
+  for (int bits : {2, 3, 4}) {
+    const QtipLayer layer = SmallLayer(bits);
+    const auto again = ParseQtipTensors(QtipTensors(layer));
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->shape, layer.shape);
+    EXPECT_EQ(again->bits, bits);
+    EXPECT_EQ(again->trellis, layer.trellis);
+    EXPECT_EQ(again->su, layer.su);
+    EXPECT_EQ(again->sv, layer.sv);
+    EXPECT_EQ(again->tlut, layer.tlut);
+  }
+}
+
+TEST(QtipLayer, WritesTheTensorsOfACheckpoint) {
+  const TensorMap tensors = SmallTensors();
+  EXPECT_EQ(tensors.at("trellis").dtype(), DType::kI16);
+  EXPECT_EQ(tensors.at("trellis").ShapeText(), "[8, 32]");
+  EXPECT_EQ(tensors.at("SU").dtype(), DType::kF32);
+  EXPECT_EQ(tensors.at("SV").ShapeText(), "[64]");
+  EXPECT_EQ(tensors.at("tlut").dtype(), DType::kF16);
+  EXPECT_EQ(tensors.at("tlut").ShapeText(), "[512, 2]");
+  EXPECT_EQ(tensors.at("rcp").dtype(), DType::kI64);
+  EXPECT_EQ(tensors.at("rcp").ShapeText(), "[]");
+  EXPECT_EQ(tensors.at("tp_rank").ToFloat(), std::vector<float>{8});
+}
+
+TEST(QtipLayer, TakesSideTensorsOfEveryFloatType) {
+  TensorMap tensors = SmallTensors();
+  tensors["SU"] = HostTensor::Take(DType::kF16, {32}, std::vector<uint16_t>(32, FloatToHalf(-1)));
+  tensors["SV"] =
+      HostTensor::Take(DType::kBF16, {64}, std::vector<uint16_t>(64, FloatToBfloat16(0.25f)));
+  tensors["tlut"] = HostTensor::Take(DType::kF32, {512, 2}, std::vector<float>(1024, 0.5f));
+  const auto layer = ParseQtipTensors(tensors);
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_EQ(layer->su, SmallLayer(2).su);
+  EXPECT_EQ(layer->sv, SmallLayer(2).sv);
+  EXPECT_EQ(layer->tlut, SmallLayer(2).tlut);
+}
+
+TEST(QtipLayer, TakesCheckpointsWithoutRcpAndTpRank) {
+  TensorMap tensors = SmallTensors();
+  tensors.erase("rcp");
+  tensors.erase("tp_rank");
+  const auto layer = ParseQtipTensors(tensors);
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_EQ(layer->rcp, 0);
+  EXPECT_EQ(layer->tp_rank, 8);
+}
+
+TEST(QtipLayer, NamesTheMissingTensor) {
+  for (const char* name : {"trellis", "SU", "SV", "tlut"}) {
+    TensorMap tensors = SmallTensors();
+    tensors.erase(name);
+    EXPECT_EQ(Refusal(tensors), std::string("TENSOR_MISSING ") + name);
+  }
+}
+
+TEST(QtipLayer, RefusesATrellisOfTheWrongWidth) {
+  TensorMap tensors = SmallTensors();
+  tensors["trellis"] = HostTensor::Take(DType::kI16, {8, 80}, std::vector<int16_t>(640));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID trellis");
+  tensors["trellis"] = HostTensor::Take(DType::kI16, {9, 32}, std::vector<int16_t>(288));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID trellis");
+  tensors["trellis"] = HostTensor::Take(DType::kI16, {8, 32}, std::vector<int16_t>(16));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID trellis");
+}
+
+TEST(QtipLayer, RefusesATableOfTheWrongSize) {
+  TensorMap tensors = SmallTensors();
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {65536, 1}, std::vector<uint16_t>(65536));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID tlut");
+}
+
+TEST(QtipLayer, RefusesTheWrongElementType) {
+  TensorMap tensors = SmallTensors();
+  tensors["SU"] = HostTensor::Take(DType::kI32, {32}, std::vector<int32_t>(32));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_DTYPE_UNSUPPORTED SU");
+  tensors = SmallTensors();
+  tensors["trellis"] = HostTensor::Take(DType::kF16, {8, 32}, std::vector<uint16_t>(256));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_DTYPE_UNSUPPORTED trellis");
+}
+
+TEST(QtipLayer, RefusesInfiniteScales) {
+  TensorMap tensors = SmallTensors();
+  std::vector<float> sv(64, 1.0f);
+  sv[3] = std::numeric_limits<float>::infinity();
+  tensors["SV"] = HostTensor::Take(DType::kF32, {64}, sv);
+  EXPECT_EQ(Refusal(tensors), "TENSOR_NOT_FINITE SV");
+}
+
+TEST(QtipLayer, RefusesWhatItDoesNotComputeYet) {
+  TensorMap tensors = SmallTensors();
+  tensors["bias"] = HostTensor::Take(DType::kF32, {64}, std::vector<float>(64));
+  EXPECT_EQ(Refusal(tensors), "LAYER_UNSUPPORTED bias");
+  tensors = SmallTensors();
+  tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{2});
+  EXPECT_EQ(Refusal(tensors), "LAYER_UNSUPPORTED rcp");
+}
+
+TEST(QtipShape, AcceptsPowersOfTwoFrom32) {
+  EXPECT_TRUE(CheckQtipShape({32, 32}).ok());
+  EXPECT_TRUE(CheckQtipShape({4096, 64}).ok());
+  EXPECT_TRUE(CheckQtipShape({kQtipMaxFeatures, kQtipMaxFeatures}).ok());
+}
+
+TEST(QtipShape, NamesTheNearestShapeThatWorks) {
+  const auto nearest = [](Shape shape) { return std::string(CheckQtipShape(shape).message()); };
+  EXPECT_NE(nearest({1000, 4096}).find("nearest is [1024, 4096]"), std::string::npos);
+  EXPECT_NE(nearest({16, 0}).find("nearest is [32, 32]"), std::string::npos);
+  EXPECT_NE(nearest({11008, 5120}).find("nearest is [8192, 4096]"), std::string::npos);
+  EXPECT_NE(nearest({int64_t{1} << 40, 32}).find("nearest is [131072, 32]"), std::string::npos);
+  EXPECT_EQ(GetErrorInfo(CheckQtipShape({0, 32})).reason, "SHAPE_UNSUPPORTED");
+}
+
+}  // namespace
+}  // namespace qtipd
