@@ -1,0 +1,42 @@
+// A file that appears under its final name complete and on disk, or not at all.
+#ifndef QTIPD_SERVER_BASE_ATOMIC_FILE_H_
+#define QTIPD_SERVER_BASE_ATOMIC_FILE_H_
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace qtipd {
+
+// Writes to a temporary name beside the final one; removed when destroyed uncommitted. Move-only,
+// not thread-safe. Errors: ResourceExhausted/DISK_FULL; Internal/FILE_WRITE_FAILED.
+class AtomicFile {
+ public:
+  // Creates `<directory>/.tmp-<unique>`.
+  static absl::StatusOr<AtomicFile> Create(const std::string& directory);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  absl::Status Write(std::span<const std::byte> bytes);
+  // Syncs the bytes, renames to `<directory>/<name>` (replacing it) and syncs the directory.
+  absl::Status Commit(const std::string& name);
+  // Renames without syncing, for files that need not outlive the machine.
+  absl::Status CommitUnsynced(const std::string& name);
+  // Takes the open file, already without a name, at position 0: it is gone once closed.
+  absl::StatusOr<int> ReleaseUnnamed();
+
+ private:
+  AtomicFile(std::string directory, std::string path, int descriptor);
+  std::string directory_;
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_BASE_ATOMIC_FILE_H_
