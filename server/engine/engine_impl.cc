@@ -1,0 +1,313 @@
+#include "server/engine/engine_impl.h"
+
+#include <optional>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/base/log_text.h"
+#include "server/engine/jobs/benchmark_job.h"
+#include "server/engine/jobs/import_job.h"
+#include "server/engine/jobs/load_job.h"
+#include "server/engine/jobs/quantize_job.h"
+#include "server/engine/jobs/recipe.h"
+#include "server/engine/store/exporter.h"
+#include "spdlog/spdlog.h"
+
+namespace qtipd {
+namespace {
+
+constexpr size_t kMaxHostQueue = 64;
+
+}  // namespace
+
+EngineImpl::EngineImpl(Parts parts)
+    : parts_(std::move(parts)),
+      artifacts_(parts_.directory.artifacts, *parts_.history, *parts_.registry, *parts_.metrics),
+      uploads_(parts_.directory.uploads, parts_.config.max_upload_bytes),
+      files_(uploads_, parts_.config.server_paths),
+      operations_(*parts_.history, *parts_.metrics, *parts_.clock),
+      host_worker_(kMaxHostQueue) {}
+
+EngineImpl::~EngineImpl() { Shutdown(); }
+
+absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
+  QTIPD_RETURN_IF_ERROR(operations_.Restore());
+  QTIPD_RETURN_IF_ERROR(artifacts_.Restore());
+  for (const DeviceChoice& choice : choices) {
+    DeviceExecutor::Config config;
+    config.backend = choice.backend;
+    config.index = choice.index;
+    config.metrics = parts_.metrics;
+    config.on_lost = [this](const std::string& device) { DeviceLost(device); };
+    QTIPD_ASSIGN_OR_RETURN(auto executor, DeviceExecutor::Start(std::move(config)));
+    spdlog::info("device_opened device={} name={}", executor->id(), LogText(executor->info().name));
+    executors_.push_back(std::move(executor));
+  }
+  return absl::OkStatus();
+}
+
+JobContext EngineImpl::Context() {
+  return {*parts_.registry,        artifacts_,      files_,
+          *parts_.history,         *parts_.metrics, *parts_.clock,
+          parts_.config.build_info};
+}
+
+std::vector<DeviceStatus> EngineImpl::ListDevices() {
+  std::vector<DeviceStatus> devices;
+  for (const auto& executor : executors_) devices.push_back(executor->status());
+  return devices;
+}
+
+absl::StatusOr<std::unique_ptr<UploadStream>> EngineImpl::BeginUpload() { return uploads_.Begin(); }
+
+// ---- Starting operations ----
+
+absl::StatusOr<std::optional<OperationRecord>> EngineImpl::Admit(const OperationRequest& request) {
+  if (is_draining_) {
+    return MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING", "the daemon is stopping");
+  }
+  return operations_.FindStarted(request);
+}
+
+absl::StatusOr<DeviceExecutor*> EngineImpl::FindExecutor(const std::string& device) {
+  std::string known;
+  for (const auto& executor : executors_) {
+    const bool is_healthy = executor->status().is_healthy;
+    if (device.empty() ? is_healthy : device == executor->id()) return executor.get();
+    known += (known.empty() ? "" : ", ") + executor->id();
+  }
+  if (device.empty()) {
+    return MakeError(absl::StatusCode::kUnavailable, "DEVICE_UNHEALTHY",
+                     "no device of this daemon is healthy (" + known + ")");
+  }
+  return InvalidField("DEVICE_NOT_FOUND", "device", device, known);
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::Enqueue(
+    const OperationRequest& request, const std::function<absl::Status(std::string)>& enqueue) {
+  QTIPD_ASSIGN_OR_RETURN(Operations::Created created, operations_.Create(request));
+  if (!created.is_new) return std::move(created.record);
+  const absl::Status enqueued = enqueue(created.record.id);
+  if (!enqueued.ok()) {
+    operations_.Discard(created.record.id);
+    return enqueued;
+  }
+  return std::move(created.record);
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartOnDevice(OperationRequest request,
+                                                          DeviceExecutor& executor, DeviceJob job,
+                                                          std::function<void()> cleanup) {
+  request.device = executor.id();
+  return Enqueue(request, [&](std::string id) {
+    return executor.Enqueue([this, id = std::move(id), job = std::move(job),
+                             cleanup = std::move(cleanup)](DeviceLease& lease) {
+      if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
+        operations_.Finish(id, lease.health.ok() ? job(lease, *progress)
+                                                 : absl::StatusOr<std::string>(lease.health));
+      }
+      cleanup();
+    });
+  });
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartOnHost(OperationRequest request, HostJob job,
+                                                        std::function<void()> cleanup) {
+  return Enqueue(request, [&](std::string id) {
+    return host_worker_.Enqueue(
+        [this, id = std::move(id), job = std::move(job), cleanup = std::move(cleanup)] {
+          if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
+            operations_.Finish(id, job(*progress));
+          }
+          cleanup();
+        });
+  });
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartQuantize(const QuantizeSpec& spec) {
+  OperationRequest request{.kind = "quantize",
+                           .target = spec.name,
+                           .request_id = spec.request_id,
+                           .spec_sha256 = SpecSha256(spec)};
+  QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
+  if (started) return *std::move(started);
+  QTIPD_RETURN_IF_ERROR(CheckQuantize(spec, Context()));
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  QTIPD_RETURN_IF_ERROR(
+      parts_.registry->FindBackend(spec.format, executor->info().backend).status());
+  return StartOnDevice(
+      std::move(request), *executor,
+      [this, spec](DeviceLease& lease, Progress& progress) {
+        return RunQuantize(spec, Context(), lease, progress);
+      },
+      [this, tensor = spec.tensor] {
+        if (!tensor) return;
+        files_.Consume(tensor->file);
+        files_.Consume(tensor->hessian_file);
+      });
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartImport(const ImportSpec& spec) {
+  OperationRequest request{.kind = "import",
+                           .target = spec.name,
+                           .request_id = spec.request_id,
+                           .spec_sha256 = SpecSha256(spec)};
+  QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
+  if (started) return *std::move(started);
+  QTIPD_RETURN_IF_ERROR(CheckImport(spec, Context()));
+  return StartOnHost(
+      std::move(request),
+      [this, spec](Progress& progress) { return RunImport(spec, Context(), progress); },
+      [this, file = spec.file] { files_.Consume(file); });
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartBenchmark(const BenchmarkSpec& spec) {
+  OperationRequest request{.kind = "benchmark",
+                           .target = spec.artifact,
+                           .request_id = spec.request_id,
+                           .spec_sha256 = SpecSha256(spec)};
+  QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
+  if (started) return *std::move(started);
+  QTIPD_RETURN_IF_ERROR(CheckBenchmark(spec, Context()));
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return StartOnDevice(
+      std::move(request), *executor,
+      [this, spec](DeviceLease& lease, Progress& progress) {
+        return RunBenchmark(spec, Context(), lease, progress);
+      },
+      [] {});
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartLoad(const LoadSpec& spec) {
+  OperationRequest request{.kind = "load", .target = spec.artifact};
+  QTIPD_RETURN_IF_ERROR(Admit(request).status());
+  QTIPD_RETURN_IF_ERROR(artifacts_.Get(spec.artifact).status());
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return StartOnDevice(
+      std::move(request), *executor,
+      [this, spec](DeviceLease& lease, Progress& progress) {
+        return RunLoad(spec, Context(), lease, progress);
+      },
+      [] {});
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartUnload(const LoadSpec& spec) {
+  OperationRequest request{.kind = "unload", .target = spec.artifact};
+  QTIPD_RETURN_IF_ERROR(Admit(request).status());
+  QTIPD_RETURN_IF_ERROR(artifacts_.Get(spec.artifact).status());
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return StartOnDevice(
+      std::move(request), *executor,
+      [this, spec](DeviceLease& lease, Progress& progress) {
+        return RunUnload(spec, Context(), lease, progress);
+      },
+      [] {});
+}
+
+// ---- Operations ----
+
+absl::StatusOr<OperationRecord> EngineImpl::GetOperation(const std::string& id) {
+  return operations_.Get(id);
+}
+
+absl::StatusOr<Page<OperationRecord>> EngineImpl::ListOperations(const PageRequest& page) {
+  return operations_.List(page);
+}
+
+absl::Status EngineImpl::CancelOperation(const std::string& id) { return operations_.Cancel(id); }
+
+absl::Status EngineImpl::DeleteOperation(const std::string& id) { return operations_.Delete(id); }
+
+absl::StatusOr<std::unique_ptr<Subscription>> EngineImpl::WatchOperation(
+    const std::string& id, std::function<void(const OperationRecord&)> callback) {
+  return operations_.Watch(id, std::move(callback));
+}
+
+// ---- Artefacts ----
+
+void EngineImpl::FillLoadedOn(ArtifactRecord& record) {
+  for (const auto& executor : executors_) {
+    if (executor->IsResident(record.sha256)) record.loaded_on.push_back(executor->id());
+  }
+}
+
+absl::StatusOr<ArtifactRecord> EngineImpl::GetArtifact(const std::string& name) {
+  QTIPD_ASSIGN_OR_RETURN(ArtifactRecord record, artifacts_.Get(name));
+  FillLoadedOn(record);
+  return record;
+}
+
+absl::StatusOr<Page<ArtifactRecord>> EngineImpl::ListArtifacts(const PageRequest& page) {
+  QTIPD_ASSIGN_OR_RETURN(Page<ArtifactRecord> records, artifacts_.List(page));
+  for (ArtifactRecord& record : records.items) FillLoadedOn(record);
+  return records;
+}
+
+absl::Status EngineImpl::DeleteArtifact(const std::string& name) {
+  QTIPD_ASSIGN_OR_RETURN(const ArtifactRecord record, artifacts_.Delete(name));
+  spdlog::info("artifact_deleted artifact={}", name);
+  for (const auto& executor : executors_) {
+    executor->EnqueueHousekeeping([this, sha256 = record.sha256](DeviceLease& lease) {
+      // Another name may have got the file since.
+      const absl::StatusOr<bool> is_used = artifacts_.HasFile(sha256);
+      if (is_used.ok() && !*is_used) lease.residents.Remove(sha256);
+    });
+  }
+  return absl::OkStatus();
+}
+
+void EngineImpl::ExportArtifact(
+    const std::string& name, ExportForm form,
+    std::function<void(absl::StatusOr<std::unique_ptr<ExportStream>>)> done) {
+  const auto prepare = [this, name, form]() -> absl::StatusOr<std::unique_ptr<ExportStream>> {
+    QTIPD_ASSIGN_OR_RETURN(const ArtifactRecord record, artifacts_.Get(name));
+    QTIPD_ASSIGN_OR_RETURN(const PackedLayer layer, artifacts_.Read(record));
+    return PrepareExport(layer, form, *parts_.registry, parts_.directory.uploads);
+  };
+  const absl::Status enqueued = host_worker_.Enqueue([prepare, done] { done(prepare()); });
+  if (!enqueued.ok()) done(enqueued);
+}
+
+// ---- Runs ----
+
+absl::StatusOr<RunRecord> EngineImpl::GetRun(const std::string& id) {
+  return parts_.history->GetRun(id);
+}
+
+absl::StatusOr<Page<RunRecord>> EngineImpl::ListRuns(const PageRequest& page) {
+  return parts_.history->ListRuns(page);
+}
+
+// ---- Life ----
+
+void EngineImpl::SetDeviceLostHandler(std::function<void(const std::string& device)> handler) {
+  std::string lost;
+  {
+    std::lock_guard lock(lost_mutex_);
+    lost_handler_ = handler;
+    lost = lost_device_;
+  }
+  if (!lost.empty() && handler) handler(lost);
+}
+
+void EngineImpl::DeviceLost(const std::string& device) {
+  std::function<void(const std::string&)> handler;
+  {
+    std::lock_guard lock(lost_mutex_);
+    if (!lost_device_.empty()) return;  // the handler is called once
+    lost_device_ = device;
+    handler = lost_handler_;
+  }
+  if (handler) handler(device);
+}
+
+void EngineImpl::Shutdown() {
+  is_draining_ = true;
+  operations_.InterruptAll();
+  for (const auto& executor : executors_) executor->Stop();
+  host_worker_.Stop();
+  operations_.Stop();
+}
+
+}  // namespace qtipd

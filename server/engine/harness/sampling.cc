@@ -1,0 +1,93 @@
+#include "server/engine/harness/sampling.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/api/status.h"
+
+namespace qtipd {
+namespace {
+
+constexpr uint64_t kMinRotation = uint64_t{256} << 20;
+constexpr uint64_t kMinRotationOnGpu = uint64_t{320} << 20;
+constexpr int kMinRunsPerReplay = 16;
+
+absl::Status Enqueue(const StepRange& range, int copy) {
+  return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
+}
+
+// One recording a copy; a sample replays the next.
+class SingleRunSampler final : public Sampler {
+ public:
+  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
+    auto sampler = std::make_unique<SingleRunSampler>();
+    for (int copy = 0; copy < range.path->copies(); ++copy) {
+      QTIPD_ASSIGN_OR_RETURN(auto recording,
+                             device.Record([range, copy] { return Enqueue(range, copy); }));
+      sampler->recordings_.push_back(std::move(recording));
+    }
+    return sampler;
+  }
+  absl::StatusOr<double> Sample() override {
+    Recording& recording = *recordings_[next_];
+    next_ = (next_ + 1) % recordings_.size();
+    return recording.Replay();
+  }
+  int64_t runs_per_sample() const override { return 1; }
+
+ private:
+  std::vector<std::unique_ptr<Recording>> recordings_;
+  size_t next_ = 0;
+};
+
+// One recording of whole rotations.
+class RotationSampler final : public Sampler {
+ public:
+  RotationSampler(std::unique_ptr<Recording> recording, int runs)
+      : recording_(std::move(recording)), runs_(runs) {}
+
+  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
+    const int copies = range.path->copies();
+    const int rotations = (kMinRunsPerReplay + copies - 1) / copies;
+    const int runs = rotations * copies;
+    QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
+      for (int run = 0; run < runs; ++run) {
+        QTIPD_RETURN_IF_ERROR(Enqueue(range, run % copies));
+      }
+      return absl::OkStatus();
+    }));
+    return std::make_unique<RotationSampler>(std::move(recording), runs);
+  }
+  absl::StatusOr<double> Sample() override {
+    QTIPD_ASSIGN_OR_RETURN(const double seconds, recording_->Replay());
+    return seconds / runs_;
+  }
+  int64_t runs_per_sample() const override { return runs_; }
+
+ private:
+  std::unique_ptr<Recording> recording_;
+  const int runs_;
+};
+
+}  // namespace
+
+CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& device,
+                    uint64_t free_bytes) {
+  CopyPlan plan;
+  if (mode == CacheMode::kHot || weight_bytes == 0) return plan;
+  const uint64_t beyond_cache = 3 * device.last_level_cache_bytes + 1;
+  const uint64_t least = device.is_synchronous ? kMinRotation : kMinRotationOnGpu;
+  const uint64_t wanted = (std::max(beyond_cache, least) + weight_bytes - 1) / weight_bytes;
+  const uint64_t affordable = std::max<uint64_t>(1, free_bytes / 2 / weight_bytes);
+  plan.copies =
+      static_cast<int>(std::min({wanted, affordable, static_cast<uint64_t>(kMostCopies)}));
+  plan.exceeds_cache = static_cast<uint64_t>(plan.copies) * weight_bytes >= beyond_cache;
+  return plan;
+}
+
+absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(Device& device, const StepRange& range) {
+  return device.info().is_synchronous ? SingleRunSampler::Make(device, range)
+                                      : RotationSampler::Make(device, range);
+}
+
+}  // namespace qtipd

@@ -1,0 +1,27 @@
+// What each step of a path costs.
+#ifndef QTIPD_SERVER_ENGINE_HARNESS_STEP_BREAKDOWN_H_
+#define QTIPD_SERVER_ENGINE_HARNESS_STEP_BREAKDOWN_H_
+
+#include <functional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/engine/harness/sampling.h"
+#include "server/engine/types.h"
+
+namespace qtipd {
+
+// Measures the steps of `whole` (all steps of its path), whose median is `whole_median` seconds.
+//
+// On a synchronous device every step is recorded alone and replayed in its place, one after the
+// other on the next copy; a step's figure is its median. On another, step k costs T(first k steps)
+// - T(first k - 1), each T the median over replays of whole rotations, with T(all) =
+// `whole_median`, so that the steps add up to the whole; noise that would make a step negative is
+// given to its neighbour. `repetitions` replays each. Errors: Cancelled; the device's own.
+absl::StatusOr<std::vector<StepResult>> MeasureSteps(Device& device, const StepRange& whole,
+                                                     double whole_median, int repetitions,
+                                                     const std::function<bool()>& is_cancelled);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_HARNESS_STEP_BREAKDOWN_H_

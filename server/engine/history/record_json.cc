@@ -1,0 +1,303 @@
+#include "server/engine/history/record_json.h"
+
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "kernels/api/error.h"
+
+namespace qtipd {
+namespace {
+
+using Json = nlohmann::json;
+
+// JSON has no NaN: nlohmann writes null for it.
+double Number(const Json& json, const char* key) {
+  const Json& value = json.at(key);
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
+Json FromOptions(const Options& options) {
+  Json json = Json::object();
+  for (const auto& [name, value] : options.values()) {
+    std::visit([&, &key = name](const auto& v) { json[key] = v; }, value);
+  }
+  return json;
+}
+
+Options ToOptions(const Json& json) {
+  std::map<std::string, OptionValue> values;
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_boolean()) {
+      values[name] = value.get<bool>();
+    } else if (value.is_number_integer()) {
+      values[name] = value.get<int64_t>();
+    } else if (value.is_number()) {
+      values[name] = value.get<double>();
+    } else {
+      values[name] = value.get<std::string>();
+    }
+  }
+  return Options(std::move(values));
+}
+
+Json FromShape(const Shape& shape) { return Json::array({shape.out_features, shape.in_features}); }
+
+Shape ToShape(const Json& json) { return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>()}; }
+
+Json FromQuality(const std::optional<Quality>& quality) {
+  if (!quality) return nullptr;
+  return {{"weight_mse", quality->weight_mse},
+          {"relative_weight_mse", quality->relative_weight_mse},
+          {"output_mse", quality->output_mse},
+          {"relative_output_mse", quality->relative_output_mse},
+          {"proxy_error", quality->proxy_error}};
+}
+
+std::optional<Quality> ToQuality(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  Quality quality;
+  quality.weight_mse = Number(json, "weight_mse");
+  quality.relative_weight_mse = Number(json, "relative_weight_mse");
+  quality.output_mse = Number(json, "output_mse");
+  quality.relative_output_mse = Number(json, "relative_output_mse");
+  quality.proxy_error = Number(json, "proxy_error");
+  return quality;
+}
+
+Json FromStatus(const absl::Status& status) {
+  if (status.ok()) return nullptr;
+  const ErrorInfo info = GetErrorInfo(status);
+  return {{"code", static_cast<int>(status.code())},
+          {"message", std::string(status.message())},
+          {"reason", info.reason},
+          {"metadata", info.metadata}};
+}
+
+absl::Status ToStatus(const Json& json) {
+  if (json.is_null()) return absl::OkStatus();
+  return MakeError(static_cast<absl::StatusCode>(json.at("code").get<int>()),
+                   json.at("reason").get<std::string>(), json.at("message").get<std::string>(),
+                   json.at("metadata").get<std::map<std::string, std::string>>());
+}
+
+Json FromStatistics(const Statistics& s) {
+  return {{"median", s.median}, {"ci_low", s.ci_low},   {"ci_high", s.ci_high},
+          {"mean", s.mean},     {"minimum", s.minimum}, {"maximum", s.maximum},
+          {"p10", s.p10},       {"p90", s.p90},         {"iqr", s.iqr}};
+}
+
+Statistics ToStatistics(const Json& json) {
+  return {.median = Number(json, "median"),
+          .ci_low = Number(json, "ci_low"),
+          .ci_high = Number(json, "ci_high"),
+          .mean = Number(json, "mean"),
+          .minimum = Number(json, "minimum"),
+          .maximum = Number(json, "maximum"),
+          .p10 = Number(json, "p10"),
+          .p90 = Number(json, "p90"),
+          .iqr = Number(json, "iqr")};
+}
+
+// The value of an enum whose Name function gives `name`, over [first, last].
+template <typename Enum>
+Enum FromName(const std::string& name, std::string_view (*name_of)(Enum), Enum first, Enum last) {
+  for (int i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
+    if (name_of(static_cast<Enum>(i)) == name) return static_cast<Enum>(i);
+  }
+  throw std::invalid_argument("unknown name " + name);
+}
+
+// Text that is not UTF-8 (an error message with a file's name) is kept readable instead of
+// throwing.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Runs `parse` on the JSON of `text`; the library's exceptions end here.
+template <typename Parse>
+auto Read(const std::string& text, Parse parse) -> absl::StatusOr<decltype(parse(Json()))> {
+  try {
+    return parse(Json::parse(text));
+  } catch (const std::exception& error) {
+    return MakeError(absl::StatusCode::kDataLoss, "HISTORY_RECORD_DAMAGED",
+                     std::string("a record of the history cannot be read: ") + error.what());
+  }
+}
+
+ArtifactRecord ParseArtifact(const Json& json) {
+  ArtifactRecord record;
+  record.name = json.at("name");
+  record.sha256 = json.at("sha256");
+  record.format = json.at("format");
+  record.options = ToOptions(json.at("options"));
+  record.shape = ToShape(json.at("shape"));
+  record.bits_per_weight = Number(json, "bits_per_weight");
+  record.packed_bytes = json.at("packed_bytes");
+  record.compression_ratio = Number(json, "compression_ratio");
+  record.source = json.at("source");
+  record.recipe_sha256 = json.at("recipe_sha256");
+  record.seed = json.at("seed");
+  record.quality = ToQuality(json.at("quality"));
+  record.quantize_step_seconds = json.at("quantize_step_seconds");
+  record.quantize_seconds = Number(json, "quantize_seconds");
+  record.quantized_on = json.at("quantized_on");
+  record.create_time = json.at("create_time");
+  return record;
+}
+
+RunRecord ParseRun(const Json& json) {
+  RunRecord run;
+  run.artifact = json.at("artifact");
+  run.artifact_sha256 = json.at("artifact_sha256");
+  run.format = json.at("format");
+  run.options = ToOptions(json.at("options"));
+  run.shape = ToShape(json.at("shape"));
+  run.quality = ToQuality(json.at("quality"));
+  run.device = json.at("device");
+  run.device_name = json.at("device_name");
+  run.environment = json.at("environment");
+  run.create_time = json.at("create_time");
+  run.seconds = Number(json, "seconds");
+  return run;
+}
+
+BenchmarkResult ParseResult(const Json& json) {
+  BenchmarkResult result;
+  result.path = json.at("path");
+  result.batch = json.at("batch");
+  result.cache_mode =
+      FromName(json.at("cache_mode"), CacheModeName, CacheMode::kRotate, CacheMode::kHot);
+  result.copies = json.at("copies");
+  result.runs_per_sample = json.at("runs_per_sample");
+  result.latency = ToStatistics(json.at("latency"));
+  result.stop_reason = FromName(json.at("stop_reason"), StopReasonName, StopReason::kConverged,
+                                StopReason::kCancelled);
+  result.is_stable = json.at("is_stable");
+  for (const auto& [name, seconds] :
+       json.at("steps").get<std::vector<std::pair<std::string, double>>>()) {
+    result.steps.push_back({name, seconds});
+  }
+  result.bytes_per_run = json.at("bytes_per_run");
+  result.effective_bytes_per_second = Number(json, "effective_bytes_per_second");
+  result.weight_bytes = json.at("weight_bytes");
+  result.compression_ratio = Number(json, "compression_ratio");
+  result.tokens_per_second = Number(json, "tokens_per_second");
+  result.relative_error = Number(json, "relative_error");
+  result.relative_error_bound = Number(json, "relative_error_bound");
+  result.notes = json.at("notes");
+  result.status = ToStatus(json.at("status"));
+  return result;
+}
+
+OperationRecord ParseOperation(const Json& json) {
+  OperationRecord operation;
+  operation.kind = json.at("kind");
+  operation.target = json.at("target");
+  operation.device = json.at("device");
+  operation.state = FromName(json.at("state"), OperationStateName, OperationState::kQueued,
+                             OperationState::kInterrupted);
+  operation.progress = Number(json, "progress");
+  operation.stage = json.at("stage");
+  operation.result = json.at("result");
+  operation.error = ToStatus(json.at("error"));
+  operation.create_time = json.at("create_time");
+  operation.update_time = json.at("update_time");
+  operation.revision = json.at("revision");
+  return operation;
+}
+
+}  // namespace
+
+std::string ArtifactToJson(const ArtifactRecord& record) {
+  return Dump({{"name", record.name},
+               {"sha256", record.sha256},
+               {"format", record.format},
+               {"options", FromOptions(record.options)},
+               {"shape", FromShape(record.shape)},
+               {"bits_per_weight", record.bits_per_weight},
+               {"packed_bytes", record.packed_bytes},
+               {"compression_ratio", record.compression_ratio},
+               {"source", record.source},
+               {"recipe_sha256", record.recipe_sha256},
+               {"seed", record.seed},
+               {"quality", FromQuality(record.quality)},
+               {"quantize_step_seconds", record.quantize_step_seconds},
+               {"quantize_seconds", record.quantize_seconds},
+               {"quantized_on", record.quantized_on},
+               {"create_time", record.create_time}});
+}
+
+absl::StatusOr<ArtifactRecord> ArtifactFromJson(const std::string& text) {
+  return Read(text, ParseArtifact);
+}
+
+std::string RunToJson(const RunRecord& run) {
+  return Dump({{"artifact", run.artifact},
+               {"artifact_sha256", run.artifact_sha256},
+               {"format", run.format},
+               {"options", FromOptions(run.options)},
+               {"shape", FromShape(run.shape)},
+               {"quality", FromQuality(run.quality)},
+               {"device", run.device},
+               {"device_name", run.device_name},
+               {"environment", run.environment},
+               {"create_time", run.create_time},
+               {"seconds", run.seconds}});
+}
+
+absl::StatusOr<RunRecord> RunFromJson(const std::string& text) { return Read(text, ParseRun); }
+
+std::string ResultToJson(const BenchmarkResult& result) {
+  std::vector<std::pair<std::string, double>> steps;
+  for (const StepResult& step : result.steps) steps.emplace_back(step.name, step.median_seconds);
+  return Dump({{"path", result.path},
+               {"batch", result.batch},
+               {"cache_mode", CacheModeName(result.cache_mode)},
+               {"copies", result.copies},
+               {"runs_per_sample", result.runs_per_sample},
+               {"latency", FromStatistics(result.latency)},
+               {"stop_reason", StopReasonName(result.stop_reason)},
+               {"is_stable", result.is_stable},
+               {"steps", steps},
+               {"bytes_per_run", result.bytes_per_run},
+               {"effective_bytes_per_second", result.effective_bytes_per_second},
+               {"weight_bytes", result.weight_bytes},
+               {"compression_ratio", result.compression_ratio},
+               {"tokens_per_second", result.tokens_per_second},
+               {"relative_error", result.relative_error},
+               {"relative_error_bound", result.relative_error_bound},
+               {"notes", result.notes},
+               {"status", FromStatus(result.status)}});
+}
+
+absl::StatusOr<BenchmarkResult> ResultFromJson(const std::string& text) {
+  return Read(text, ParseResult);
+}
+
+std::string OperationToJson(const OperationRecord& operation) {
+  return Dump({{"kind", operation.kind},
+               {"target", operation.target},
+               {"device", operation.device},
+               {"state", OperationStateName(operation.state)},
+               {"progress", operation.progress},
+               {"stage", operation.stage},
+               {"result", operation.result},
+               {"error", FromStatus(operation.error)},
+               {"create_time", operation.create_time},
+               {"update_time", operation.update_time},
+               {"revision", operation.revision}});
+}
+
+absl::StatusOr<OperationRecord> OperationFromJson(const std::string& text) {
+  return Read(text, ParseOperation);
+}
+
+std::string OptionsToJson(const Options& options) { return Dump(FromOptions(options)); }
+
+absl::StatusOr<Options> OptionsFromJson(const std::string& text) { return Read(text, ToOptions); }
+
+}  // namespace qtipd

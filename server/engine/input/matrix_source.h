@@ -1,0 +1,51 @@
+// Reads what is to be quantized: W, and optionally a Hessian of its inputs.
+#ifndef QTIPD_SERVER_ENGINE_INPUT_MATRIX_SOURCE_H_
+#define QTIPD_SERVER_ENGINE_INPUT_MATRIX_SOURCE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/api/host_tensor.h"
+#include "server/engine/input/input_files.h"
+#include "server/engine/types.h"
+
+namespace qtipd {
+
+// The tensors that a TensorSource names, checked but not converted: cheap, the files are mapped.
+struct SourceTensors {
+  HostTensor weights;  // [out_features, in_features], F16, BF16 or F32
+  Shape shape;
+  HostTensor hessian;       // [n, n], or [n(n+1)/2] the lower triangle by rows; empty: none
+  HostTensor hessian_mean;  // [n]; empty: none
+  bool has_hessian = false;
+};
+
+// Finds and checks the tensors. A flattened Hessian's optional mean is the tensor beside it whose
+// name ends in `mu`, as QTIP's Hessian files have it: H + mu mu^T is used.
+// Errors: TENSOR_NOT_FOUND, TENSOR_DTYPE_UNSUPPORTED, TENSOR_SHAPE_UNSUPPORTED, HESSIAN_SHAPE, and
+// those of InputFiles::Open.
+absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, const TensorSource& source);
+
+// W in fp32, row-major. Errors: InvalidArgument/NON_FINITE naming tensor and first index;
+// InvalidArgument/WEIGHTS_ALL_ZERO.
+absl::StatusOr<std::vector<float>> ReadWeights(const SourceTensors& tensors,
+                                               const std::string& tensor_name);
+
+// H as [n, n] in fp32, mean folded in; empty where there is none. Errors: NON_FINITE,
+// InvalidArgument/HESSIAN_NOT_SYMMETRIC.
+absl::StatusOr<std::vector<float>> ReadHessian(const SourceTensors& tensors,
+                                               const std::string& tensor_name);
+
+// N(0,1) weights of `source`, the same bytes everywhere; all cores.
+std::vector<float> RandomWeights(const RandomSource& source);
+
+// Hash of everything in the source that determines the result; for recipes.
+std::string ContentSha256(const SourceTensors& tensors);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_INPUT_MATRIX_SOURCE_H_

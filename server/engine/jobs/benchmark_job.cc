@@ -1,0 +1,131 @@
+#include "server/engine/jobs/benchmark_job.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/base/log_text.h"
+#include "server/engine/harness/correctness.h"
+#include "server/engine/harness/stopping.h"
+#include "server/engine/jobs/benchmark_cell.h"
+#include "server/engine/jobs/environment.h"
+#include "server/engine/jobs/load_job.h"
+#include "spdlog/spdlog.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int64_t kMostBatch = 1024;
+constexpr size_t kMostCells = 256;
+
+// Share of the progress for loading the artefact and computing the reference.
+constexpr double kReferenceEnd = 0.05;
+
+absl::StatusOr<ReferenceCase> MakeReference(const BenchmarkSpec& spec, const JobContext& context,
+                                            const LoadedArtifact& loaded, DType compute_dtype) {
+  QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format,
+                         context.registry.FindFormat(loaded.layer.format));
+  // The rows of the largest batch serve all smaller ones.
+  const int64_t batch = *std::max_element(spec.batches.begin(), spec.batches.end());
+  return MakeReferenceCase(*format, loaded.layer, compute_dtype, spec.seed, batch);
+}
+
+RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context,
+                      const DeviceInfo& device) {
+  RunRecord run;
+  run.artifact = loaded.record.name;
+  run.artifact_sha256 = loaded.record.sha256;
+  run.format = loaded.record.format;
+  run.options = loaded.record.options;
+  run.shape = loaded.record.shape;
+  run.quality = loaded.record.quality;
+  run.device = device.id;
+  run.device_name = device.name;
+  run.environment = CaptureEnvironment(context.build_info, device);
+  run.create_time = context.clock.NowUnixMillis();
+  return run;
+}
+
+// Whether going on with other cells makes no sense.
+bool EndsRun(const absl::Status& status) {
+  return absl::IsCancelled(status) || GetErrorInfo(status).reason == "DEVICE_LOST";
+}
+
+absl::StatusOr<std::vector<BenchmarkResult>> MeasureCells(const BenchmarkSpec& spec,
+                                                          const JobContext& context,
+                                                          const LoadedArtifact& loaded,
+                                                          const ReferenceCase& reference,
+                                                          DeviceLease& lease, Progress& progress) {
+  std::vector<BenchmarkResult> results;
+  const double share =
+      (1 - kReferenceEnd) / static_cast<double>(spec.paths.size() * spec.batches.size());
+  for (const std::string& path_id : spec.paths) {
+    QTIPD_ASSIGN_OR_RETURN(const InferencePath* path, context.registry.FindPath(path_id));
+    for (const int64_t batch : spec.batches) {
+      BenchmarkResult& result = results.emplace_back();
+      result.path = path_id;
+      result.batch = batch;
+      result.cache_mode = spec.cache_mode;
+      const double begin = kReferenceEnd + share * static_cast<double>(results.size() - 1);
+      PartialProgress cell_progress(progress, begin, begin + share);
+      result.status = MeasureCell({spec, *path, batch, *loaded.resident, reference}, lease,
+                                  context.clock, cell_progress, result);
+      if (result.status.ok()) continue;
+      if (EndsRun(result.status)) return result.status;
+      spdlog::warn("benchmark_cell_failed artifact={} path={} batch={} {}", loaded.record.name,
+                   path_id, batch, LogStatus(result.status));
+    }
+  }
+  return results;
+}
+
+}  // namespace
+
+absl::Status CheckBenchmark(const BenchmarkSpec& spec, const JobContext& context) {
+  QTIPD_RETURN_IF_ERROR(context.artifacts.Get(spec.artifact).status());
+  if (spec.paths.empty()) {
+    return InvalidField("PATHS_MISSING", "paths", "nothing", "at least one path");
+  }
+  for (const std::string& path : spec.paths) {
+    QTIPD_RETURN_IF_ERROR(context.registry.FindPath(path).status());
+  }
+  if (spec.batches.empty()) {
+    return InvalidField("BATCH_INVALID", "batches", "nothing", "at least one batch size");
+  }
+  for (const int64_t batch : spec.batches) {
+    if (batch >= 1 && batch <= kMostBatch) continue;
+    return InvalidField("BATCH_INVALID", "batches", std::to_string(batch),
+                        "1 to " + std::to_string(kMostBatch));
+  }
+  if (spec.paths.size() > kMostCells || spec.batches.size() > kMostCells / spec.paths.size()) {
+    return InvalidField(
+        "TOO_MANY_CELLS", "paths times batches",
+        std::to_string(spec.paths.size()) + " times " + std::to_string(spec.batches.size()),
+        "at most " + std::to_string(kMostCells) + " cells");
+  }
+  return CheckStopping(spec);
+}
+
+absl::StatusOr<std::string> RunBenchmark(const BenchmarkSpec& spec, const JobContext& context,
+                                         DeviceLease& lease, Progress& progress) {
+  const double start = context.clock.MonotonicSeconds();
+  progress.Report(0, "load");
+  QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
+                         LoadArtifact(spec.artifact, false, context, lease));
+  progress.Report(kReferenceEnd / 2, "reference");
+  QTIPD_ASSIGN_OR_RETURN(const ReferenceCase reference,
+                         MakeReference(spec, context, loaded, lease.device.info().compute_dtype));
+  RunRecord run = DescribeRun(loaded, context, lease.device.info());
+  QTIPD_ASSIGN_OR_RETURN(run.results,
+                         MeasureCells(spec, context, loaded, reference, lease, progress));
+  run.seconds = context.clock.MonotonicSeconds() - start;
+  context.metrics.BenchmarkFinished(run);
+  const bool any_ok = std::any_of(run.results.begin(), run.results.end(),
+                                  [](const BenchmarkResult& result) { return result.status.ok(); });
+  if (!any_ok) return run.results.front().status;
+  return context.history.InsertRun(run);
+}
+
+}  // namespace qtipd

@@ -1,0 +1,19 @@
+// What a measurement depends on beside the code and the device, recorded with every run.
+#ifndef QTIPD_SERVER_ENGINE_JOBS_ENVIRONMENT_H_
+#define QTIPD_SERVER_ENGINE_JOBS_ENVIRONMENT_H_
+
+#include <map>
+#include <string>
+
+#include "kernels/api/device.h"
+
+namespace qtipd {
+
+// The build's and the device's facts, and the host's at this moment: hostname, kernel, cpu_model,
+// cpu_count, load_average (1, 5 and 15 minutes). What cannot be read is left out.
+std::map<std::string, std::string> CaptureEnvironment(
+    const std::map<std::string, std::string>& build_info, const DeviceInfo& device);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_JOBS_ENVIRONMENT_H_

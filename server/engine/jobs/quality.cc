@@ -1,0 +1,101 @@
+#include "server/engine/jobs/quality.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "kernels/api/error.h"
+#include "kernels/api/random.h"
+#include "kernels/api/status.h"
+#include "server/base/parallel.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int64_t kVectors = 16;
+constexpr int64_t kRowsPerCopy = 512;  // rows brought to the host at a time
+
+struct Sums {
+  double error = 0;         // sum of (W - W_hat)^2
+  double weight = 0;        // of W^2
+  double output_error = 0;  // of ((W - W_hat) x)^2
+  double output = 0;        // of (W x)^2
+
+  void Add(const Sums& other) {
+    error += other.error;
+    weight += other.weight;
+    output_error += other.output_error;
+    output += other.output;
+  }
+};
+
+// One row against all vectors at once: x is [in_features, kVectors], so that the inner loop runs
+// over the vectors and vectorises without reordering any sum.
+Sums CompareRow(std::span<const float> w, const float* w_hat, const float* x) {
+  std::array<float, kVectors> output{};
+  std::array<float, kVectors> output_error{};
+  Sums sums;
+  for (size_t j = 0; j < w.size(); ++j) {
+    const float weight = w[j];
+    const float error = weight - w_hat[j];
+    sums.weight += double{weight} * weight;
+    sums.error += double{error} * error;
+    for (int64_t v = 0; v < kVectors; ++v) {
+      output[v] += weight * x[j * kVectors + v];
+      output_error[v] += error * x[j * kVectors + v];
+    }
+  }
+  for (int64_t v = 0; v < kVectors; ++v) {
+    sums.output += double{output[v]} * output[v];
+    sums.output_error += double{output_error[v]} * output_error[v];
+  }
+  return sums;
+}
+
+double Ratio(double error, double whole) {
+  if (whole > 0) return error / whole;
+  return error == 0 ? 0 : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+absl::StatusOr<Quality> MeasureQuality(Device& device, ResidentWeights& resident,
+                                       std::span<const float> weights, Progress& progress) {
+  const Shape shape = resident.shape();
+  const int64_t rows = shape.out_features;
+  const int64_t columns = shape.in_features;
+  QTIPD_ASSIGN_OR_RETURN(const Buffer decoded, device.Allocate(weights.size() * sizeof(float)));
+  QTIPD_RETURN_IF_ERROR(resident.DecodeOriginal(decoded.data(), DType::kF32));
+  QTIPD_RETURN_IF_ERROR(device.Synchronize());
+
+  std::vector<float> x(static_cast<size_t>(columns * kVectors));
+  FillNormal(0, RandomStream::kQualityActivations, 0, x);
+  std::vector<float> block(static_cast<size_t>(std::min(rows, kRowsPerCopy) * columns));
+  std::vector<Sums> by_row(static_cast<size_t>(rows));
+  for (int64_t first = 0; first < rows; first += kRowsPerCopy) {
+    if (progress.IsCancelled()) return absl::CancelledError("cancelled while measuring errors");
+    progress.Report(static_cast<double>(first) / static_cast<double>(rows), "quality");
+    const int64_t count = std::min(kRowsPerCopy, rows - first);
+    QTIPD_RETURN_IF_ERROR(device.CopyToHost(block.data(), decoded.as<float>() + first * columns,
+                                            static_cast<size_t>(count * columns) * sizeof(float)));
+    ParallelBlocks(count, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const auto offset = static_cast<size_t>((first + row) * columns);
+        by_row[first + row] = CompareRow(weights.subspan(offset, static_cast<size_t>(columns)),
+                                         block.data() + row * columns, x.data());
+      }
+    });
+  }
+
+  Sums sums;
+  for (const Sums& row : by_row) sums.Add(row);
+  Quality quality;
+  quality.weight_mse = sums.error / static_cast<double>(rows * columns);
+  quality.relative_weight_mse = Ratio(sums.error, sums.weight);
+  quality.output_mse = sums.output_error / static_cast<double>(rows * kVectors);
+  quality.relative_output_mse = Ratio(sums.output_error, sums.output);
+  return quality;
+}
+
+}  // namespace qtipd

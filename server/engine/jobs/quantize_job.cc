@@ -1,0 +1,184 @@
+#include "server/engine/jobs/quantize_job.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/base/host_memory.h"
+#include "server/engine/input/matrix_source.h"
+#include "server/engine/jobs/memory_check.h"
+#include "server/engine/jobs/quality.h"
+#include "server/engine/jobs/recipe.h"
+
+namespace qtipd {
+namespace {
+
+// Shares of the job's progress.
+constexpr double kInputEnd = 0.05;
+constexpr double kQuantizeEnd = 0.93;
+constexpr double kQualityEnd = 0.98;
+
+std::string RandomContent(const RandomSource& source) {
+  return "random " + std::to_string(source.seed);
+}
+
+std::string SourceText(const QuantizeSpec& spec) {
+  if (spec.random) return "random seed=" + std::to_string(spec.random->seed);
+  const TensorSource& source = *spec.tensor;
+  std::string file = source.display_name;
+  if (file.empty()) file = source.file.server_path.empty() ? "upload" : source.file.server_path;
+  std::string text = "file " + file + " tensor=" + source.tensor;
+  if (!source.hessian_tensor.empty()) text += " hessian=" + source.hessian_tensor;
+  return text;
+}
+
+absl::Status CheckTensorSource(const TensorSource& source, const JobContext& context) {
+  if (source.tensor.empty()) {
+    return InvalidField("TENSOR_MISSING", "tensor", "nothing", "the name of a tensor in the file");
+  }
+  QTIPD_RETURN_IF_ERROR(context.files.Resolve(source.file).status());
+  const FileSource& hessian = source.hessian_file;
+  if (hessian.upload_id.empty() && hessian.server_path.empty()) return absl::OkStatus();
+  if (source.hessian_tensor.empty()) {
+    return InvalidField("TENSOR_MISSING", "hessian_tensor", "nothing",
+                        "the name of a tensor in hessian_file");
+  }
+  return context.files.Resolve(hessian).status();
+}
+
+// The matrices of one job, and what identifies them.
+struct Input {
+  Shape shape;
+  std::optional<SourceTensors> tensors;  // unless random
+  std::string content;
+  bool has_hessian = false;
+};
+
+absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& context) {
+  Input input;
+  if (spec.random) {
+    input.shape = spec.random->shape;
+    input.content = RandomContent(*spec.random);
+    return input;
+  }
+  QTIPD_ASSIGN_OR_RETURN(input.tensors, OpenSource(context.files, *spec.tensor));
+  input.shape = input.tensors->shape;
+  input.has_hessian = input.tensors->has_hessian;
+  input.content = ContentSha256(*input.tensors);
+  return input;
+}
+
+absl::Status CheckMemory(const WeightFormat& format, const Options& options, const Input& input,
+                         DeviceLease& lease) {
+  const DeviceInfo& device = lease.device.info();
+  const QuantizeMemory memory =
+      EstimateQuantize(format, options, input.shape, input.has_hessian, device);
+  QTIPD_RETURN_IF_ERROR(CheckFits(input.shape, "host", memory.host_bytes, AvailableHostBytes()));
+  if (memory.device_bytes == 0) return absl::OkStatus();
+  QTIPD_ASSIGN_OR_RETURN(DeviceMemory available, lease.device.Memory());
+  if (available.free_bytes < memory.device_bytes && lease.residents.ReleaseUnpinned()) {
+    QTIPD_ASSIGN_OR_RETURN(available, lease.device.Memory());
+  }
+  return CheckFits(input.shape, device.id, memory.device_bytes, available.free_bytes);
+}
+
+struct Matrices {
+  std::vector<float> weights;
+  std::vector<float> hessian;
+};
+
+absl::StatusOr<Matrices> ReadMatrices(const QuantizeSpec& spec, const Input& input) {
+  if (spec.random) return Matrices{RandomWeights(*spec.random), {}};
+  Matrices matrices;
+  QTIPD_ASSIGN_OR_RETURN(matrices.weights, ReadWeights(*input.tensors, spec.tensor->tensor));
+  QTIPD_ASSIGN_OR_RETURN(matrices.hessian,
+                         ReadHessian(*input.tensors, spec.tensor->hessian_tensor));
+  return matrices;
+}
+
+// Quantizes and measures; fills the parts of `record` that follow from that.
+absl::StatusOr<std::pair<PackedLayer, std::unique_ptr<ResidentWeights>>> QuantizeAndMeasure(
+    const QuantizeProblem& problem, const FormatBackend& backend, Clock& clock, DeviceLease& lease,
+    Progress& progress, ArtifactRecord& record) {
+  PartialProgress quantizing(progress, kInputEnd, kQuantizeEnd);
+  QuantizeReport report;
+  const double start = clock.MonotonicSeconds();
+  QTIPD_ASSIGN_OR_RETURN(PackedLayer layer,
+                         backend.Quantize(lease.device, problem, quantizing, report));
+  record.quantize_seconds = clock.MonotonicSeconds() - start;
+  record.quantize_step_seconds = report.step_seconds;
+  QTIPD_ASSIGN_OR_RETURN(auto resident, backend.Load(lease.device, layer));
+  PartialProgress measuring(progress, kQuantizeEnd, kQualityEnd);
+  QTIPD_ASSIGN_OR_RETURN(Quality quality,
+                         MeasureQuality(lease.device, *resident, problem.weights, measuring));
+  quality.proxy_error = report.proxy_error;
+  record.quality = quality;
+  return std::make_pair(std::move(layer), std::move(resident));
+}
+
+}  // namespace
+
+absl::Status CheckQuantize(const QuantizeSpec& spec, const JobContext& context) {
+  QTIPD_RETURN_IF_ERROR(CheckArtifactName(spec.name));
+  QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format, context.registry.FindFormat(spec.format));
+  QTIPD_ASSIGN_OR_RETURN(const Options options, CheckOptions(format->schema(), spec.options));
+  if (spec.random.has_value() == spec.tensor.has_value()) {
+    return InvalidField("SOURCE_INVALID", "source", spec.random ? "both" : "neither",
+                        "exactly one of random and tensor");
+  }
+  std::string recipe;
+  if (spec.random) {
+    const Shape shape = spec.random->shape;
+    QTIPD_RETURN_IF_ERROR(CheckAddressable(shape));
+    QTIPD_RETURN_IF_ERROR(format->CheckShape(options, shape));
+    const uint64_t bytes = sizeof(float) * static_cast<uint64_t>(shape.out_features) *
+                           static_cast<uint64_t>(shape.in_features);
+    QTIPD_RETURN_IF_ERROR(CheckFits(shape, "host", bytes, AvailableHostBytes()));
+    recipe = QuantizeRecipe(spec, options, shape, RandomContent(*spec.random));
+  } else {
+    QTIPD_RETURN_IF_ERROR(CheckTensorSource(*spec.tensor, context));
+  }
+  return context.artifacts.CheckNewName(spec.name, spec.if_absent, recipe).status();
+}
+
+absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobContext& context,
+                                        DeviceLease& lease, Progress& progress) {
+  progress.Report(0, "input");
+  QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format, context.registry.FindFormat(spec.format));
+  QTIPD_ASSIGN_OR_RETURN(const FormatBackend* backend,
+                         context.registry.FindBackend(spec.format, lease.device.info().backend));
+  QTIPD_ASSIGN_OR_RETURN(Options options, CheckOptions(format->schema(), spec.options));
+  QTIPD_ASSIGN_OR_RETURN(const Input input, OpenInput(spec, context));
+  QTIPD_RETURN_IF_ERROR(format->CheckShape(options, input.shape));
+
+  ArtifactRecord record;
+  record.name = spec.name;
+  record.seed = spec.seed;
+  record.source = SourceText(spec);
+  record.recipe_sha256 = QuantizeRecipe(spec, options, input.shape, input.content);
+  QTIPD_ASSIGN_OR_RETURN(
+      const std::optional<ArtifactRecord> existing,
+      context.artifacts.CheckNewName(spec.name, spec.if_absent, record.recipe_sha256));
+  if (existing) return existing->name;
+
+  QTIPD_RETURN_IF_ERROR(CheckMemory(*format, options, input, lease));
+  QTIPD_ASSIGN_OR_RETURN(const Matrices matrices, ReadMatrices(spec, input));
+  QuantizeProblem problem{.shape = input.shape,
+                          .weights = matrices.weights,
+                          .hessian = matrices.hessian,
+                          .options = std::move(options),
+                          .seed = spec.seed};
+  QTIPD_ASSIGN_OR_RETURN(
+      auto made, QuantizeAndMeasure(problem, *backend, context.clock, lease, progress, record));
+  progress.Report(kQualityEnd, "store");
+  record.quantized_on = lease.device.info().name;
+  record.create_time = context.clock.NowUnixMillis();
+  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(made.first, std::move(record)));
+  lease.residents.Put(record.sha256, record.format, std::move(made.second), false);
+  return record.name;
+}
+
+}  // namespace qtipd

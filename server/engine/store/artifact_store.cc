@@ -1,0 +1,154 @@
+#include "server/engine/store/artifact_store.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/base/log_text.h"
+#include "server/engine/store/artifact_file.h"
+#include "spdlog/spdlog.h"
+
+namespace qtipd {
+namespace {
+
+constexpr size_t kMaxNameLength = 200;
+
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '/' || c == '-';
+}
+
+absl::Status Exists(const std::string& reason, const std::string& name,
+                    const std::string& allowed) {
+  return FieldError(absl::StatusCode::kAlreadyExists, reason, "name", name, allowed);
+}
+
+uint64_t StoredBytes(const PackedLayer& layer) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : layer.tensors) bytes += tensor.bytes().size();
+  return bytes;
+}
+
+void Describe(const PackedLayer& layer, ArtifactRecord& record) {
+  const double weights =
+      static_cast<double>(layer.shape.out_features) * static_cast<double>(layer.shape.in_features);
+  record.format = layer.format;
+  record.options = layer.options;
+  record.shape = layer.shape;
+  record.packed_bytes = StoredBytes(layer);
+  record.bits_per_weight = 8 * static_cast<double>(record.packed_bytes) / weights;
+  record.compression_ratio = 16 / record.bits_per_weight;
+}
+
+}  // namespace
+
+absl::Status CheckArtifactName(const std::string& name) {
+  const bool is_valid = !name.empty() && name.size() <= kMaxNameLength &&
+                        std::all_of(name.begin(), name.end(), IsNameCharacter);
+  if (is_valid) return absl::OkStatus();
+  return InvalidField("NAME_INVALID", "name", name.empty() ? "nothing" : name,
+                      "1 to 200 of the characters A-Z a-z 0-9 . _ / -");
+}
+
+ArtifactStore::ArtifactStore(std::string directory, HistoryStore& history, const Registry& registry,
+                             MetricsSink& metrics)
+    : directory_(std::move(directory)), history_(history), registry_(registry), metrics_(metrics) {}
+
+absl::Status ArtifactStore::Restore() {
+  std::error_code ignored;  // an unreadable entry is reported when it is used
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
+    if (entry.path().filename().string().starts_with(".tmp-")) unlink(entry.path().c_str());
+  }
+  PageRequest page{.page_size = 1000};
+  do {
+    QTIPD_ASSIGN_OR_RETURN(const Page<ArtifactRecord> records, history_.ListArtifacts(page));
+    for (const ArtifactRecord& record : records.items) {
+      const std::string path = ArtifactPath(directory_, record.sha256);
+      if (access(path.c_str(), R_OK) == 0) continue;
+      spdlog::error("artifact_file_missing artifact={} path={}", record.name, LogText(path));
+    }
+    page.page_token = records.next_page_token;
+  } while (!page.page_token.empty());
+  std::lock_guard lock(mutex_);
+  ReportTotals();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
+    const std::string& name, bool if_absent, const std::string& recipe_sha256) {
+  QTIPD_RETURN_IF_ERROR(CheckArtifactName(name));
+  absl::StatusOr<ArtifactRecord> existing = history_.GetArtifact(name);
+  if (absl::IsNotFound(existing.status())) return std::optional<ArtifactRecord>();
+  if (!existing.ok()) return existing.status();
+  if (!if_absent) return Exists("ARTIFACT_EXISTS", name, "a name that no artifact has");
+  if (recipe_sha256.empty()) return std::optional<ArtifactRecord>();
+  if (existing->recipe_sha256 == recipe_sha256) return std::optional(*std::move(existing));
+  return Exists("ARTIFACT_RECIPE_DIFFERS", name,
+                "a free name, or the recipe of the artifact that has it: " + existing->format +
+                    " " + std::to_string(existing->shape.out_features) + "x" +
+                    std::to_string(existing->shape.in_features) + " from " + existing->source);
+}
+
+absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer,
+                                                   ArtifactRecord record) {
+  std::lock_guard lock(mutex_);
+  Describe(layer, record);
+  QTIPD_ASSIGN_OR_RETURN(record.sha256, WriteArtifactFile(directory_, layer, record.seed));
+  QTIPD_RETURN_IF_ERROR(history_.InsertArtifact(record));
+  ReportTotals();
+  return record;
+}
+
+absl::StatusOr<ArtifactRecord> ArtifactStore::Get(const std::string& name) {
+  return history_.GetArtifact(name);
+}
+
+absl::StatusOr<Page<ArtifactRecord>> ArtifactStore::List(const PageRequest& page) {
+  return history_.ListArtifacts(page);
+}
+
+absl::StatusOr<PackedLayer> ArtifactStore::Read(const ArtifactRecord& record) {
+  absl::StatusOr<PackedLayer> layer = ReadArtifactFile(directory_, record.sha256, registry_);
+  if (!layer.ok()) {
+    spdlog::error("artifact_file_damaged artifact={} {}", record.name, LogStatus(layer.status()));
+  }
+  return layer;
+}
+
+absl::StatusOr<ArtifactRecord> ArtifactStore::Delete(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  QTIPD_ASSIGN_OR_RETURN(ArtifactRecord record, history_.GetArtifact(name));
+  QTIPD_RETURN_IF_ERROR(history_.DeleteArtifact(name));
+  QTIPD_ASSIGN_OR_RETURN(const int64_t names, history_.CountArtifactsOfFile(record.sha256));
+  if (names == 0) unlink(ArtifactPath(directory_, record.sha256).c_str());
+  ReportTotals();
+  return record;
+}
+
+absl::StatusOr<bool> ArtifactStore::HasFile(const std::string& sha256) {
+  QTIPD_ASSIGN_OR_RETURN(const int64_t names, history_.CountArtifactsOfFile(sha256));
+  return names > 0;
+}
+
+void ArtifactStore::ReportTotals() {
+  const absl::StatusOr<std::vector<FormatTotal>> totals = history_.ArtifactTotals();
+  if (!totals.ok()) {
+    spdlog::error("artifact_totals_failed {}", LogStatus(totals.status()));
+    return;
+  }
+  for (auto& [format, count] : reported_) count = 0;
+  for (const FormatTotal& total : *totals) {
+    reported_[total.format] = total.count;
+    metrics_.ArtifactsChanged(total.format, total.count, total.bytes);
+  }
+  for (const auto& [format, count] : reported_) {
+    if (count == 0) metrics_.ArtifactsChanged(format, 0, 0);
+  }
+}
+
+}  // namespace qtipd

@@ -1,0 +1,70 @@
+// The artefacts on disk: content-addressed files with their records in the history.
+#ifndef QTIPD_SERVER_ENGINE_STORE_ARTIFACT_STORE_H_
+#define QTIPD_SERVER_ENGINE_STORE_ARTIFACT_STORE_H_
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/api/registry.h"
+#include "server/engine/history/history_store.h"
+#include "server/engine/metrics_sink.h"
+#include "server/engine/types.h"
+
+namespace qtipd {
+
+// Thread-safe. A file appears before its record and goes after it, so that a crash at any moment
+// leaves at worst a file without a record. What it does not know in its directory it leaves alone.
+class ArtifactStore {
+ public:
+  // All arguments outlive the store; `directory` exists.
+  ArtifactStore(std::string directory, HistoryStore& history, const Registry& registry,
+                MetricsSink& metrics);
+
+  // Removes what a crash left half-written, reports records whose file is missing (log), and tells
+  // the metrics what is there. Opens no artefact: start-up stays quick.
+  absl::Status Restore();
+
+  // Whether an artefact may be created as `name`: nothing, if the name is free; the existing
+  // record, if `if_absent` and its recipe is `recipe_sha256`. An empty recipe is not compared yet.
+  // Errors: NAME_INVALID; AlreadyExists/ARTIFACT_EXISTS, ARTIFACT_RECIPE_DIFFERS.
+  absl::StatusOr<std::optional<ArtifactRecord>> CheckNewName(const std::string& name,
+                                                             bool if_absent,
+                                                             const std::string& recipe_sha256);
+
+  // Writes the layer and then its record; fills in what follows from the layer: sha256, format,
+  // options, shape, packed_bytes, bits_per_weight and compression_ratio. Blocking.
+  // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED.
+  absl::StatusOr<ArtifactRecord> Save(const PackedLayer& layer, ArtifactRecord record);
+
+  absl::StatusOr<ArtifactRecord> Get(const std::string& name);
+  absl::StatusOr<Page<ArtifactRecord>> List(const PageRequest& page);
+  // Errors: DataLoss/ARTIFACT_FILE_DAMAGED; the record stays.
+  absl::StatusOr<PackedLayer> Read(const ArtifactRecord& record);
+  // Removes the name, and the file if no other name has it. Returns the record that was.
+  absl::StatusOr<ArtifactRecord> Delete(const std::string& name);
+  // Whether a name still has the file.
+  absl::StatusOr<bool> HasFile(const std::string& sha256);
+
+ private:
+  void ReportTotals();
+
+  const std::string directory_;
+  HistoryStore& history_;
+  const Registry& registry_;
+  MetricsSink& metrics_;
+  // Keeps Save and Delete apart: a deletion must not take the file that a second name is about to
+  // share.
+  std::mutex mutex_;
+  std::map<std::string, int64_t> reported_;  // formats ever told to the metrics; guarded by mutex_
+};
+
+// Errors: InvalidArgument/NAME_INVALID unless `name` matches [A-Za-z0-9._/-]{1,200}.
+absl::Status CheckArtifactName(const std::string& name);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_STORE_ARTIFACT_STORE_H_

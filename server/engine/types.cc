@@ -1,0 +1,45 @@
+#include "server/engine/types.h"
+
+namespace qtipd {
+
+std::string_view CacheModeName(CacheMode mode) {
+  return mode == CacheMode::kRotate ? "rotate" : "hot";
+}
+
+std::string_view StopReasonName(StopReason reason) {
+  switch (reason) {
+    case StopReason::kConverged:
+      return "CONVERGED";
+    case StopReason::kSampleLimit:
+      return "SAMPLE_LIMIT";
+    case StopReason::kTimeout:
+      return "TIMEOUT";
+    case StopReason::kCancelled:
+      return "CANCELLED";
+  }
+  return "";
+}
+
+std::string_view OperationStateName(OperationState state) {
+  switch (state) {
+    case OperationState::kQueued:
+      return "QUEUED";
+    case OperationState::kRunning:
+      return "RUNNING";
+    case OperationState::kSucceeded:
+      return "SUCCEEDED";
+    case OperationState::kFailed:
+      return "FAILED";
+    case OperationState::kCancelled:
+      return "CANCELLED";
+    case OperationState::kInterrupted:
+      return "INTERRUPTED";
+  }
+  return "";
+}
+
+bool IsTerminal(OperationState state) {
+  return state != OperationState::kQueued && state != OperationState::kRunning;
+}
+
+}  // namespace qtipd
