@@ -2,200 +2,276 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "kernels/api/status.h"
-#include "kernels/cuda/cuda_status.h"
+#include "kernels/api/error.h"
 
 namespace qtipd {
 namespace {
 
-constexpr float kOne = 1.0f;
-constexpr float kZero = 0.0f;
-constexpr int kLtCandidates = 4;
-constexpr int kTimedReplays = 7;
+constexpr int kHeuristics = 6;       // cuBLASLt algorithms tried for each order of operands
+constexpr int kReplays = 5;          // timed replays; the median counts
+constexpr int kMinLaunches = 8;      // per replay, at least one for every weight copy
+constexpr uint64_t kMaxCopies = 64;  // of small matrices
 
-// One way to compute y = W x. Row-major W [out, in] is column-major [in, out], so W is transposed.
+// One way to compute y = x W^T. Row-major y [batch, out] is column-major [out, batch] = W x^T.
 class Candidate {
  public:
   virtual ~Candidate() = default;
-  virtual std::string name() const = 0;
   virtual absl::Status Run(const void* w, const void* x, void* y) const = 0;
 };
 
-cudaDataType_t CudaType(DType dtype) { return dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_32F; }
+cudaDataType CudaType(DType dtype) { return dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_32F; }
 
-class CublasCandidate final : public Candidate {
+class GemmExCandidate final : public Candidate {
  public:
-  CublasCandidate(CudaDevice& device, const DenseProblem& problem)
-      : device_(device), problem_(problem) {}
-  std::string name() const override { return "cublasGemmEx"; }
+  // `vector_first` (batch 1 only) computes the row vector x^T W^T instead of the column W x.
+  GemmExCandidate(cublasHandle_t handle, const DenseProblem& problem, bool vector_first)
+      : handle_(handle), problem_(problem), vector_first_(vector_first) {}
+
   absl::Status Run(const void* w, const void* x, void* y) const override {
-    const int out = static_cast<int>(problem_.out_features);
-    const int in = static_cast<int>(problem_.in_features);
-    QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(
-        device_.cublas(), CUBLAS_OP_T, CUBLAS_OP_N, out, static_cast<int>(problem_.batch), in,
-        &kOne, w, CUDA_R_16F, in, x, CUDA_R_16F, in, &kZero, y, CudaType(problem_.output_dtype),
-        out, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+    const auto out = static_cast<int>(problem_.out_features);
+    const auto in = static_cast<int>(problem_.in_features);
+    const auto batch = static_cast<int>(problem_.batch);
+    const float one = 1;
+    const float zero = 0;
+    if (vector_first_) {
+      QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(
+          handle_, CUBLAS_OP_T, CUBLAS_OP_N, 1, out, in, &one, x, CUDA_R_16F, in, w, CUDA_R_16F, in,
+          &zero, y, CudaType(problem_.output_dtype), 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+      return absl::OkStatus();
+    }
+    QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(handle_, CUBLAS_OP_T, CUBLAS_OP_N, out, batch, in,
+                                              &one, w, CUDA_R_16F, in, x, CUDA_R_16F, in, &zero, y,
+                                              CudaType(problem_.output_dtype), out,
+                                              CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
     return absl::OkStatus();
   }
 
  private:
-  CudaDevice& device_;
+  cublasHandle_t handle_;
   DenseProblem problem_;
+  bool vector_first_;
 };
 
-// What all cuBLASLt candidates of a problem share.
+using LtOperation =
+    CudaHandle<cublasLtMatmulDesc_t,
+               static_cast<cublasStatus_t (*)(cublasLtMatmulDesc_t)>(cublasLtMatmulDescDestroy)>;
+using LtLayout =
+    CudaHandle<cublasLtMatrixLayout_t, static_cast<cublasStatus_t (*)(cublasLtMatrixLayout_t)>(
+                                           cublasLtMatrixLayoutDestroy)>;
+using LtPreference = CudaHandle<cublasLtMatmulPreference_t,
+                                static_cast<cublasStatus_t (*)(cublasLtMatmulPreference_t)>(
+                                    cublasLtMatmulPreferenceDestroy)>;
+
+// D = A^T B in cuBLASLt's column-major terms, shared by the algorithms tried for it.
 struct LtProblem {
-  CublasLtMatmul matmul;
-  CublasLtLayout w;
-  CublasLtLayout x;
-  CublasLtLayout y;
+  LtOperation operation;
+  LtLayout a;
+  LtLayout b;
+  LtLayout d;
+  bool vector_first = false;
 };
 
-absl::StatusOr<CublasLtLayout> MakeLayout(cudaDataType_t type, int64_t rows, int64_t columns) {
+absl::StatusOr<LtLayout> MakeLayout(cudaDataType type, int64_t rows, int64_t cols) {
   cublasLtMatrixLayout_t layout = nullptr;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatrixLayoutCreate(&layout, type, rows, columns, rows));
-  return CublasLtLayout(layout);
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatrixLayoutCreate(&layout, type, rows, cols, rows));
+  return LtLayout(layout);
 }
 
-absl::StatusOr<std::shared_ptr<const LtProblem>> MakeLtProblem(const DenseProblem& problem) {
+absl::StatusOr<std::shared_ptr<LtProblem>> MakeLtProblem(const DenseProblem& problem,
+                                                         bool vector_first) {
   auto lt = std::make_shared<LtProblem>();
-  cublasLtMatmulDesc_t matmul = nullptr;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulDescCreate(&matmul, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-  lt->matmul.reset(matmul);
+  lt->vector_first = vector_first;
+  cublasLtMatmulDesc_t operation = nullptr;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(
+      cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  lt->operation.reset(operation);
   const cublasOperation_t transpose = CUBLAS_OP_T;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulDescSetAttribute(matmul, CUBLASLT_MATMUL_DESC_TRANSA,
-                                                              &transpose, sizeof(transpose)));
-  QTIPD_ASSIGN_OR_RETURN(lt->w, MakeLayout(CUDA_R_16F, problem.in_features, problem.out_features));
-  QTIPD_ASSIGN_OR_RETURN(lt->x, MakeLayout(CUDA_R_16F, problem.in_features, problem.batch));
-  QTIPD_ASSIGN_OR_RETURN(
-      lt->y, MakeLayout(CudaType(problem.output_dtype), problem.out_features, problem.batch));
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulDescSetAttribute(
+      operation, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)));
+  const int64_t in = problem.in_features;
+  const int64_t rows = vector_first ? problem.batch : problem.out_features;
+  const int64_t cols = vector_first ? problem.out_features : problem.batch;
+  QTIPD_ASSIGN_OR_RETURN(lt->a, MakeLayout(CUDA_R_16F, in, rows));
+  QTIPD_ASSIGN_OR_RETURN(lt->b, MakeLayout(CUDA_R_16F, in, cols));
+  QTIPD_ASSIGN_OR_RETURN(lt->d, MakeLayout(CudaType(problem.output_dtype), rows, cols));
   return lt;
 }
 
 class LtCandidate final : public Candidate {
  public:
-  LtCandidate(CudaDevice& device, std::shared_ptr<const LtProblem> lt, int rank,
-              cublasLtMatmulAlgo_t algorithm)
-      : device_(device), lt_(std::move(lt)), rank_(rank), algorithm_(algorithm) {}
-  std::string name() const override { return "cublasLt_" + std::to_string(rank_); }
+  LtCandidate(const CudaDevice& device, std::shared_ptr<const LtProblem> problem,
+              const cublasLtMatmulAlgo_t& algorithm)
+      : device_(device), problem_(std::move(problem)), algorithm_(algorithm) {}
+
   absl::Status Run(const void* w, const void* x, void* y) const override {
-    QTIPD_RETURN_IF_CUBLAS_ERROR(
-        cublasLtMatmul(device_.cublas_lt(), lt_->matmul.get(), &kOne, w, lt_->w.get(), x,
-                       lt_->x.get(), &kZero, y, lt_->y.get(), y, lt_->y.get(), &algorithm_,
-                       device_.lt_workspace(), device_.lt_workspace_bytes(), device_.stream()));
+    const float one = 1;
+    const float zero = 0;
+    const void* a = problem_->vector_first ? x : w;
+    const void* b = problem_->vector_first ? w : x;
+    QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmul(
+        device_.cublas_lt(), problem_->operation.get(), &one, a, problem_->a.get(), b,
+        problem_->b.get(), &zero, y, problem_->d.get(), y, problem_->d.get(), &algorithm_,
+        device_.workspace().data(), device_.workspace().bytes(), device_.stream()));
     return absl::OkStatus();
   }
 
  private:
-  CudaDevice& device_;
-  std::shared_ptr<const LtProblem> lt_;
-  int rank_;
+  const CudaDevice& device_;
+  std::shared_ptr<const LtProblem> problem_;
   cublasLtMatmulAlgo_t algorithm_;
 };
 
-using Candidates = std::vector<std::unique_ptr<Candidate>>;
+using Candidates = std::map<std::string, std::unique_ptr<Candidate>>;
 
-absl::Status AddLtCandidates(CudaDevice& device, const DenseProblem& problem,
-                             Candidates& candidates) {
-  QTIPD_ASSIGN_OR_RETURN(std::shared_ptr<const LtProblem> lt, MakeLtProblem(problem));
-  cublasLtMatmulPreference_t created = nullptr;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulPreferenceCreate(&created));
-  const CublasLtPreference preference(created);
-  const size_t workspace = device.lt_workspace_bytes();
+// Heuristics may find nothing for a shape: then there are no candidates of this order.
+absl::Status AddLtCandidates(const CudaDevice& device, const DenseProblem& problem,
+                             bool vector_first, Candidates& candidates) {
+  QTIPD_ASSIGN_OR_RETURN(const std::shared_ptr<LtProblem> lt, MakeLtProblem(problem, vector_first));
+  cublasLtMatmulPreference_t preference = nullptr;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulPreferenceCreate(&preference));
+  const LtPreference owned(preference);
+  const size_t workspace = device.workspace().bytes();
   QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtMatmulPreferenceSetAttribute(
-      created, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(workspace)));
-  std::array<cublasLtMatmulHeuristicResult_t, kLtCandidates> results;
-  int found = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      device.cublas_lt(), lt->matmul.get(), lt->w.get(), lt->x.get(), lt->y.get(), lt->y.get(),
-      created, kLtCandidates, results.data(), &found);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return absl::OkStatus();  // cuBLAS alone then
-  QTIPD_RETURN_IF_CUBLAS_ERROR(status);
-  for (int i = 0; i < found; ++i) {
-    candidates.push_back(std::make_unique<LtCandidate>(device, lt, i, results[i].algo));
+      preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(workspace)));
+  std::array<cublasLtMatmulHeuristicResult_t, kHeuristics> results;
+  int count = 0;
+  const cublasStatus_t found = cublasLtMatmulAlgoGetHeuristic(
+      device.cublas_lt(), lt->operation.get(), lt->a.get(), lt->b.get(), lt->d.get(), lt->d.get(),
+      preference, kHeuristics, results.data(), &count);
+  if (found == CUBLAS_STATUS_NOT_SUPPORTED) return absl::OkStatus();
+  QTIPD_RETURN_IF_CUBLAS_ERROR(found);
+  for (int i = 0; i < count; ++i) {
+    if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
+    candidates[std::string(vector_first ? "cublaslt_swapped_" : "cublaslt_") + std::to_string(i)] =
+        std::make_unique<LtCandidate>(device, lt, results[i].algo);
   }
   return absl::OkStatus();
 }
 
-// Buffers to time candidates on: enough weight copies that L2 is cold.
-struct TrialBuffers {
-  std::vector<Buffer> weights;
-  Buffer x;
-  Buffer y;
-};
-
-absl::StatusOr<TrialBuffers> MakeTrialBuffers(CudaDevice& device, const DenseProblem& problem) {
-  TrialBuffers buffers;
-  const uint64_t weight_bytes = problem.out_features * problem.in_features * 2;
-  const uint64_t wanted = 3 * device.info().last_level_cache_bytes;
-  const uint64_t copies = std::max<uint64_t>(1, (wanted + weight_bytes - 1) / weight_bytes);
-  QTIPD_ASSIGN_OR_RETURN(buffers.x, device.Allocate(problem.batch * problem.in_features * 2));
-  QTIPD_ASSIGN_OR_RETURN(buffers.y, device.Allocate(problem.batch * problem.out_features * 4));
-  // 0x2C2C is about 0.065: power, and so speed, depends on the bits that toggle.
-  QTIPD_RETURN_IF_ERROR(device.Fill(buffers.x.data(), 0x2C, buffers.x.bytes()));
-  for (uint64_t i = 0; i < copies; ++i) {
-    QTIPD_ASSIGN_OR_RETURN(Buffer weights, device.Allocate(weight_bytes));
-    QTIPD_RETURN_IF_ERROR(device.Fill(weights.data(), 0x2C, weight_bytes));
-    buffers.weights.push_back(std::move(weights));
+absl::StatusOr<Candidates> FindCandidates(const CudaDevice& device, const DenseProblem& problem) {
+  Candidates candidates;
+  candidates["cublas_gemm_ex"] =
+      std::make_unique<GemmExCandidate>(device.cublas(), problem, /*vector_first=*/false);
+  QTIPD_RETURN_IF_ERROR(AddLtCandidates(device, problem, /*vector_first=*/false, candidates));
+  if (problem.batch == 1) {
+    candidates["cublas_gemm_ex_swapped"] =
+        std::make_unique<GemmExCandidate>(device.cublas(), problem, /*vector_first=*/true);
+    QTIPD_RETURN_IF_ERROR(AddLtCandidates(device, problem, /*vector_first=*/true, candidates));
   }
-  return buffers;
+  return candidates;
 }
 
-// Median seconds of one multiplication, over replays of a graph that visits every copy.
-absl::StatusOr<double> TimeCandidate(CudaDevice& device, const Candidate& candidate,
-                                     const TrialBuffers& buffers) {
-  const Buffer& first = buffers.weights.front();
-  // Once outside the graph: kernels load lazily, which a capture does not allow.
-  QTIPD_RETURN_IF_ERROR(candidate.Run(first.data(), buffers.x.data(), buffers.y.data()));
-  QTIPD_RETURN_IF_ERROR(device.Synchronize());
-  QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([&]() -> absl::Status {
-    for (const Buffer& weights : buffers.weights) {
-      QTIPD_RETURN_IF_ERROR(candidate.Run(weights.data(), buffers.x.data(), buffers.y.data()));
+// Scratch operands for timing. Zeros would be unfair to no candidate but run faster than real data;
+// 0x3A bytes are fp16 0.78.
+class Timer {
+ public:
+  Timer(CudaDevice& device, const DenseProblem& problem) : device_(device), problem_(problem) {}
+
+  absl::Status Allocate() {
+    const uint64_t weight_bytes = 2 * problem_.out_features * problem_.in_features;
+    const uint64_t wanted = 2 * device_.info().last_level_cache_bytes / weight_bytes + 1;
+    const uint64_t copies = std::clamp<uint64_t>(wanted, 1, kMaxCopies);
+    for (uint64_t i = 0; i < copies; ++i) {
+      QTIPD_ASSIGN_OR_RETURN(Buffer copy, device_.Allocate(weight_bytes));
+      QTIPD_RETURN_IF_ERROR(device_.Fill(copy.data(), 0x3A, copy.bytes()));
+      weights_.push_back(std::move(copy));
     }
-    return absl::OkStatus();
-  }));
-  std::vector<double> seconds;
-  for (int i = 0; i < kTimedReplays; ++i) {
-    QTIPD_ASSIGN_OR_RETURN(const double replay, recording->Replay());
-    seconds.push_back(replay / static_cast<double>(buffers.weights.size()));
+    QTIPD_ASSIGN_OR_RETURN(x_, device_.Allocate(2 * problem_.batch * problem_.in_features));
+    QTIPD_ASSIGN_OR_RETURN(y_, device_.Allocate(DTypeSize(problem_.output_dtype) * problem_.batch *
+                                                problem_.out_features));
+    return device_.Fill(x_.data(), 0x3A, x_.bytes());
   }
-  std::nth_element(seconds.begin(), seconds.begin() + kTimedReplays / 2, seconds.end());
-  return seconds[kTimedReplays / 2];
-}
+
+  // Median device seconds of one call.
+  absl::StatusOr<double> Time(const Candidate& candidate) {
+    const int launches = std::max(kMinLaunches, static_cast<int>(weights_.size()));
+    // Outside a capture first: cuBLAS loads kernels on their first use.
+    QTIPD_RETURN_IF_ERROR(candidate.Run(weights_[0].data(), x_.data(), y_.data()));
+    QTIPD_RETURN_IF_ERROR(device_.Synchronize());
+    QTIPD_ASSIGN_OR_RETURN(const auto recording, device_.Record([&]() -> absl::Status {
+      for (int i = 0; i < launches; ++i) {
+        const Buffer& w = weights_[i % weights_.size()];
+        QTIPD_RETURN_IF_ERROR(candidate.Run(w.data(), x_.data(), y_.data()));
+      }
+      return absl::OkStatus();
+    }));
+    QTIPD_RETURN_IF_ERROR(recording->Replay().status());
+    std::array<double, kReplays> seconds;
+    for (double& s : seconds) {
+      QTIPD_ASSIGN_OR_RETURN(s, recording->Replay());
+    }
+    std::sort(seconds.begin(), seconds.end());
+    return seconds[kReplays / 2] / launches;
+  }
+
+ private:
+  CudaDevice& device_;
+  DenseProblem problem_;
+  std::vector<Buffer> weights_;
+  Buffer x_;
+  Buffer y_;
+};
 
 class CublasDense final : public DenseMultiply {
  public:
-  CublasDense(std::unique_ptr<Candidate> chosen, std::map<std::string, double> candidate_seconds)
-      : chosen_(std::move(chosen)), candidate_seconds_(std::move(candidate_seconds)) {}
-  absl::Status Run(const void* w, const void* x, void* y) override { return chosen_->Run(w, x, y); }
-  std::string description() const override { return chosen_->name(); }
-  std::map<std::string, double> candidate_seconds() const override { return candidate_seconds_; }
+  CublasDense(std::unique_ptr<Candidate> candidate, std::string description,
+              std::map<std::string, double> seconds)
+      : candidate_(std::move(candidate)),
+        description_(std::move(description)),
+        seconds_(std::move(seconds)) {}
+
+  absl::Status Run(const void* w, const void* x, void* y) override {
+    return candidate_->Run(w, x, y);
+  }
+  std::string description() const override { return description_; }
+  std::map<std::string, double> candidate_seconds() const override { return seconds_; }
 
  private:
-  std::unique_ptr<Candidate> chosen_;
-  std::map<std::string, double> candidate_seconds_;
+  std::unique_ptr<Candidate> candidate_;
+  std::string description_;
+  std::map<std::string, double> seconds_;
 };
+
+absl::Status CheckProblem(const DenseProblem& problem) {
+  const auto fits = [](int64_t size) {
+    return size >= 1 && size <= std::numeric_limits<int>::max();
+  };
+  if (!fits(problem.out_features) || !fits(problem.in_features) || !fits(problem.batch)) {
+    return InvalidField("DENSE_PROBLEM_INVALID", "size",
+                        std::to_string(problem.out_features) + "x" +
+                            std::to_string(problem.in_features) + ", batch " +
+                            std::to_string(problem.batch),
+                        "1 to 2147483647");
+  }
+  if (problem.output_dtype != DType::kF16 && problem.output_dtype != DType::kF32) {
+    return InvalidField("DENSE_PROBLEM_INVALID", "output_dtype", DTypeName(problem.output_dtype),
+                        "F16, F32");
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareCublasDense(CudaDevice& device,
                                                                   const DenseProblem& problem) {
-  Candidates candidates;
-  candidates.push_back(std::make_unique<CublasCandidate>(device, problem));
-  QTIPD_RETURN_IF_ERROR(AddLtCandidates(device, problem, candidates));
-  QTIPD_ASSIGN_OR_RETURN(const TrialBuffers buffers, MakeTrialBuffers(device, problem));
+  QTIPD_RETURN_IF_ERROR(CheckProblem(problem));
+  QTIPD_ASSIGN_OR_RETURN(Candidates candidates, FindCandidates(device, problem));
+  Timer timer(device, problem);
+  QTIPD_RETURN_IF_ERROR(timer.Allocate());
   std::map<std::string, double> seconds;
-  size_t best = 0;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    QTIPD_ASSIGN_OR_RETURN(const double measured, TimeCandidate(device, *candidates[i], buffers));
-    seconds[candidates[i]->name()] = measured;
-    if (measured < seconds[candidates[best]->name()]) best = i;
+  std::string fastest;
+  for (const auto& [name, candidate] : candidates) {
+    QTIPD_ASSIGN_OR_RETURN(seconds[name], timer.Time(*candidate));
+    if (fastest.empty() || seconds[name] < seconds[fastest]) fastest = name;
   }
-  return std::make_unique<CublasDense>(std::move(candidates[best]), std::move(seconds));
+  const std::string description = fastest + ", fastest of " + std::to_string(seconds.size());
+  return std::make_unique<CublasDense>(std::move(candidates[fastest]), description,
+                                       std::move(seconds));
 }
 
 }  // namespace qtipd

@@ -1,18 +1,18 @@
-// Dense multiplication by cuBLAS and cuBLASLt, whichever is faster for the shape on this GPU.
+// The dense baseline on a GPU: the faster of cuBLAS and cuBLASLt for one shape, by measurement.
 #ifndef QTIPD_KERNELS_CUDA_CUBLAS_DENSE_H_
 #define QTIPD_KERNELS_CUDA_CUBLAS_DENSE_H_
 
 #include <memory>
 
-#include "absl/status/statusor.h"
-#include "kernels/api/device.h"
 #include "kernels/cuda/cuda_device.h"
 
 namespace qtipd {
 
-// FP16 weights and activations, FP32 accumulation, F16 or F32 output. Times cuBLAS's own choice and
-// cuBLASLt's first heuristics on weights that do not fit into L2, and keeps the fastest; all are in
-// candidate_seconds(). Blocks for some milliseconds and allocates while it does.
+// FP16 in, FP32 accumulation, F16 or F32 out. Candidates: cublasGemmEx with its own choice (at
+// batch 1 also with the operands exchanged, which takes another kernel), and the first algorithms
+// of cuBLASLt's heuristics for both orders. Each is timed in a graph that rotates over weight
+// copies larger than the L2 cache; the fastest stays. Blocks, and takes about twice the L2's size
+// of device memory while it does. Errors: InvalidArgument/DENSE_PROBLEM_INVALID.
 absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareCublasDense(CudaDevice& device,
                                                                   const DenseProblem& problem);
 

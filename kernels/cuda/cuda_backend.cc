@@ -1,15 +1,44 @@
 #include "kernels/cuda/cuda_backend.h"
 
+#include <string>
+#include <utility>
+
 #include "kernels/api/error.h"
-#include "kernels/api/status.h"
 #include "kernels/cuda/cuda_device.h"
 
 namespace qtipd {
 namespace {
 
+absl::Status Unavailable(const char* reason, const std::string& message) {
+  return MakeError(absl::StatusCode::kUnavailable, reason, message);
+}
+
+std::string Version(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// Why cudaGetDeviceCount found nothing. The static runtime reports a missing libcuda.so as a driver
+// of version 0, not as an error of the loader.
+absl::Status NoDevices(cudaError_t error) {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  if (error == cudaErrorNoDevice || error == cudaSuccess) {
+    return Unavailable("NO_DEVICE", "the NVIDIA driver finds no GPU that this process may use");
+  }
+  if (driver == 0) {
+    return Unavailable("DRIVER_MISSING", "no NVIDIA driver (libcuda.so.1) on this host");
+  }
+  if (error == cudaErrorInsufficientDriver) {
+    return Unavailable("DRIVER_TOO_OLD", "the NVIDIA driver supports CUDA " + Version(driver) +
+                                             ", this build needs " + Version(CUDART_VERSION));
+  }
+  return QTIPD_CUDA_STATUS(error);
+}
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(void (*register_formats)(Registry&)) : register_formats_(register_formats) {}
+  explicit CudaBackend(std::function<void(Registry&)> register_formats)
+      : register_formats_(std::move(register_formats)) {}
 
   std::string_view id() const override { return "cuda"; }
 
@@ -18,17 +47,14 @@ class CudaBackend final : public Backend {
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error == cudaSuccess && count > 0) return count;
     cudaGetLastError();
-    const std::string why = error == cudaSuccess ? "no CUDA device" : cudaGetErrorString(error);
-    return MakeError(absl::StatusCode::kUnavailable, "BACKEND_UNAVAILABLE", "backend cuda: " + why,
-                     {{"error", cudaGetErrorName(error)}});
+    return NoDevices(error);
   }
 
   absl::StatusOr<std::unique_ptr<Device>> OpenDevice(int index) override {
     QTIPD_ASSIGN_OR_RETURN(const int count, DeviceCount());
     if (index < 0 || index >= count) {
-      return FieldError(absl::StatusCode::kNotFound, "DEVICE_NOT_FOUND", "device",
-                        "cuda:" + std::to_string(index),
-                        "cuda:0 to cuda:" + std::to_string(count - 1));
+      return InvalidField("DEVICE_UNKNOWN", "cuda device", std::to_string(index),
+                          "0 to " + std::to_string(count - 1));
     }
     return CudaDevice::Open(index);
   }
@@ -36,13 +62,13 @@ class CudaBackend final : public Backend {
   void Register(Registry& registry) override { register_formats_(registry); }
 
  private:
-  void (*register_formats_)(Registry&);
+  const std::function<void(Registry&)> register_formats_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCudaBackend(void (*register_formats)(Registry&)) {
-  return std::make_unique<CudaBackend>(register_formats);
+std::unique_ptr<Backend> MakeCudaBackend(std::function<void(Registry&)> register_formats) {
+  return std::make_unique<CudaBackend>(std::move(register_formats));
 }
 
 }  // namespace qtipd

@@ -1,17 +1,17 @@
-// The backend of NVIDIA GPUs.
+// Backend "cuda". Linked into libqtipd_cuda.so, and directly into GPU tests.
 #ifndef QTIPD_KERNELS_CUDA_CUDA_BACKEND_H_
 #define QTIPD_KERNELS_CUDA_CUDA_BACKEND_H_
 
+#include <functional>
 #include <memory>
 
 #include "kernels/api/backend.h"
 
 namespace qtipd {
 
-// Devices "cuda:0", "cuda:1", ... in the runtime's order. DeviceCount() fails, with
-// Unavailable/BACKEND_UNAVAILABLE, without a driver, with one that is too old, or without a GPU.
-// Register() is given by the module that links the formats.
-std::unique_ptr<Backend> MakeCudaBackend(void (*register_formats)(Registry&));
+// `register_formats` adds the CUDA half of every format: RegisterBuiltinCudaFormats in the module.
+// DeviceCount errors: Unavailable with DRIVER_MISSING, DRIVER_TOO_OLD or NO_DEVICE.
+std::unique_ptr<Backend> MakeCudaBackend(std::function<void(Registry&)> register_formats);
 
 }  // namespace qtipd
 

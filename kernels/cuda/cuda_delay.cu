@@ -1,11 +1,11 @@
 #include "kernels/cuda/cuda_delay.h"
-#include "kernels/cuda/ptx/timer.cuh"
+#include "kernels/cuda/ptx/timer.h"
 
 namespace qtipd {
 namespace {
 
 __global__ void DelayKernel(unsigned nanoseconds) {
-  const uint64_t end = GlobalTimerNanoseconds() + nanoseconds;
+  const uint64_t end = ptx::GlobalTimerNanoseconds() + nanoseconds;
   while (GlobalTimerNanoseconds() < end) {
   }
 }

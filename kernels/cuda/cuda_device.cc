@@ -1,58 +1,130 @@
 #include "kernels/cuda/cuda_device.h"
 
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "kernels/api/error.h"
-#include "kernels/api/status.h"
 #include "kernels/cuda/cublas_dense.h"
-#include "kernels/cuda/cuda_device_info.h"
-#include "kernels/cuda/cuda_graph.h"
-#include "kernels/cuda/cuda_status.h"
+#include "kernels/cuda/cuda_recording.h"
 
 namespace qtipd {
 namespace {
 
-// cuBLAS recommends 32 MiB on Hopper; anything it can use is below that.
+// NVIDIA's recommendation for cuBLAS on Hopper.
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
+constexpr int kMinComputeCapability = 80;
+
+// 13000 is "13.0".
+std::string VersionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string UuidText(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    char byte[3];
+    std::snprintf(byte, sizeof(byte), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+    text += byte;
+  }
+  return text;
+}
+
+absl::StatusOr<int> Attribute(cudaDeviceAttr attribute, int index) {
+  int value = 0;
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaDeviceGetAttribute(&value, attribute, index));
+  return value;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Open(int index) {
-  QTIPD_ASSIGN_OR_RETURN(DeviceInfo info, ReadCudaDeviceInfo(index));
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaSetDevice(index));
-  std::unique_ptr<CudaDevice> device(new CudaDevice(std::move(info)));
-  QTIPD_RETURN_IF_ERROR(device->CreateHandles());
+  std::unique_ptr<CudaDevice> device(new CudaDevice());
+  QTIPD_RETURN_IF_ERROR(device->Initialize(index));
   return device;
-}
-
-absl::Status CudaDevice::CreateHandles() {
-  cudaStream_t stream = nullptr;
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  stream_.reset(stream);
-  cublasHandle_t cublas = nullptr;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasCreate(&cublas));
-  cublas_.reset(cublas);
-  cublasLtHandle_t cublas_lt = nullptr;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtCreate(&cublas_lt));
-  cublas_lt_.reset(cublas_lt);
-  QTIPD_ASSIGN_OR_RETURN(cublas_workspace_, Allocate(kWorkspaceBytes));
-  QTIPD_ASSIGN_OR_RETURN(lt_workspace_, Allocate(kWorkspaceBytes));
-  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasSetStream(cublas, stream));
-  QTIPD_RETURN_IF_CUBLAS_ERROR(
-      cublasSetWorkspace(cublas, cublas_workspace_.data(), cublas_workspace_.bytes()));
-  return absl::OkStatus();
 }
 
 CudaDevice::~CudaDevice() {
   if (stream_ != nullptr) cudaStreamSynchronize(stream_.get());
 }
 
+absl::Status CudaDevice::Initialize(int index) {
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaSetDevice(index));
+  QTIPD_RETURN_IF_ERROR(ReadInfo(index));
+  if (compute_capability_ < kMinComputeCapability) {
+    return FieldError(absl::StatusCode::kUnimplemented, "DEVICE_UNSUPPORTED",
+                      "compute capability of " + info_.name, info_.properties["compute_capability"],
+                      "8.0 (Ampere) or newer");
+  }
+  cudaStream_t stream = nullptr;
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  stream_.reset(stream);
+  return CreateCublas();
+}
+
+absl::Status CudaDevice::ReadInfo(int index) {
+  cudaDeviceProp properties;
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, index));
+  compute_capability_ = properties.major * 10 + properties.minor;
+  max_shared_bytes_ = properties.sharedMemPerBlockOptin;
+  info_.id = "cuda:" + std::to_string(index);
+  info_.backend = "cuda";
+  info_.name = properties.name;
+  info_.uuid = UuidText(properties.uuid);
+  info_.memory_bytes = properties.totalGlobalMem;
+  info_.last_level_cache_bytes = properties.l2CacheSize;
+  info_.compute_units = properties.multiProcessorCount;
+  info_.is_synchronous = false;
+  info_.compute_dtype = DType::kF16;
+  int driver = 0;
+  int runtime = 0;
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaDriverGetVersion(&driver));
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaRuntimeGetVersion(&runtime));
+  char bus_id[32] = {};
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaDeviceGetPCIBusId(bus_id, sizeof(bus_id), index));
+  QTIPD_ASSIGN_OR_RETURN(const int sm_khz, Attribute(cudaDevAttrClockRate, index));
+  QTIPD_ASSIGN_OR_RETURN(const int memory_khz, Attribute(cudaDevAttrMemoryClockRate, index));
+  info_.properties = {
+      {"cuda_driver", VersionText(driver)},
+      {"cuda_runtime", VersionText(runtime)},
+      {"compute_capability",
+       std::to_string(properties.major) + "." + std::to_string(properties.minor)},
+      {"pci_bus_id", bus_id},
+      {"ecc", properties.ECCEnabled != 0 ? "on" : "off"},
+      {"sm_clock_max_mhz", std::to_string(sm_khz / 1000)},
+      {"memory_clock_max_mhz", std::to_string(memory_khz / 1000)},
+      {"memory_bus_bits", std::to_string(properties.memoryBusWidth)},
+      {"shared_memory_per_block_bytes", std::to_string(max_shared_bytes_)},
+  };
+  return absl::OkStatus();
+}
+
+absl::Status CudaDevice::CreateCublas() {
+  cublasHandle_t cublas = nullptr;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasCreate(&cublas));
+  cublas_.reset(cublas);
+  cublasLtHandle_t cublas_lt = nullptr;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasLtCreate(&cublas_lt));
+  cublas_lt_.reset(cublas_lt);
+  QTIPD_ASSIGN_OR_RETURN(workspace_, Allocate(kWorkspaceBytes));
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasSetStream(cublas, stream()));
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasSetWorkspace(cublas, workspace_.data(), workspace_.bytes()));
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasSetMathMode(cublas, CUBLAS_DEFAULT_MATH));
+  int version = 0;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGetVersion(cublas, &version));
+  // 130002 is 13.0.2 (and 120501 12.5.1): major * 10000 + minor * 100 + patch.
+  info_.properties["cublas"] = std::to_string(version / 10000) + "." +
+                               std::to_string(version / 100 % 100) + "." +
+                               std::to_string(version % 100);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<DeviceMemory> CudaDevice::Memory() {
   size_t free_bytes = 0;
   size_t total_bytes = 0;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaMemGetInfo(&free_bytes, &total_bytes));
-  return DeviceMemory{free_bytes, total_bytes};
+  return DeviceMemory{.free_bytes = free_bytes, .total_bytes = total_bytes};
 }
 
 absl::StatusOr<Buffer> CudaDevice::Allocate(size_t bytes) {
@@ -60,12 +132,15 @@ absl::StatusOr<Buffer> CudaDevice::Allocate(size_t bytes) {
   const cudaError_t error = cudaMalloc(&data, bytes > 0 ? bytes : 1);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    QTIPD_ASSIGN_OR_RETURN(DeviceMemory memory, Memory());
-    return FieldError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED",
-                      "memory of " + info_.id, std::to_string(bytes) + " bytes",
-                      std::to_string(memory.free_bytes) + " bytes free");
+    QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, Memory());
+    return MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED",
+                     info_.id + ": needed " + std::to_string(bytes) + " bytes, free " +
+                         std::to_string(memory.free_bytes) + " of " +
+                         std::to_string(memory.total_bytes),
+                     {{"needed_bytes", std::to_string(bytes)},
+                      {"free_bytes", std::to_string(memory.free_bytes)}});
   }
-  if (error != cudaSuccess) return CudaStatus(error, "cudaMalloc", __FILE__, __LINE__);
+  QTIPD_RETURN_IF_CUDA_ERROR(error);
   return Buffer(this, data, bytes);
 }
 
@@ -84,23 +159,20 @@ absl::Status CudaDevice::CopyToHost(void* host_dst, const void* device_src, size
 }
 
 absl::Status CudaDevice::Copy(void* dst, const void* src, size_t bytes) {
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, stream()));
-  return absl::OkStatus();
+  return QTIPD_CUDA_STATUS(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, stream()));
 }
 
 absl::Status CudaDevice::Fill(void* dst, uint8_t value, size_t bytes) {
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(dst, value, bytes, stream()));
-  return absl::OkStatus();
+  return QTIPD_CUDA_STATUS(cudaMemsetAsync(dst, value, bytes, stream()));
 }
 
 absl::Status CudaDevice::Synchronize() {
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream()));
-  return absl::OkStatus();
+  return QTIPD_CUDA_STATUS(cudaStreamSynchronize(stream()));
 }
 
 absl::StatusOr<std::unique_ptr<Recording>> CudaDevice::Record(
     const std::function<absl::Status()>& enqueue) {
-  return RecordCudaGraph(stream(), enqueue);
+  return CudaRecording::Record(stream(), enqueue);
 }
 
 absl::StatusOr<std::unique_ptr<DenseMultiply>> CudaDevice::PrepareDense(
@@ -109,9 +181,11 @@ absl::StatusOr<std::unique_ptr<DenseMultiply>> CudaDevice::PrepareDense(
 }
 
 absl::Status CudaDevice::Health() {
+  if (!health_.ok()) return health_;
+  // Asking the stream costs nothing and returns a sticky error of any earlier work.
   const cudaError_t error = cudaStreamQuery(stream());
-  if (error == cudaErrorNotReady) return absl::OkStatus();
-  return CudaStatus(error, "cudaStreamQuery", __FILE__, __LINE__);
+  if (IsStickyCudaError(error)) health_ = QTIPD_CUDA_STATUS(error);
+  return health_;
 }
 
 }  // namespace qtipd

@@ -1,4 +1,4 @@
-// One NVIDIA GPU as a Device: a stream, plain allocations, time from events around graphs.
+// One NVIDIA GPU as a Device: one stream, plain allocations, recordings as CUDA graphs.
 #ifndef QTIPD_KERNELS_CUDA_CUDA_DEVICE_H_
 #define QTIPD_KERNELS_CUDA_CUDA_DEVICE_H_
 
@@ -10,20 +10,13 @@
 
 namespace qtipd {
 
-// Owned and called by one thread, like every Device; that thread has the GPU as its current one.
-// cuBLAS workspace is allocated once, so that its calls can be captured into graphs.
+// Owned and called by one thread; Open makes the device current on it.
 class CudaDevice final : public Device {
  public:
-  // Opens GPU `index` and makes it the calling thread's current device.
+  // Errors: Unimplemented/DEVICE_UNSUPPORTED below compute capability 8.0, and the runtime's own.
   static absl::StatusOr<std::unique_ptr<CudaDevice>> Open(int index);
-  ~CudaDevice() override;
 
-  cudaStream_t stream() const { return stream_.get(); }
-  cublasHandle_t cublas() const { return cublas_.get(); }
-  cublasLtHandle_t cublas_lt() const { return cublas_lt_.get(); }
-  // Scratch of cuBLASLt calls; reused by all, which run in order on the one stream.
-  void* lt_workspace() const { return lt_workspace_.data(); }
-  size_t lt_workspace_bytes() const { return lt_workspace_.bytes(); }
+  ~CudaDevice() override;
 
   const DeviceInfo& info() const override { return info_; }
   absl::StatusOr<DeviceMemory> Memory() override;
@@ -35,21 +28,42 @@ class CudaDevice final : public Device {
   absl::Status Synchronize() override;
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;
-  absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem& problem) override;
+  absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override;
   absl::Status Health() override;
 
+  // The queue that every kernel of this device goes to.
+  cudaStream_t stream() const { return stream_.get(); }
+  // Bound to stream(), with a workspace of its own, so that its calls can be captured. FP32 means
+  // FP32: TF32 is off.
+  cublasHandle_t cublas() const { return cublas_.get(); }
+  cublasLtHandle_t cublas_lt() const { return cublas_lt_.get(); }
+  // For cuBLASLt calls on stream().
+  const Buffer& workspace() const { return workspace_; }
+  int multiprocessors() const { return info_.compute_units; }
+  int compute_capability() const { return compute_capability_; }  // 90 for 9.0
+  // Shared memory that one block may ask for.
+  size_t max_shared_bytes() const { return max_shared_bytes_; }
+
  private:
-  explicit CudaDevice(DeviceInfo info) : info_(std::move(info)) {}
-  absl::Status CreateHandles();
+  CudaDevice() = default;
+  absl::Status Initialize(int index);
+  absl::Status ReadInfo(int index);
+  absl::Status CreateCublas();
   void Free(void* data) override;
 
   DeviceInfo info_;
+  int compute_capability_ = 0;
+  size_t max_shared_bytes_ = 0;
+  absl::Status health_;
   CudaStream stream_;
+  Buffer workspace_;  // released before stream_
   CublasHandle cublas_;
   CublasLtHandle cublas_lt_;
-  Buffer cublas_workspace_;
-  Buffer lt_workspace_;
 };
+
+// The CudaDevice behind `device`, which the caller knows to be of backend "cuda": formats register
+// their CUDA half for that backend alone.
+inline CudaDevice& AsCudaDevice(Device& device) { return static_cast<CudaDevice&>(device); }
 
 }  // namespace qtipd
 

@@ -1,4 +1,4 @@
-// Owners of CUDA objects: move-only, destroyed with the owner.
+// Owning handles of the CUDA runtime and cuBLAS: move-only, released on destruction.
 #ifndef QTIPD_KERNELS_CUDA_CUDA_HANDLES_H_
 #define QTIPD_KERNELS_CUDA_CUDA_HANDLES_H_
 
@@ -9,30 +9,37 @@
 #include <memory>
 #include <type_traits>
 
+#include "absl/status/statusor.h"
+#include "kernels/cuda/cuda_status.h"
+
 namespace qtipd {
 
-// Deletes a handle with its library's function and ignores the result: nothing can be done about
-// it.
-template <auto kDestroy>
-struct CudaDestroy {
+// A destructor can report nothing: a failing release is either a sticky error, which the next call
+// returns again, or a bug that compute-sanitizer shows.
+template <auto Release>
+struct CudaRelease {
   template <typename T>
   void operator()(T* handle) const {
-    kDestroy(handle);
+    Release(handle);
   }
 };
 
-template <typename Handle, auto kDestroy>
-using CudaOwner = std::unique_ptr<std::remove_pointer_t<Handle>, CudaDestroy<kDestroy>>;
+template <typename Handle, auto Release>
+using CudaHandle = std::unique_ptr<std::remove_pointer_t<Handle>, CudaRelease<Release>>;
 
-using CudaStream = CudaOwner<cudaStream_t, cudaStreamDestroy>;
-using CudaEvent = CudaOwner<cudaEvent_t, cudaEventDestroy>;
-using CudaGraph = CudaOwner<cudaGraph_t, cudaGraphDestroy>;
-using CudaGraphExec = CudaOwner<cudaGraphExec_t, cudaGraphExecDestroy>;
-using CublasHandle = CudaOwner<cublasHandle_t, cublasDestroy>;
-using CublasLtHandle = CudaOwner<cublasLtHandle_t, cublasLtDestroy>;
-using CublasLtMatmul = CudaOwner<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using CublasLtLayout = CudaOwner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using CublasLtPreference = CudaOwner<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using CudaStream = CudaHandle<cudaStream_t, cudaStreamDestroy>;
+using CudaEvent = CudaHandle<cudaEvent_t, cudaEventDestroy>;
+using CudaGraph = CudaHandle<cudaGraph_t, cudaGraphDestroy>;
+using CudaGraphExec = CudaHandle<cudaGraphExec_t, cudaGraphExecDestroy>;
+using CublasHandle = CudaHandle<cublasHandle_t, cublasDestroy>;
+using CublasLtHandle = CudaHandle<cublasLtHandle_t, cublasLtDestroy>;
+
+// An event with timing.
+inline absl::StatusOr<CudaEvent> MakeCudaEvent() {
+  cudaEvent_t event = nullptr;
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaEventCreate(&event));
+  return CudaEvent(event);
+}
 
 }  // namespace qtipd
 

@@ -7,13 +7,16 @@
 namespace qtipd {
 namespace {
 
-absl::Status CallError(absl::StatusCode code, const char* reason, const char* error_name,
-                       const std::string& error_text, const char* call, const char* file,
-                       int line) {
-  const std::string place = std::string(file) + ":" + std::to_string(line);
-  return MakeError(code, reason,
-                   std::string(error_name) + " (" + error_text + ") from " + call + " at " + place,
-                   {{"error", error_name}, {"place", place}});
+std::string Location(const char* file, int line) {
+  const std::string path = file;
+  const size_t root = path.rfind("kernels/");
+  return path.substr(root == std::string::npos ? 0 : root) + ":" + std::to_string(line);
+}
+
+absl::Status Failure(absl::StatusCode code, const char* reason, const char* call,
+                     const std::string& error, const std::string& location) {
+  return MakeError(code, reason, std::string(call) + " at " + location + ": " + error,
+                   {{"call", call}, {"error", error}, {"location", location}});
 }
 
 }  // namespace
@@ -22,18 +25,17 @@ bool IsStickyCudaError(cudaError_t error) {
   switch (error) {
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchTimeout:
-    case cudaErrorAssert:
     case cudaErrorHardwareStackError:
     case cudaErrorIllegalInstruction:
     case cudaErrorMisalignedAddress:
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
+    case cudaErrorAssert:
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
-    case cudaErrorContextIsDestroyed:
-    case cudaErrorTensorMemoryLeak:
-    case cudaErrorExternalDevice:
+    case cudaErrorContained:
+    case cudaErrorDevicesUnavailable:
     case cudaErrorUnknown:
       return true;
     default:
@@ -43,19 +45,24 @@ bool IsStickyCudaError(cudaError_t error) {
 
 absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, int line) {
   if (error == cudaSuccess) return absl::OkStatus();
-  cudaGetLastError();  // clears what is not sticky, so that the next call reports its own
-  const bool is_memory = error == cudaErrorMemoryAllocation;
-  const char* reason = IsStickyCudaError(error) ? "DEVICE_LOST"
-                       : is_memory              ? "DEVICE_MEMORY_EXHAUSTED"
-                                                : "CUDA_ERROR";
-  return CallError(is_memory ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal,
-                   reason, cudaGetErrorName(error), cudaGetErrorString(error), call, file, line);
+  cudaGetLastError();  // a later check must not find this error again
+  const std::string text =
+      std::string(cudaGetErrorName(error)) + " (" + cudaGetErrorString(error) + ")";
+  const std::string location = Location(file, line);
+  if (IsStickyCudaError(error)) {
+    return Failure(absl::StatusCode::kInternal, "DEVICE_LOST", call, text, location);
+  }
+  if (error == cudaErrorMemoryAllocation) {
+    return Failure(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED", call, text,
+                   location);
+  }
+  return Failure(absl::StatusCode::kInternal, "CUDA_ERROR", call, text, location);
 }
 
 absl::Status CublasStatus(cublasStatus_t error, const char* call, const char* file, int line) {
   if (error == CUBLAS_STATUS_SUCCESS) return absl::OkStatus();
-  return CallError(absl::StatusCode::kInternal, "CUBLAS_ERROR", cublasGetStatusName(error),
-                   cublasGetStatusString(error), call, file, line);
+  return Failure(absl::StatusCode::kInternal, "CUBLAS_ERROR", call, cublasGetStatusString(error),
+                 Location(file, line));
 }
 
 }  // namespace qtipd

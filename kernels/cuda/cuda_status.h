@@ -1,4 +1,4 @@
-// CUDA and cuBLAS return codes as Status, at the call, with its text and place.
+// CUDA and cuBLAS results as absl::Status, with the text of the call and where it stands.
 #ifndef QTIPD_KERNELS_CUDA_CUDA_STATUS_H_
 #define QTIPD_KERNELS_CUDA_CUDA_STATUS_H_
 
@@ -6,33 +6,26 @@
 #include <cuda_runtime_api.h>
 
 #include "absl/status/status.h"
+#include "kernels/api/status.h"
 
 namespace qtipd {
 
-// Whether the error has destroyed the context: every later call fails, only a new process helps.
-bool IsStickyCudaError(cudaError_t error);
-
-// Internal/DEVICE_LOST for a sticky error, ResourceExhausted/DEVICE_MEMORY_EXHAUSTED for a failed
-// allocation, else Internal/CUDA_ERROR. `call` is the source text of the call.
+// Status of a runtime call: Internal/DEVICE_LOST where the error is sticky (the context can do
+// nothing any more), ResourceExhausted/DEVICE_MEMORY_EXHAUSTED when out of memory, otherwise
+// Internal/CUDA_ERROR. The metadata holds `call`, `error` and `location`.
 absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, int line);
 
-// Internal/CUBLAS_ERROR.
+// Status of a cuBLAS or cuBLASLt call: Internal/CUBLAS_ERROR.
 absl::Status CublasStatus(cublasStatus_t error, const char* call, const char* file, int line);
+
+// Whether the process must be restarted before the device works again.
+bool IsStickyCudaError(cudaError_t error);
 
 }  // namespace qtipd
 
-#define QTIPD_RETURN_IF_CUDA_ERROR(call)                                      \
-  do {                                                                        \
-    if (const cudaError_t qtipd_error = (call); qtipd_error != cudaSuccess) { \
-      return ::qtipd::CudaStatus(qtipd_error, #call, __FILE__, __LINE__);     \
-    }                                                                         \
-  } while (false)
-
-#define QTIPD_RETURN_IF_CUBLAS_ERROR(call)                                                 \
-  do {                                                                                     \
-    if (const cublasStatus_t qtipd_error = (call); qtipd_error != CUBLAS_STATUS_SUCCESS) { \
-      return ::qtipd::CublasStatus(qtipd_error, #call, __FILE__, __LINE__);                \
-    }                                                                                      \
-  } while (false)
+#define QTIPD_CUDA_STATUS(call) ::qtipd::CudaStatus((call), #call, __FILE__, __LINE__)
+#define QTIPD_RETURN_IF_CUDA_ERROR(call) QTIPD_RETURN_IF_ERROR(QTIPD_CUDA_STATUS(call))
+#define QTIPD_RETURN_IF_CUBLAS_ERROR(call) \
+  QTIPD_RETURN_IF_ERROR(::qtipd::CublasStatus((call), #call, __FILE__, __LINE__))
 
 #endif  // QTIPD_KERNELS_CUDA_CUDA_STATUS_H_

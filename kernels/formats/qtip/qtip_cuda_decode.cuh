@@ -82,8 +82,7 @@ __device__ __forceinline__ DecodeContext MakeDecodeContext(const uint32_t* share
 __device__ __forceinline__ uint32_t LookUpPair(uint32_t state, const DecodeContext& context) {
   constexpr uint32_t kEntryMask = (kFoldedEntries - 1) << 7;  // hash bits 15..6, shifted left once
   const uint32_t hash = QtipHybHash(state);
-  return ptx::LoadSharedAt<kTableBase>(
-      ptx::MaskOr<kEntryMask>(hash << 1, context.lane_offset));
+  return ptx::LoadSharedAt<kTableBase>(ptx::MaskOr<kEntryMask>(hash << 1, context.lane_offset));
 }
 
 // The state that starts at bit `offset` of the lane's words, garbage above bit 15.

@@ -1,7 +1,7 @@
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 
-#include <algorithm>
 #include <cuda_fp16.h>
+#include <algorithm>
 
 namespace qtipd {
 namespace {

@@ -137,8 +137,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
   const int units = args.warps_per_row * kUnits;
   const RowRange rows = RowsOfBlock(args.out_features);
   const auto unit_at = [&](int row, int u) {
-    const int64_t unit =
-        static_cast<int64_t>(rows.first + row) * units + warp_column * kUnits + u;
+    const int64_t unit = static_cast<int64_t>(rows.first + row) * units + warp_column * kUnits + u;
     return args.packed + unit * UnitBytes(kBits);
   };
 

@@ -39,7 +39,8 @@ inline constexpr int64_t kMaxFusedBatch = 16;
 // Launch: z[batch, out] = u[batch, in] * W_trellis^T.
 //   packed  units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
 //   table   [512] pairs of fp16, first weight in the low half
-//   u       fp16 [batch, in_features], 16-byte aligned     z  fp32 [batch, out_features], overwritten
+//   u       fp16 [batch, in_features], 16-byte aligned     z  fp32 [batch, out_features],
+//   overwritten
 // fp16 products, fp32 sums in an order fixed by the configuration: the same bits on every run.
 // Enqueues on the device's stream; buffers must outlive the work; capturable.
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), code HYB.

@@ -2,9 +2,9 @@
 // order, made once at load.
 //
 // Unit: 16 rows x 128 columns of W, 8 tiles side by side, 256 * bits bytes. Lane l = (s, g, q) with
-// s = l >> 4, g = (l >> 2) & 3, q = l & 3 owns tile 4 s + q of the unit and its steps 32 g ... 32 g +
-// 31, that is rows 2 g, 2 g + 1, 2 g + 8 and 2 g + 9 of the tile: 8 * bits consecutive bytes of the
-// tile's bit string, as 2 * bits words whose most significant bit comes first. A lane therefore
+// s = l >> 4, g = (l >> 2) & 3, q = l & 3 owns tile 4 s + q of the unit and its steps 32 g ... 32 g
+// + 31, that is rows 2 g, 2 g + 1, 2 g + 8 and 2 g + 9 of the tile: 8 * bits consecutive bytes of
+// the tile's bit string, as 2 * bits words whose most significant bit comes first. A lane therefore
 // needs one word of one other lane for 32 steps, and each row slot of mma.m16n8k16 carries one of
 // two column segments s, which leaves matrix columns free for four activations.
 //
@@ -30,9 +30,7 @@ inline constexpr int kUnitPairs = 32;  // per lane
 
 static_assert(kUnitTiles * kQtipSteps == 32 * kUnitPairs, "a warp decodes a unit");
 
-QTIPD_HOST_DEVICE constexpr int UnitBytes(int bits) {
-  return kUnitRows * kUnitCols * bits / 8;
-}
+QTIPD_HOST_DEVICE constexpr int UnitBytes(int bits) { return kUnitRows * kUnitCols * bits / 8; }
 QTIPD_HOST_DEVICE constexpr int64_t UnitsPerRow(int64_t in_features) {
   return (in_features + kUnitCols - 1) / kUnitCols;
 }

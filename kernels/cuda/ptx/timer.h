@@ -1,10 +1,10 @@
 // Clocks of the GPU.
-#ifndef QTIPD_KERNELS_CUDA_PTX_TIMER_CUH_
-#define QTIPD_KERNELS_CUDA_PTX_TIMER_CUH_
+#ifndef QTIPD_KERNELS_CUDA_PTX_TIMER_H_
+#define QTIPD_KERNELS_CUDA_PTX_TIMER_H_
 
 #include <cstdint>
 
-namespace qtipd {
+namespace qtipd::ptx {
 
 // Nanoseconds of the GPU-wide timer; ticks coarsely (about a microsecond).
 __device__ __forceinline__ uint64_t GlobalTimerNanoseconds() {
@@ -13,6 +13,6 @@ __device__ __forceinline__ uint64_t GlobalTimerNanoseconds() {
   return nanoseconds;
 }
 
-}  // namespace qtipd
+}  // namespace qtipd::ptx
 
-#endif  // QTIPD_KERNELS_CUDA_PTX_TIMER_CUH_
+#endif  // QTIPD_KERNELS_CUDA_PTX_TIMER_H_

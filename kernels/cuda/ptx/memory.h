@@ -1,0 +1,50 @@
+// Loads that the compiler does not choose by itself.
+#ifndef QTIPD_KERNELS_CUDA_PTX_MEMORY_H_
+#define QTIPD_KERNELS_CUDA_PTX_MEMORY_H_
+
+#include <cstdint>
+
+namespace qtipd::ptx {
+
+// Read-once data: past L1, in 256-byte L2 requests. Volatile, so that prefetches stay where they
+// are written.
+__device__ __forceinline__ uint4 LoadStreaming128(const void* p) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+
+__device__ __forceinline__ uint2 LoadStreaming64(const void* p) {
+  uint2 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v2.u32 {%0,%1}, [%2];"
+               : "=r"(v.x), "=r"(v.y)
+               : "l"(p));
+  return v;
+}
+
+// Address of `p` in the shared-memory window.
+__device__ __forceinline__ uint32_t SharedAddress(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+// The word at shared-memory address kBase + offset, the base folded into the instruction.
+template <uint32_t kBase>
+__device__ __forceinline__ uint32_t LoadSharedAt(uint32_t offset) {
+  uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1+%2];" : "=r"(v) : "r"(offset), "n"(kBase));
+  return v;
+}
+
+// (a & kMask) | b in one instruction; from C the compiler makes two of it.
+template <uint32_t kMask>
+__device__ __forceinline__ uint32_t MaskOr(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(a), "n"(kMask), "r"(b));
+  return d;
+}
+
+}  // namespace qtipd::ptx
+
+#endif  // QTIPD_KERNELS_CUDA_PTX_MEMORY_H_

@@ -1,0 +1,28 @@
+// Walsh-Hadamard transforms and scalings of whole matrices in device memory, for quantizing and for
+// decoding in the original basis. Not for timed paths.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_HADAMARD_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_HADAMARD_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/api/dtype.h"
+#include "kernels/cuda/cuda_device.h"
+
+namespace qtipd {
+
+// matrix <- H_rows matrix H_cols, orthonormal, in place. Both sides are powers of two. T is float
+// or double. Enqueues.
+template <typename T>
+absl::Status LaunchMatrixHadamard(const CudaDevice& device, T* matrix, int64_t rows, int64_t cols);
+
+// destination[i, j] = source[i, j] * row_scale[i] * col_scale[j]; fp32 scales, product in double
+// where either side is double. In place is allowed. Enqueues.
+template <typename Source, typename Destination>
+absl::Status LaunchScale(const CudaDevice& device, const Source* source, const float* row_scale,
+                         const float* col_scale, int64_t rows, int64_t cols,
+                         Destination* destination);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_HADAMARD_H_

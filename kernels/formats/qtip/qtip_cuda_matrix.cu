@@ -1,0 +1,164 @@
+// Repacking is a gather of bytes, once per load. Decoding writes 2 bytes a weight and reads bits/8:
+// its floor is the time to write the matrix.
+#include <cuda_fp16.h>
+
+#include <algorithm>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
+#include "kernels/formats/qtip/qtip_cuda_decode.cuh"
+#include "kernels/formats/qtip/qtip_cuda_matrix.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int kRepackThreads = 256;
+constexpr int kWarps = kDecodeThreads / 32;
+
+struct RepackArguments {
+  const uint8_t* trellis;
+  uint8_t* packed;
+  int64_t units;
+  int units_per_row;
+  int tile_cols;
+  int bits;
+};
+
+// One thread a word: byte i of a tile's bit string is byte i / bits of its lane chunks, which are
+// little-endian integers whose first bit is the most significant.
+__global__ void RepackUnits(const RepackArguments args) {
+  const int words = 2 * args.bits;
+  const int64_t item = static_cast<int64_t>(blockIdx.x) * kRepackThreads + threadIdx.x;
+  const int word = static_cast<int>(item % words);
+  const int lane = static_cast<int>(item / words % 32);
+  const int64_t unit = item / words / 32;
+  if (unit >= args.units) return;
+  const int64_t tile_col = unit % args.units_per_row * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
+  uint32_t value = 0;
+  if (tile_col < args.tile_cols) {
+    for (int b = 0; b < 4; ++b) {
+      const int byte = 8 * args.bits * ((lane >> 2) & 3) + 4 * word + b;
+      const int64_t chunk = QtipChunkOffset(args.bits, args.tile_cols, unit / args.units_per_row,
+                                            tile_col, byte / args.bits);
+      value = (value << 8) | args.trellis[chunk + args.bits - 1 - byte % args.bits];
+    }
+  }
+  uint8_t* to = args.packed + unit * UnitBytes(args.bits) + UnitWordOffset(args.bits, lane, word);
+  *reinterpret_cast<uint32_t*>(to) = value;
+}
+
+struct DecodeArguments {
+  const char* packed;
+  const uint32_t* table;
+  void* w;
+  int64_t units;
+  int units_per_row;
+  int in_features;
+};
+
+// Eight pairs: the 16 columns of one row of a tile.
+__device__ __forceinline__ void StoreRow(__half* row, const uint32_t (&pairs)[8]) {
+  auto* to = reinterpret_cast<uint4*>(row);
+  to[0] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+  to[1] = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+}
+
+__device__ __forceinline__ void StoreRow(float* row, const uint32_t (&pairs)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; i += 2) {
+    const float2 a = __half22float2(*reinterpret_cast<const __half2*>(&pairs[i]));
+    const float2 b = __half22float2(*reinterpret_cast<const __half2*>(&pairs[i + 1]));
+    reinterpret_cast<float4*>(row)[i / 2] = make_float4(a.x, a.y, b.x, b.y);
+  }
+}
+
+template <int kBits, typename Weight>
+__global__ void __launch_bounds__(kDecodeThreads, 1) DecodeUnits(const DecodeArguments args) {
+  extern __shared__ __align__(128) uint32_t shared[];
+  const int lane = threadIdx.x % 32;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kWarps;
+  int64_t unit = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const auto load = [&](int64_t at) {
+    return LoadUnit<kBits>(args.packed + at * UnitBytes(kBits), lane);
+  };
+
+  ptx::LaunchDependents();
+  const uint32_t entry = LoadTableEntry(args.table);
+  UnitWords<kBits> words = {};
+  if (unit < args.units) words = load(unit);
+  FillTable(shared, entry);
+  const DecodeContext context = MakeDecodeContext(shared);
+  ptx::WaitForPreviousGrids();
+  __syncthreads();
+  for (; unit < args.units; unit += stride) {
+    const UnitWords<kBits> now = words;
+    if (unit + stride < args.units) words = load(unit + stride);
+    uint32_t rows[4][8];  // rows 2 g, 2 g + 8, 2 g + 1, 2 g + 9 of the lane's tile
+    DecodeUnit(now, context, [&](int i, const uint32_t(&pairs)[4]) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) rows[2 * (i >> 2) + (j & 1)][(i & 3) + 4 * (j >> 1)] = pairs[j];
+    });
+    const int64_t column =
+        unit % args.units_per_row * kUnitCols + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
+    if (column >= args.in_features) continue;
+    const int64_t first_row = unit / args.units_per_row * kUnitRows + 2 * ((lane >> 2) & 3);
+    Weight* w = static_cast<Weight*>(args.w) + first_row * args.in_features + column;
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      StoreRow(w + static_cast<int64_t>((r >> 1) + 8 * (r & 1)) * args.in_features, rows[r]);
+    }
+  }
+}
+
+template <int kBits>
+absl::Status LaunchDecodeBits(const CudaDevice& device, const DecodeArguments& args, DType dtype) {
+  const int64_t blocks = (args.units + kWarps - 1) / kWarps;
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>(std::min<int64_t>(blocks, device.multiprocessors())),
+      .block = kDecodeThreads,
+      .shared_bytes = kFoldedBytes,
+      .overlaps_previous = true};
+  return dtype == DType::kF16 ? LaunchKernel(device, options, DecodeUnits<kBits, __half>, args)
+                              : LaunchKernel(device, options, DecodeUnits<kBits, float>, args);
+}
+
+}  // namespace
+
+absl::Status LaunchRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
+                          void* packed) {
+  const int64_t units_per_row = UnitsPerRow(shape.in_features);
+  const int64_t units = shape.out_features / kUnitRows * units_per_row;
+  const int64_t items = units * 32 * 2 * bits;
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>((items + kRepackThreads - 1) / kRepackThreads),
+      .block = kRepackThreads};
+  return LaunchKernel(
+      device, options, RepackUnits,
+      RepackArguments{.trellis = static_cast<const uint8_t*>(trellis),
+                      .packed = static_cast<uint8_t*>(packed),
+                      .units = units,
+                      .units_per_row = static_cast<int>(units_per_row),
+                      .tile_cols = static_cast<int>(shape.in_features / kQtipTileCols),
+                      .bits = bits});
+}
+
+absl::Status LaunchDecode(const CudaDevice& device, Shape shape, int bits, const void* packed,
+                          const void* table, DType dtype, void* w) {
+  const int64_t units_per_row = UnitsPerRow(shape.in_features);
+  const DecodeArguments args = {.packed = static_cast<const char*>(packed),
+                                .table = static_cast<const uint32_t*>(table),
+                                .w = w,
+                                .units = shape.out_features / kUnitRows * units_per_row,
+                                .units_per_row = static_cast<int>(units_per_row),
+                                .in_features = static_cast<int>(shape.in_features)};
+  switch (bits) {
+    case 2:
+      return LaunchDecodeBits<2>(device, args, dtype);
+    case 3:
+      return LaunchDecodeBits<3>(device, args, dtype);
+    default:
+      return LaunchDecodeBits<4>(device, args, dtype);
+  }
+}
+
+}  // namespace qtipd

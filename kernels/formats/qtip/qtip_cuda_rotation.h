@@ -1,0 +1,40 @@
+// The rotations around the fused kernel: Walsh-Hadamard transforms of activation vectors.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/cuda/cuda_device.h"
+
+namespace qtipd {
+
+// Activations are divided by it on the way in and multiplied on the way out, which keeps them in
+// fp16's range; upstream's constant.
+inline constexpr float kActivationGuard = 32;
+
+// Blocks of one vector: `blocks` share it as a cluster, each with `local` elements in its memory.
+struct RotationConfig {
+  int local = 0;
+  int blocks = 0;
+  int threads = 0;
+};
+RotationConfig ChooseRotationConfig(int64_t features);
+
+// All: power-of-two features from 32 to 131072, vectors contiguous, `batch` of them. Orthonormal
+// transforms in fp32. Enqueue and return; capturable. In and out may not overlap, but for
+// LaunchRotation. Errors: Unimplemented/SHAPE_UNSUPPORTED for more than 16384 features below
+// compute capability 9.0, which lacks clusters.
+
+// u = fp16(H (x * su) / kActivationGuard): x, u fp16 [batch, features], su fp32 [features].
+absl::Status LaunchInputRotation(const CudaDevice& device, int64_t features, int64_t batch,
+                                 const void* x, const void* su, void* u);
+// z = H z in place, fp32 [batch, features].
+absl::Status LaunchRotation(const CudaDevice& device, int64_t features, int64_t batch, void* z);
+// y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features].
+absl::Status LaunchOutputRotation(const CudaDevice& device, int64_t features, int64_t batch,
+                                  const void* z, const void* sv, void* y);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_

@@ -1,0 +1,172 @@
+#include "kernels/formats/qtip/qtip_cuda_weights.h"
+
+#include <cuda_fp16.h>
+
+#include <string>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/formats/qtip/qtip_cuda_fused.h"
+#include "kernels/formats/qtip/qtip_cuda_hadamard.h"
+#include "kernels/formats/qtip/qtip_cuda_matrix.h"
+#include "kernels/formats/qtip/qtip_cuda_rotation.h"
+
+namespace qtipd {
+namespace {
+
+constexpr uint64_t kTableBytes = kQtipLutValues * sizeof(uint16_t);
+
+// What a multiply reads per weight: one of it for every copy.
+struct Copy {
+  Buffer packed;
+  Buffer table;
+};
+
+// SU and SV, shared by all copies and replicas.
+struct Scales {
+  Buffer su;
+  Buffer sv;
+};
+
+class QtipCudaWeights final : public ResidentWeights {
+ public:
+  QtipCudaWeights(CudaDevice& device, Shape shape, int bits, std::shared_ptr<const Scales> scales,
+                  std::vector<Copy> copies)
+      : device_(device),
+        shape_(shape),
+        bits_(bits),
+        scales_(std::move(scales)),
+        copies_(std::move(copies)) {}
+
+  Shape shape() const override { return shape_; }
+  int copies() const override { return static_cast<int>(copies_.size()); }
+  uint64_t device_bytes() const override { return QtipCudaResidentBytes(shape_, bits_, copies()); }
+  uint64_t multiply_bytes() const override {
+    return 2 * QtipTrellisWords(shape_.out_features, shape_.in_features, bits_) + kTableBytes;
+  }
+  int64_t max_fused_batch() const override { return kMaxFusedBatch; }
+  DType inner_dtype() const override { return DType::kF32; }
+
+  std::vector<std::string> input_steps() const override { return {"input_rotation"}; }
+  std::vector<std::string> output_steps() const override {
+    return {"output_rotation", "output_scale"};
+  }
+
+  absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) override {
+    QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 1));
+    return LaunchInputRotation(device_, shape_.in_features, batch, x, scales_->su.data(), u);
+  }
+
+  // One step rotates z in place; both are one kernel.
+  absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
+    QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 2));
+    if (step_count == 1) return LaunchRotation(device_, shape_.out_features, batch, z);
+    return LaunchOutputRotation(device_, shape_.out_features, batch, z, scales_->sv.data(), y);
+  }
+
+  absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) override {
+    if (batch < 1 || batch > kMaxFusedBatch) {
+      return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
+                        std::to_string(batch), "1 to " + std::to_string(kMaxFusedBatch));
+    }
+    const FusedProblem problem = {.out_features = shape_.out_features,
+                                  .in_features = shape_.in_features,
+                                  .bits = bits_,
+                                  .batch = batch};
+    return LaunchFused(device_, problem, copies_[copy].packed.data(), copies_[copy].table.data(), u,
+                       z);
+  }
+
+  absl::Status Decode(int copy, void* w) override {
+    return LaunchDecode(device_, shape_, bits_, copies_[copy].packed.data(),
+                        copies_[copy].table.data(), DType::kF16, w);
+  }
+
+  // In fp32 throughout, rounded once where `dtype` is F16.
+  absl::Status DecodeOriginal(void* w, DType dtype) override {
+    const int64_t rows = shape_.out_features;
+    const int64_t cols = shape_.in_features;
+    Buffer scratch;
+    if (dtype != DType::kF32) {
+      QTIPD_ASSIGN_OR_RETURN(scratch, device_.Allocate(rows * cols * sizeof(float)));
+    }
+    float* wide = dtype == DType::kF32 ? static_cast<float*>(w) : scratch.as<float>();
+    QTIPD_RETURN_IF_ERROR(LaunchDecode(device_, shape_, bits_, copies_[0].packed.data(),
+                                       copies_[0].table.data(), DType::kF32, wide));
+    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, wide, rows, cols));
+    const auto* sv = scales_->sv.as<float>();
+    const auto* su = scales_->su.as<float>();
+    QTIPD_RETURN_IF_ERROR(
+        dtype == DType::kF32
+            ? LaunchScale(device_, wide, sv, su, rows, cols, wide)
+            : LaunchScale(device_, wide, sv, su, rows, cols, static_cast<__half*>(w)));
+    return device_.Synchronize();  // before the scratch memory goes
+  }
+
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+    std::vector<Copy> replicas;
+    for (int i = 0; i < copies; ++i) {
+      Copy replica;
+      QTIPD_ASSIGN_OR_RETURN(replica.packed, Duplicate(copies_[0].packed));
+      QTIPD_ASSIGN_OR_RETURN(replica.table, Duplicate(copies_[0].table));
+      replicas.push_back(std::move(replica));
+    }
+    // The fused kernel reads weights before it waits for earlier grids: they must be there.
+    QTIPD_RETURN_IF_ERROR(device_.Synchronize());
+    return std::make_unique<QtipCudaWeights>(device_, shape_, bits_, scales_, std::move(replicas));
+  }
+
+ private:
+  static absl::Status CheckSteps(int got, int most) {
+    if (got >= 1 && got <= most) return absl::OkStatus();
+    return InvalidField("STEP_INVALID", "step_count", std::to_string(got),
+                        "1 to " + std::to_string(most));
+  }
+
+  absl::StatusOr<Buffer> Duplicate(const Buffer& source) const {
+    QTIPD_ASSIGN_OR_RETURN(Buffer duplicate, device_.Allocate(source.bytes()));
+    QTIPD_RETURN_IF_ERROR(device_.Copy(duplicate.data(), source.data(), source.bytes()));
+    return duplicate;
+  }
+
+  CudaDevice& device_;
+  const Shape shape_;
+  const int bits_;
+  const std::shared_ptr<const Scales> scales_;
+  const std::vector<Copy> copies_;
+};
+
+template <typename T>
+absl::StatusOr<Buffer> Upload(CudaDevice& device, const std::vector<T>& values) {
+  const size_t bytes = values.size() * sizeof(T);
+  QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
+  QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
+  return buffer;
+}
+
+}  // namespace
+
+uint64_t QtipCudaResidentBytes(Shape shape, int bits, int copies) {
+  const uint64_t copy = UnitLayerBytes(shape.out_features, shape.in_features, bits) + kTableBytes;
+  return copies * copy + (shape.out_features + shape.in_features) * sizeof(float);
+}
+
+absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& device,
+                                                                const QtipLayer& layer) {
+  const Shape shape = layer.shape;
+  auto scales = std::make_shared<Scales>();
+  QTIPD_ASSIGN_OR_RETURN(scales->su, Upload(device, layer.su));
+  QTIPD_ASSIGN_OR_RETURN(scales->sv, Upload(device, layer.sv));
+  std::vector<Copy> copies(1);
+  QTIPD_ASSIGN_OR_RETURN(copies[0].table, Upload(device, layer.tlut));
+  QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, Upload(device, layer.trellis));
+  QTIPD_ASSIGN_OR_RETURN(copies[0].packed, device.Allocate(UnitLayerBytes(
+                                               shape.out_features, shape.in_features, layer.bits)));
+  QTIPD_RETURN_IF_ERROR(
+      LaunchRepack(device, shape, layer.bits, trellis.data(), copies[0].packed.data()));
+  QTIPD_RETURN_IF_ERROR(device.Synchronize());
+  return std::make_unique<QtipCudaWeights>(device, shape, layer.bits, std::move(scales),
+                                           std::move(copies));
+}
+
+}  // namespace qtipd
