@@ -145,7 +145,7 @@ absl::StatusOr<FileSource> FromProto(const v1::FileSource& proto, const std::str
   source.upload_id = proto.upload_id();
   source.server_path = proto.server_path();
   if (source.upload_id.empty() && source.server_path.empty()) {
-    return InvalidField("FILE_SOURCE_MISSING", field, "nothing", "an upload_id or a server_path");
+    return InvalidField("FILE_SOURCE_INVALID", field, "nothing", "an upload_id or a server_path");
   }
   return source;
 }

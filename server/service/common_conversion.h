@@ -33,7 +33,7 @@ void FillOptions(const Options& options, OptionMap& proto);
 // Errors: InvalidArgument/OPTION_INVALID for an option without a value.
 absl::StatusOr<std::map<std::string, OptionValue>> FromProto(const OptionMap& proto);
 
-// Errors: InvalidArgument/FILE_SOURCE_MISSING, `field` named, if no location is set.
+// Errors: InvalidArgument/FILE_SOURCE_INVALID, `field` named, if no location is set.
 absl::StatusOr<FileSource> FromProto(const v1::FileSource& proto, const std::string& field);
 
 // Errors: InvalidArgument/PAGE_SIZE_INVALID, PAGE_TOKEN_INVALID.

@@ -39,7 +39,7 @@ absl::StatusOr<v1::ListFormatsResponse> ListFormats(Engine& engine,
 absl::StatusOr<v1::ListPathsResponse> ListPaths(Engine& engine, const v1::ListPathsRequest& request,
                                                 const CallContext& context);
 
-// Errors: SOURCE_MISSING if neither a random matrix nor a tensor is given; FILE_SOURCE_MISSING.
+// Errors: SOURCE_INVALID if neither a random matrix nor a tensor is given; FILE_SOURCE_INVALID.
 absl::StatusOr<google::longrunning::Operation> StartQuantize(
     Engine& engine, const v1::StartQuantizeRequest& request, const CallContext& context);
 absl::StatusOr<google::longrunning::Operation> StartImport(Engine& engine,

@@ -43,7 +43,7 @@ absl::Status FillSource(const v1::StartQuantizeRequest& request, QuantizeSpec& s
     case v1::StartQuantizeRequest::SOURCE_NOT_SET:
       break;
   }
-  return InvalidField("SOURCE_MISSING", "source", "nothing", "random or tensor");
+  return InvalidField("SOURCE_INVALID", "source", "nothing", "random or tensor");
 }
 
 }  // namespace

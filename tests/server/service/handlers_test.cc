@@ -112,9 +112,9 @@ TEST_F(Handlers, QuantizePassesATensorAndItsHessianOn) {
 
 TEST_F(Handlers, QuantizeNeedsASource) {
   v1::StartQuantizeRequest request;
-  EXPECT_EQ(Reason(StartQuantize(engine_, request, call_)), "SOURCE_MISSING");
+  EXPECT_EQ(Reason(StartQuantize(engine_, request, call_)), "SOURCE_INVALID");
   request.mutable_tensor()->set_tensor("W");
-  EXPECT_EQ(Reason(StartQuantize(engine_, request, call_)), "FILE_SOURCE_MISSING");
+  EXPECT_EQ(Reason(StartQuantize(engine_, request, call_)), "FILE_SOURCE_INVALID");
   request.mutable_tensor()->mutable_file()->set_upload_id("u1");
   request.mutable_tensor()->clear_tensor();
   EXPECT_EQ(Reason(StartQuantize(engine_, request, call_)), "TENSOR_NAME_MISSING");
@@ -141,7 +141,7 @@ TEST_F(Handlers, ImportPassesEverythingOn) {
   EXPECT_EQ(engine_.import->file.server_path, "/data/m.safetensors");
   EXPECT_EQ(engine_.import->prefix, "model.");
   EXPECT_TRUE(engine_.import->if_absent);
-  EXPECT_EQ(Reason(StartImport(engine_, v1::StartImportRequest(), call_)), "FILE_SOURCE_MISSING");
+  EXPECT_EQ(Reason(StartImport(engine_, v1::StartImportRequest(), call_)), "FILE_SOURCE_INVALID");
 }
 
 TEST_F(Handlers, BenchmarkFillsTheDefaultsOfTheProto) {

@@ -1,0 +1,67 @@
+// The daemon: its objects, and the order in which they start and stop.
+#ifndef QTIPD_SERVER_DAEMON_H_
+#define QTIPD_SERVER_DAEMON_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/config.h"
+#include "server/engine/engine.h"
+#include "server/metrics/http_server.h"
+#include "server/metrics/prometheus_sink.h"
+#include "server/shutdown.h"
+#include "server/transport/grpc_server.h"
+
+namespace qtipd {
+
+// Exit codes.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitDrainTimedOut = 1;
+inline constexpr int kExitBadConfig = 2;    // and every other start that fails
+inline constexpr int kExitDeviceLost = 70;  // the supervisor is to start it again
+
+// Starts in the order registry and backends, engine, HTTP pages, gRPC, health; stops as
+// shutdown.h says. Start, Stop and the destructor belong to one thread.
+class Daemon {
+ public:
+  // Requests `stop`, which outlives the daemon, when a device is lost. Errors: those of
+  // OpenBackends, Engine::Create, HttpServer::Start and GrpcServer::Start.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config, StopEvent& stop);
+  ~Daemon();
+
+  // Starts a daemon, says on stdout when it is ready, and serves until SIGTERM or SIGINT (a second
+  // one ends the process at once) or until a device is lost. Returns an exit code; a failed start
+  // is one line on stderr.
+  static int Run(const Config& config);
+
+  // "qtipd ready grpc=127.0.0.1:7070 http=127.0.0.1:9464 data_dir=/data devices=cpu"
+  std::string ReadyLine();
+
+  // Stops in order. Idempotent.
+  void Stop();
+
+ private:
+  explicit Daemon(StopEvent& stop) : stop_(stop) {}
+  absl::Status StartEngine(const Config& config);
+  absl::Status StartServers(const Config& config);
+  bool IsReady();
+
+  StopEvent& stop_;
+  std::string data_dir_;
+  double start_seconds_ = 0;
+  // In the order of need: what is below uses what is above.
+  std::unique_ptr<PrometheusSink> sink_;
+  std::unique_ptr<Engine> engine_;
+  std::atomic<bool> is_serving_{false};
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<GrpcServer> grpc_;
+
+  bool is_stopped_ = false;
+};
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_DAEMON_H_
