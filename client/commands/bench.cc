@@ -1,0 +1,96 @@
+// qtipctl bench --artifact A[,B] --path dense,dequant,fused --batch 1,2 --cache rotate|hot
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "client/benchmark.h"
+#include "client/commands/commands.h"
+#include "client/parse.h"
+#include "client/present.h"
+#include "client/rpc_status.h"
+#include "kernels/api/status.h"
+
+namespace qtipd {
+namespace {
+
+// 0 leaves a limit to the daemon.
+struct BenchFlags {
+  std::string artifacts;
+  std::string paths;
+  std::string batches = "1";
+  std::string cache = "rotate";
+  uint64_t seed = 0;
+  int64_t samples = 0;
+  int64_t min_samples = 0;
+  int64_t max_samples = 0;
+  double precision = 0;
+  double max_seconds = 0;
+};
+
+void FillStopping(const BenchFlags& flags, v1::StoppingRule& rule) {
+  rule.set_samples(flags.samples);
+  rule.set_min_samples(flags.min_samples);
+  rule.set_max_samples(flags.max_samples);
+  rule.set_relative_half_width(flags.precision);
+  if (flags.max_seconds == 0) return;
+  const double whole = std::floor(flags.max_seconds);
+  rule.mutable_timeout()->set_seconds(static_cast<int64_t>(whole));
+  rule.mutable_timeout()->set_nanos(static_cast<int32_t>((flags.max_seconds - whole) * 1e9));
+}
+
+absl::StatusOr<v1::StartBenchmarkRequest> MakeRequest(const Session& session,
+                                                      const BenchFlags& flags) {
+  v1::StartBenchmarkRequest request;
+  request.set_device(session.options().device);
+  if (!flags.paths.empty()) {
+    QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> paths, ParseList("--path", flags.paths));
+    request.mutable_paths()->Assign(paths.begin(), paths.end());
+  }
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<int64_t> batches,
+                         ParseIntegers("--batch", flags.batches));
+  request.mutable_batches()->Assign(batches.begin(), batches.end());
+  QTIPD_ASSIGN_OR_RETURN(const v1::CacheMode mode, ParseCacheMode("--cache", flags.cache));
+  request.set_cache_mode(mode);
+  request.set_seed(flags.seed);
+  FillStopping(flags, *request.mutable_stopping());
+  return request;
+}
+
+absl::StatusOr<int> Bench(Session& session, const BenchFlags& flags) {
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> artifacts,
+                         ParseList("--artifact", flags.artifacts));
+  QTIPD_ASSIGN_OR_RETURN(v1::StartBenchmarkRequest request, MakeRequest(session, flags));
+  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
+  std::vector<v1::Run> runs;
+  for (const std::string& artifact : artifacts) {
+    request.set_artifact(artifact);
+    QTIPD_ASSIGN_OR_RETURN(runs.emplace_back(), RunBenchmark(session, *connection, request));
+  }
+  PresentRuns(session, runs);
+  return JudgeRuns(session, runs);
+}
+
+}  // namespace
+
+void AddBenchCommand(CLI::App& root, Action& action) {
+  auto flags = std::make_shared<BenchFlags>();
+  CLI::App* verb = AddVerb(root, "bench", "Measure the inference paths of artefacts");
+  verb->add_option("--artifact", flags->artifacts, "Names, separated by commas")->required();
+  verb->add_option("--path", flags->paths, "dense,dequant,fused; all if not given");
+  verb->add_option("--batch", flags->batches, "Batch sizes, separated by commas")
+      ->capture_default_str();
+  verb->add_option("--cache", flags->cache,
+                   "rotate: copies rotate, so that the cache is cold; hot: one copy")
+      ->capture_default_str();
+  verb->add_option("--samples", flags->samples, "Exactly that many samples, and no other rule");
+  verb->add_option("--min-samples", flags->min_samples, "At least that many (30)");
+  verb->add_option("--max-samples", flags->max_samples, "At most that many (10000)");
+  verb->add_option("--precision", flags->precision,
+                   "Stop once the 95 % interval is within this fraction of the median (0.005)");
+  verb->add_option("--max-seconds", flags->max_seconds, "Stop after that time for each cell (15)");
+  verb->add_option("--seed", flags->seed, "Of the activations (1)");
+  verb->callback(
+      [&action, flags] { action = [flags](Session& session) { return Bench(session, *flags); }; });
+}
+
+}  // namespace qtipd

@@ -1,0 +1,118 @@
+// qtipctl suite list | run NAME [--size N] [--out DIR]
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/benchmark.h"
+#include "client/commands/commands.h"
+#include "client/operation_wait.h"
+#include "client/present.h"
+#include "client/rpc_status.h"
+#include "client/run_view.h"
+#include "client/suite.h"
+#include "client/suite_files.h"
+
+namespace qtipd {
+namespace {
+
+absl::StatusOr<int> List(Session& session) {
+  Table table({{"suite", "suite"}, {"about", "about"}});
+  nlohmann::ordered_json suites = nlohmann::ordered_json::array();
+  for (const SuiteSource& source : BuiltinSuites()) {
+    QTIPD_ASSIGN_OR_RETURN(const Suite suite, ParseSuite(source));
+    table.AddRow({suite.name, suite.summary});
+    suites.push_back({{"name", suite.name}, {"summary", suite.summary}});
+  }
+  if (session.is_json()) {
+    session.PrintJson({{"suites", suites}});
+  } else {
+    session.Print(table);
+  }
+  return kExitDone;
+}
+
+struct RunFlags {
+  std::string name;
+  int64_t size = 0;  // 0: the suite's own
+  std::string out = "results";
+};
+
+// The device that the suite runs on, so that all its parts use the same one.
+absl::StatusOr<v1::Device> ChooseDevice(Session& session, Connection& connection) {
+  QTIPD_ASSIGN_OR_RETURN(
+      const v1::ListDevicesResponse response,
+      connection.Call(&v1::QtipService::Stub::ListDevices, v1::ListDevicesRequest()));
+  const std::string& wanted = session.options().device;
+  std::vector<std::string> ids;
+  for (const v1::Device& device : response.devices()) {
+    if (wanted.empty() ? device.healthy() : device.id() == wanted) return device;
+    ids.push_back(device.id());
+  }
+  return FieldError(absl::StatusCode::kNotFound, "DEVICE_NOT_FOUND", "device",
+                    wanted.empty() ? "no healthy device" : wanted, absl::StrJoin(ids, ", "));
+}
+
+absl::StatusOr<v1::Artifact> Quantize(Session& session, Connection& connection,
+                                      v1::StartQuantizeRequest request) {
+  request.set_request_id(NewRequestId());
+  QTIPD_ASSIGN_OR_RETURN(const Operation started,
+                         connection.Call(&v1::QtipService::Stub::StartQuantize, request));
+  return AwaitResult<v1::Artifact>(session, connection, started);
+}
+
+absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, const Suite& suite) {
+  SuiteResults results;
+  QTIPD_ASSIGN_OR_RETURN(results.device, ChooseDevice(session, connection));
+  for (int64_t bits : suite.bits) {
+    v1::StartQuantizeRequest request = SuiteQuantizeRequest(suite, bits);
+    request.set_device(results.device.id());
+    QTIPD_ASSIGN_OR_RETURN(results.artifacts.emplace_back(),
+                           Quantize(session, connection, request));
+  }
+  for (const v1::Artifact& artifact : results.artifacts) {
+    v1::StartBenchmarkRequest request = suite.benchmark;
+    request.set_artifact(artifact.name());
+    request.set_device(results.device.id());
+    QTIPD_ASSIGN_OR_RETURN(results.runs.emplace_back(), RunBenchmark(session, connection, request));
+  }
+  return results;
+}
+
+absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
+  QTIPD_ASSIGN_OR_RETURN(Suite suite, FindSuite(flags.name));
+  if (flags.size < 0) return UsageError("--size", std::to_string(flags.size), "at least 1");
+  if (flags.size != 0) suite.size = flags.size;
+  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
+  QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));
+  if (session.is_json()) {
+    nlohmann::ordered_json json = {{"suite", suite.name}, {"files", files}};
+    json["device"] = ToJson(results.device);
+    json.update(ToJsonList("artifacts", results.artifacts));
+    json.update(ToJsonList("runs", results.runs));
+    session.PrintJson(json);
+  } else {
+    PresentRuns(session, results.runs);
+    session.PrintNote(absl::StrCat("\nwritten: ", absl::StrJoin(files, ", ")));
+    session.PrintNote(absl::StrCat("kept for the next run: suite/", suite.name, "/", suite.size,
+                                   "/k*, see 'qtipctl artifacts list'"));
+  }
+  return JudgeRuns(session, results.runs);
+}
+
+}  // namespace
+
+void AddSuiteCommand(CLI::App& root, Action& action) {
+  CLI::App* verb = AddVerb(root, "suite", "Whole benchmarks, kept as data");
+  verb->require_subcommand(1);
+  AddVerb(*verb, "list", "All of them")->callback([&action] { action = List; });
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* run = AddVerb(*verb, "run", "Quantize, measure, print, and write CSV files");
+  run->add_option("NAME", flags->name, "The suite's name")->required();
+  run->add_option("--size", flags->size, "out_features and in_features, instead of the suite's");
+  run->add_option("--out", flags->out, "Files go to DIR/<device name>/")->capture_default_str();
+  run->callback(
+      [&action, flags] { action = [flags](Session& session) { return Run(session, *flags); }; });
+}
+
+}  // namespace qtipd

@@ -1,0 +1,25 @@
+// The final resource of a command, in the format that was asked for.
+#ifndef QTIPD_CLIENT_PRESENT_H_
+#define QTIPD_CLIENT_PRESENT_H_
+
+#include <vector>
+
+#include "client/session.h"
+
+namespace qtipd {
+
+// The message as JSON, or one row.
+void PresentArtifact(Session& session, const v1::Artifact& artifact);
+
+// One run as JSON, several as {"runs": [...]}; else the table of results and, for people, the
+// steps.
+void PresentRuns(Session& session, const std::vector<v1::Run>& runs);
+
+// What the results say about the check that every benchmark makes: kExitCheckFailed if an output
+// was further from the reference than allowed, kExitError if nothing could be measured, else
+// kExitDone. Cells that could not be measured are named on stderr.
+int JudgeRuns(Session& session, const std::vector<v1::Run>& runs);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_CLIENT_PRESENT_H_

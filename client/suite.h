@@ -1,0 +1,50 @@
+// Suites: benchmarks as data, compiled into qtipctl from client/suites/*.toml.
+#ifndef QTIPD_CLIENT_SUITE_H_
+#define QTIPD_CLIENT_SUITE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/artifact_view.h"
+#include "qtipd/v1/benchmark.pb.h"
+#include "qtipd/v1/quantize.pb.h"
+
+namespace qtipd {
+
+// One square matrix, quantized at several rates; every rate is benchmarked the same way.
+struct Suite {
+  std::string name;
+  std::string summary;
+  std::string format;
+  std::vector<int64_t> bits;
+  int64_t size = 0;                     // out_features and in_features
+  uint64_t seed = 0;                    // of the weights and the signs
+  OptionMap options;                    // besides bits
+  v1::StartBenchmarkRequest benchmark;  // without artefact, device and request id
+};
+
+// A suite's file as it was compiled in.
+struct SuiteSource {
+  std::string_view file;
+  std::string_view text;
+};
+std::vector<SuiteSource> BuiltinSuites();
+
+// Errors: SUITE_INVALID, naming the file, the key and what is allowed.
+absl::StatusOr<Suite> ParseSuite(const SuiteSource& source);
+
+// Errors: NotFound/SUITE_NOT_FOUND with the names there are.
+absl::StatusOr<Suite> FindSuite(const std::string& name);
+
+// "suite/qtip-eval/4096/k2"
+std::string SuiteArtifactName(const Suite& suite, int64_t bits);
+
+// The request that makes an artefact, or finds it there from an earlier run.
+v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_CLIENT_SUITE_H_

@@ -1,0 +1,95 @@
+#include "client/suite_files.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "kernels/api/error.h"
+#include "tests/client/sample_runs.h"
+
+namespace qtipd {
+namespace {
+
+SuiteResults Results() {
+  SuiteResults results;
+  results.device.set_name("Some (R) GPU @ 2");
+  results.device.set_compute_dtype("F16");
+  results.runs.push_back(SampleRun("suite/k2", 2));
+  v1::Artifact artifact;
+  (*artifact.mutable_format_options())["bits"].set_integer(2);
+  artifact.set_quantize_seconds(5);
+  v1::StepTime& step = *artifact.add_quantize_steps();
+  step.set_name("viterbi");
+  step.set_seconds(4.5);
+  results.artifacts.push_back(artifact);
+  return results;
+}
+
+TEST(QuantTimingsCsv, LeavesAStepThatWasNotTimedEmpty) {
+  EXPECT_EQ(QuantTimingsCsv(Results()),
+            "K,total_s,preprocess_s,block_ldl_s,viterbi_s,postprocess_s\n"
+            "2,5.00000,,,4.50000,\n");
+}
+
+TEST(DequantCsv, BeginsWithTheDenseBaseline) {
+  EXPECT_EQ(DequantCsv(Results()),
+            "config,w_mse,out_mse,w_bytes,ratio,ms,gb_s\n"
+            "FP16,,,33554432,1.0000,0.0200000,800.000\n"
+            "K=2,0.0715,299.8,33554432,1.0000,0.0400000,800.000\n");
+}
+
+TEST(DequantCsv, NamesTheBaselineAfterTheDevicesType) {
+  SuiteResults results = Results();
+  results.device.set_compute_dtype("F32");
+  EXPECT_NE(DequantCsv(results).find("\nFP32,,,"), std::string::npos);
+}
+
+TEST(FusedCsv, HasTheStepsAndLeavesTheRestEmpty) {
+  EXPECT_EQ(FusedCsv(Results()),
+            "config,w_mse,out_mse,w_bytes,ratio,ms,gb_s,input_rot_ms,fused_decode_ms,"
+            "packed_read_ms,decode_overhead_ms,output_rot_ms,output_scale_ms,kernel_codebook_ms,"
+            "kernel_loop_ms,kernel_reduce_ms,kernel_total_ms\n"
+            "FP16,,,33554432,1.0000,0.0200000,800.000,,,,,,,,,,\n"
+            "K=2,0.0715,299.8,4229120,7.9340,0.00500000,800.000,0.00100000,0.00300000,,,"
+            "0.000800000,0.000200000,,,,\n");
+}
+
+TEST(FusedCsv, LeavesAPathThatWasNotMeasuredEmpty) {
+  SuiteResults results = Results();
+  *results.runs[0].mutable_results(2)->mutable_error() = CellError();
+  EXPECT_NE(FusedCsv(results).find("\nK=2,0.0715,299.8,,,,,,,,,,,,,,\n"), std::string::npos);
+}
+
+TEST(FusedCsv, HasNoQualityForAnImport) {
+  SuiteResults results = Results();
+  results.runs[0].clear_quality();
+  EXPECT_NE(FusedCsv(results).find("\nK=2,,,4229120,"), std::string::npos);
+}
+
+TEST(FolderName, MakesOnePlainFolderOfAnyName) {
+  EXPECT_EQ(FolderName("Some (R) GPU @ 2.1GHz"), "Some_R_GPU_2.1GHz");
+  EXPECT_EQ(FolderName("../../etc"), ".._.._etc");
+  EXPECT_EQ(FolderName(".."), "device");
+  EXPECT_EQ(FolderName(""), "device");
+}
+
+TEST(WriteSuiteFiles, WritesThreeFilesBelowTheDevice) {
+  const std::filesystem::path out = std::filesystem::path(testing::TempDir()) / "suite_files";
+  std::filesystem::remove_all(out);
+  const auto files = WriteSuiteFiles(Results(), out.string());
+  ASSERT_TRUE(files.ok());
+  EXPECT_EQ(files->size(), 3u);
+  std::ostringstream text;
+  text << std::ifstream(out / "Some_R_GPU_2" / "fused" / "results.csv").rdbuf();
+  EXPECT_EQ(text.str(), FusedCsv(Results()));
+}
+
+TEST(WriteSuiteFiles, SaysWhereItCannotWrite) {
+  const auto files = WriteSuiteFiles(Results(), "/dev/null/results");
+  EXPECT_EQ(GetErrorInfo(files.status()).reason, "FILE_NOT_WRITABLE");
+}
+
+}  // namespace
+}  // namespace qtipd

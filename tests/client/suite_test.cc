@@ -1,0 +1,71 @@
+#include "client/suite.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_replace.h"
+#include "kernels/api/error.h"
+
+namespace qtipd {
+namespace {
+
+TEST(BuiltinSuites, AllParse) {
+  ASSERT_FALSE(BuiltinSuites().empty());
+  for (const SuiteSource& source : BuiltinSuites()) {
+    EXPECT_TRUE(ParseSuite(source).ok()) << ParseSuite(source).status();
+  }
+}
+
+TEST(FindSuite, GivesThePublishedBenchmark) {
+  const auto suite = FindSuite("qtip-eval");
+  ASSERT_TRUE(suite.ok());
+  EXPECT_EQ(suite->bits, (std::vector<int64_t>{2, 3, 4}));
+  EXPECT_EQ(suite->size, 4096);
+  EXPECT_EQ(suite->options.at("scale_override").number(), 0.9);
+  EXPECT_EQ(suite->options.at("sigma_reg").number(), 0.01);
+  EXPECT_EQ(suite->benchmark.stopping().samples(), 200);
+  EXPECT_EQ(suite->benchmark.paths_size(), 3);
+}
+
+TEST(FindSuite, NamesTheSuitesThereAre) {
+  const absl::Status status = FindSuite("nope").status();
+  EXPECT_EQ(GetErrorInfo(status).reason, "SUITE_NOT_FOUND");
+  EXPECT_NE(status.message().find("qtip-eval"), std::string::npos);
+}
+
+TEST(SuiteQuantizeRequest, NamesTheArtifactAfterSuiteSizeAndRate) {
+  auto suite = FindSuite("qtip-eval");
+  suite->size = 256;
+  const v1::StartQuantizeRequest request = SuiteQuantizeRequest(*suite, 3);
+  EXPECT_EQ(request.name(), "suite/qtip-eval/256/k3");
+  EXPECT_EQ(request.random().shape().in_features(), 256);
+  EXPECT_EQ(request.format_options().at("bits").integer(), 3);
+  EXPECT_TRUE(request.if_absent());
+}
+
+// The first built-in suite with one text in place of another.
+absl::Status ParseWith(const std::string& old_text, const std::string& new_text) {
+  const SuiteSource source = BuiltinSuites()[0];
+  const std::string changed = absl::StrReplaceAll(
+      absl::string_view(source.text.data(), source.text.size()), {{old_text, new_text}});
+  EXPECT_NE(changed, source.text);
+  return ParseSuite({"changed.toml", changed}).status();
+}
+
+TEST(ParseSuite, NamesAMissingKey) {
+  const absl::Status status = ParseWith("size = 4096\n", "");
+  EXPECT_EQ(status.message(), "changed.toml: size: got nothing, allowed a whole number");
+}
+
+TEST(ParseSuite, NamesAKeyOfTheWrongType) {
+  EXPECT_EQ(GetErrorInfo(ParseWith("bits = [2, 3, 4]", "bits = [2, 'x']")).metadata["field"],
+            "changed.toml: bits");
+  EXPECT_EQ(GetErrorInfo(ParseWith("cache = \"rotate\"", "cache = \"warm\"")).metadata["allowed"],
+            "rotate, hot");
+}
+
+TEST(ParseSuite, RefusesWhatIsNoToml) {
+  EXPECT_EQ(GetErrorInfo(ParseSuite({"f", "a = = b"}).status()).reason, "SUITE_INVALID");
+}
+
+}  // namespace
+}  // namespace qtipd
