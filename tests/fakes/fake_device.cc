@@ -1,0 +1,118 @@
+#include "tests/fakes/fake_device.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+
+namespace qtipd {
+namespace {
+
+class FakeRecording final : public Recording {
+ public:
+  FakeRecording(std::shared_ptr<FakeDeviceControl> control, std::function<absl::Status()> enqueue)
+      : control_(std::move(control)), enqueue_(std::move(enqueue)) {}
+  absl::StatusOr<double> Replay() override {
+    const int64_t index = control_->replays++;
+    control_->on_replay();
+    if (control_->is_lost) {
+      return MakeError(absl::StatusCode::kInternal, "DEVICE_LOST", "the fake device is lost");
+    }
+    if (!control_->writes_nothing) QTIPD_RETURN_IF_ERROR(enqueue_());
+    return control_->replay_seconds(index);
+  }
+
+ private:
+  std::shared_ptr<FakeDeviceControl> control_;
+  std::function<absl::Status()> enqueue_;
+};
+
+class FakeDevice final : public Device {
+ public:
+  explicit FakeDevice(std::shared_ptr<FakeDeviceControl> control) : control_(std::move(control)) {}
+
+  const DeviceInfo& info() const override { return control_->info; }
+  absl::StatusOr<DeviceMemory> Memory() override {
+    return DeviceMemory{control_->free_bytes, control_->info.memory_bytes};
+  }
+  absl::StatusOr<Buffer> Allocate(size_t bytes) override {
+    QTIPD_RETURN_IF_ERROR(Health());
+    if (bytes > control_->free_bytes) {
+      return MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED",
+                       "the fake device is full");
+    }
+    control_->free_bytes -= bytes;
+    ++control_->live_buffers;
+    void* data = std::aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
+    sizes_[data] = bytes;
+    return Buffer(this, data, bytes);
+  }
+  absl::Status CopyToDevice(void* dst, const void* src, size_t bytes) override {
+    return Copy(dst, src, bytes);
+  }
+  absl::Status CopyToHost(void* dst, const void* src, size_t bytes) override {
+    return Copy(dst, src, bytes);
+  }
+  absl::Status Copy(void* dst, const void* src, size_t bytes) override {
+    QTIPD_RETURN_IF_ERROR(Health());
+    std::memcpy(dst, src, bytes);
+    return absl::OkStatus();
+  }
+  absl::Status Fill(void* dst, uint8_t value, size_t bytes) override {
+    QTIPD_RETURN_IF_ERROR(Health());
+    std::memset(dst, value, bytes);
+    return absl::OkStatus();
+  }
+  absl::Status Synchronize() override { return Health(); }
+  absl::StatusOr<std::unique_ptr<Recording>> Record(
+      const std::function<absl::Status()>& enqueue) override {
+    return std::make_unique<FakeRecording>(control_, enqueue);
+  }
+  absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override {
+    return absl::UnimplementedError("the fake device has no dense multiply");
+  }
+  absl::Status Health() override {
+    if (!control_->is_lost) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kInternal, "DEVICE_LOST", "the fake device is lost");
+  }
+
+ private:
+  void Free(void* data) override {
+    control_->free_bytes += sizes_[data];
+    sizes_.erase(data);
+    --control_->live_buffers;
+    std::free(data);
+  }
+
+  std::shared_ptr<FakeDeviceControl> control_;
+  std::map<void*, size_t> sizes_;
+};
+
+class FakeBackend final : public Backend {
+ public:
+  explicit FakeBackend(std::shared_ptr<FakeDeviceControl> control) : control_(std::move(control)) {}
+  std::string_view id() const override { return control_->info.backend; }
+  absl::StatusOr<int> DeviceCount() override { return 1; }
+  absl::StatusOr<std::unique_ptr<Device>> OpenDevice(int index) override {
+    return MakeFakeDevice(control_);
+  }
+  void Register(Registry& registry) override {}
+
+ private:
+  std::shared_ptr<FakeDeviceControl> control_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeFakeBackend(std::shared_ptr<FakeDeviceControl> control) {
+  return std::make_unique<FakeBackend>(std::move(control));
+}
+
+std::unique_ptr<Device> MakeFakeDevice(std::shared_ptr<FakeDeviceControl> control) {
+  return std::make_unique<FakeDevice>(std::move(control));
+}
+
+}  // namespace qtipd
