@@ -15,8 +15,8 @@ namespace qtipd {
 namespace {
 
 constexpr uint64_t kSeed = 20240617;
-constexpr int64_t kPairs = int64_t{1} << 17;  // for k-means
-constexpr int kLloydIterations = 30;
+constexpr int64_t kPairs = int64_t{1} << 16;  // for k-means
+constexpr int kLloydIterations = 25;
 constexpr int64_t kTiles = 512;  // per iteration and rate
 constexpr int kTrellisIterations = 6;
 constexpr double kStep = 0.7;  // of the way to the mean
