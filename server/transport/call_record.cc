@@ -35,8 +35,8 @@ grpc::Status CallRecord::Finish(const absl::Status& status) {
   grpc::Status converted = ToGrpc(status);
   const std::string code = GrpcCodeName(converted.error_code());
   environment_.metrics.RpcHandled(name_, code, seconds);
-  spdlog::info("rpc_finished method={} peer={} seconds={:.6f} code={} status={}", name_.method,
-               peer_, seconds, code, LogStatus(status));
+  spdlog::info("rpc_finished method={} peer={} seconds={:.6f} code={} {}", name_.method, peer_,
+               seconds, code, LogStatus(status));
   return converted;
 }
 
