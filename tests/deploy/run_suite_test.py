@@ -17,6 +17,7 @@ SCRIPT = ROOT / "deploy/ci/run-suite"
 
 def run_script(binaries, results, target):
     environment = clean_environment(QTIPD_TARGET=target, QTIPD_SIZE="256", QTIPD_RESULTS=str(results),
+                                    QTIPD_TIMEOUT="3s",
                                     QTIPCTL=str(pathlib.Path(binaries) / "qtipctl"))
     return subprocess.run([SCRIPT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, check=False)
