@@ -62,15 +62,6 @@ void FillResponse(const OperationRecord& record, Engine& engine, Samples samples
   proto.mutable_response()->PackFrom(artifact);
 }
 
-// A terminal state other than success always has an error, also if the engine gave none.
-absl::Status ErrorOf(const OperationRecord& record) {
-  if (!record.error.ok()) return record.error;
-  const bool is_cancelled = record.state == OperationState::kCancelled;
-  return MakeError(is_cancelled ? absl::StatusCode::kCancelled : absl::StatusCode::kAborted,
-                   is_cancelled ? "OPERATION_CANCELLED" : "OPERATION_INTERRUPTED",
-                   "the operation ended as " + std::string(OperationStateName(record.state)));
-}
-
 }  // namespace
 
 google::longrunning::Operation ToProto(const OperationRecord& record, Engine& engine,
@@ -82,7 +73,7 @@ google::longrunning::Operation ToProto(const OperationRecord& record, Engine& en
   if (record.state == OperationState::kSucceeded) {
     FillResponse(record, engine, samples, proto);
   } else if (proto.done()) {
-    *proto.mutable_error() = ToProto(ErrorOf(record));
+    *proto.mutable_error() = ToProto(record.error);
   }
   return proto;
 }

@@ -32,16 +32,20 @@ std::set<std::string> Matches(const std::string& text, const std::regex& pattern
   return found;
 }
 
-// A reason is a string literal of upper-case words joined by '_'; the names of this project's
-// environment variables begin with its own.
+// A reason is a string literal of upper-case words joined by '_', or any that is the reason of a
+// call; the names of this project's environment variables begin with its own.
 std::set<std::string> ReasonsOfSources() {
   const std::regex literal("\"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\"");
+  const std::regex argument(
+      R"re((?:InvalidField|FieldError|MakeError)\((?:absl::StatusCode::\w+,)?\s*"([A-Z0-9_]+)")re");
   const std::set<std::string> extensions = {".cc", ".h", ".cu", ".cuh"};
   std::set<std::string> reasons;
   for (const char* folder : {"kernels", "server", "client"}) {
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
       if (extensions.contains(entry.path().extension())) {
-        reasons.merge(Matches(ReadFile(entry.path()), literal));
+        const std::string text = ReadFile(entry.path());
+        reasons.merge(Matches(text, literal));
+        reasons.merge(Matches(text, argument));
       }
     }
   }
