@@ -1,12 +1,14 @@
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <type_traits>
 
-#include <sys/mman.h>
-#include <cstdlib>
 #include "hwy/aligned_allocator.h"
 #include "kernels/api/dtype.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
@@ -17,9 +19,8 @@ namespace {
 
 constexpr int kHalf = kQtipSteps / 2;
 
-// Steps of cost per unit of squared error, by bits. Costs of all classes lie within about 9.3 (2
-// bit) of the best for Gaussian samples, and closer with more bits, so that 65535 / scale leaves
-// room.
+// Steps of cost per unit of squared error. For Gaussian samples the costs of all classes lie within
+// 9.3 of the best at 2 bits, and closer at more, so that 65535 / scale leaves room.
 float CostScale(int bits) { return bits == 2 ? 4096.0f : bits == 3 ? 8192.0f : 16384.0f; }
 
 // Slots of history: every boundary 0..128, and two more that alternate.

@@ -5,10 +5,14 @@
 #include <array>
 #include <atomic>
 #include <limits>
+#include <set>
+#include <string>
 
+#include "hwy/highway.h"
 #include "kernels/api/random.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
+#include "kernels/formats/qtip/qtip_viterbi_simd.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
@@ -154,6 +158,33 @@ TEST_P(QtipViterbi, IsTheSameForAnyNumberOfThreadsAndTiles) {
   EXPECT_EQ(Encode(samples, 3), states);
   const std::vector<float> first(samples.begin(), samples.begin() + 5 * kQtipTileWeights);
   EXPECT_TRUE(std::ranges::equal(Encode(first, 2), std::span(states).first(5 * kQtipSteps)));
+}
+
+// Makes Highway choose among `targets` alone while it lives.
+class OnlyTargets {
+ public:
+  explicit OnlyTargets(int64_t targets) { Set(targets); }
+  ~OnlyTargets() { Set(0); }
+
+ private:
+  static void Set(int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+TEST_P(QtipViterbi, IsTheSameOnEveryInstructionSet) {
+  std::vector<float> samples = GaussianTiles(5, 0.9f);
+  samples[700] = 50;  // one tile with wide costs
+  const std::vector<uint16_t> states = Encode(samples, 1);
+  std::vector<std::string> names;
+  for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    const OnlyTargets only(target);
+    names.emplace_back(QtipViterbiTarget());
+    EXPECT_EQ(Encode(samples, 1), states) << names.back();
+    EXPECT_EQ(wide_tiles_, 1) << names.back();
+  }
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
 
 TEST_P(QtipViterbi, ReproducesWhatTheTrellisCanExpress) {
