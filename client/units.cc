@@ -32,7 +32,9 @@ TimeUnit ChooseTimeUnit(double largest_seconds) {
 std::string FormatNumber(double value, int significant) {
   if (!std::isfinite(value)) return Format("%g", value);
   if (value == 0) return "0";
-  const int before = static_cast<int>(std::floor(std::log10(std::fabs(value)))) + 1;
+  // The exponent after rounding: 999.9 has four digits before the point if three are shown.
+  const std::string scientific = Format("%.*e", significant - 1, value);
+  const int before = std::stoi(scientific.substr(scientific.find('e') + 1)) + 1;
   return Format("%.*f", std::clamp(significant - before, 0, 12), value);
 }
 

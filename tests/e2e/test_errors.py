@@ -1,0 +1,235 @@
+"""Bad input: exit code 2, one line, the right reason, and a daemon that goes on serving."""
+
+import json
+import math
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import unittest
+
+from harness import BIN, Daemon, DaemonTest, f32, matrix, qtipctl, write_safetensors
+
+
+class BadRequests(DaemonTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        made = qtipctl(cls.daemon.target, "quantize", "--name", "w", "--bits", "2", "--random",
+                       "32x32")
+        assert made.code == 0, made.err
+
+    def tearDown(self):
+        self.assertEqual(self.ctl("health").code, 0)
+
+    def quantize(self, reason, *flags, name="n", shape="32x32", allowed=""):
+        self.refused(reason, "quantize", "--name", name, "--random", shape, *flags, allowed=allowed)
+
+    def test_a_shape_that_the_format_cannot_take(self):
+        self.quantize("SHAPE_UNSUPPORTED", "--bits", "2", shape="100x128", allowed="128x128")
+
+    def test_bits_out_of_range(self):
+        for bits in ("1", "5", "0", "-2"):
+            self.quantize("OPTION_INVALID", f"--bits={bits}", allowed="2, 3, 4")
+        self.quantize("OPTION_INVALID", "--bits", "two")
+
+    def test_an_unknown_format(self):
+        self.quantize("FORMAT_UNKNOWN", "--format", "qtop", allowed="qtip")
+
+    def test_an_unknown_code(self):
+        self.quantize("OPTION_INVALID", "--bits", "2", "--code", "hybrid", allowed="hyb")
+
+    def test_an_unknown_option(self):
+        self.quantize("OPTION_UNKNOWN", "--bits", "2", "--option", "sigma_rag=1",
+                      allowed="sigma_reg")
+
+    def test_an_option_out_of_range(self):
+        self.quantize("OPTION_INVALID", "--bits", "2", "--option", "scale_override=nan")
+
+    def test_an_unknown_device(self):
+        self.quantize("DEVICE_NOT_FOUND", "--bits", "2", "--device", "cuda:7", allowed="cpu")
+
+    def test_a_name_that_is_none(self):
+        for name in ("a b", "", "x" * 201, "ä"):
+            self.quantize("NAME_INVALID", "--bits", "2", name=name)
+
+    def test_a_duplicate_name(self):
+        self.quantize("ARTIFACT_EXISTS", "--bits", "2", name="w", allowed="--if-absent")
+
+    def test_if_absent_takes_only_the_same_recipe(self):
+        before = self.done("artifacts", "show", "w")
+        same = self.done("quantize", "--name", "w", "--bits", "2", "--random", "32x32",
+                         "--if-absent")
+        self.assertEqual(same["sha256"], before["sha256"])
+        self.quantize("ARTIFACT_RECIPE_DIFFERS", "--bits", "3", "--if-absent", name="w")
+
+    def test_a_matrix_larger_than_memory(self):
+        self.quantize("MATRIX_TOO_LARGE", "--bits", "2", shape="1048576x1048576")
+
+    def test_an_unknown_path(self):
+        self.refused("PATH_UNKNOWN", "bench", "--artifact", "w", "--path", "fast",
+                     allowed="dense, dequant, fused")
+
+    def test_an_unknown_artifact(self):
+        self.refused("ARTIFACT_NOT_FOUND", "bench", "--artifact", "v")
+        self.refused("ARTIFACT_NOT_FOUND", "artifacts", "delete", "v")
+        self.refused("ARTIFACT_NOT_FOUND", "export", "v", self.scratch / "v")
+        self.assertFalse((self.scratch / "v").exists())
+
+    def test_an_unknown_run_or_job(self):
+        self.refused("RUN_NOT_FOUND", "runs", "show", "4711")
+        self.refused("OPERATION_NOT_FOUND", "jobs", "watch", "4711")
+
+    def test_limits_that_make_no_sense(self):
+        self.refused("STOPPING_RULE_INVALID", "bench", "--artifact", "w", "--precision", "2")
+        self.refused("STOPPING_RULE_INVALID", "bench", "--artifact", "w", "--samples=-1")
+        self.refused("USAGE", "bench", "--artifact", "w", "--batch", "0")
+
+    def test_the_whole_status_follows_with_json(self):
+        result = self.ctl("-o", "json", "artifacts", "show", "v")
+        line, text = result.err.split("\n", 1)
+        status = json.loads(text)
+        self.assertTrue(line.startswith("error: ARTIFACT_NOT_FOUND: "))
+        self.assertEqual(status["code"], 5)
+        self.assertEqual(status["details"][0]["reason"], "ARTIFACT_NOT_FOUND")
+        self.assertEqual(status["details"][0]["domain"], "qtipd.dev")
+        self.assertEqual(result.out, "")
+
+
+class BadFiles(DaemonTest):
+    """Files that qtipctl refuses itself, and the same ones read by the daemon."""
+
+    FLAGS = ("--server-path={scratch}",)
+
+    def tearDown(self):
+        self.assertEqual(self.ctl("health").code, 0)
+
+    def file(self, **tensors):
+        return write_safetensors(self.scratch / f"{self.id()}.safetensors", tensors)
+
+    def both(self, reason, path, *flags):
+        for source in ("--input", "--server-path"):
+            self.refused(reason, "quantize", "--name", "n", "--bits", "2", source, path,
+                         "--tensor", "w", *flags)
+
+    def raw(self, content):
+        path = self.scratch / "raw.safetensors"
+        path.write_bytes(content)
+        return path
+
+    def test_numbers_that_are_not_finite(self):
+        for value in (math.nan, math.inf):
+            self.both("TENSOR_NOT_FINITE", self.file(w=matrix(32, 32, value)))
+
+    def test_a_hessian_that_is_not_finite(self):
+        path = self.file(w=matrix(32, 32), h=matrix(32, 32, math.inf))
+        self.both("TENSOR_NOT_FINITE", path, "--hessian", "h")
+
+    def test_a_hessian_of_the_wrong_size(self):
+        path = self.file(w=matrix(32, 32), h=matrix(16, 16))
+        self.both("HESSIAN_SHAPE_INVALID", path, "--hessian", "h")
+
+    def test_a_hessian_that_is_not_positive_definite(self):
+        values = [1.0 if row == column else 10.0 for row in range(32) for column in range(32)]
+        path = self.file(w=matrix(32, 32), h=("F32", [32, 32], f32(values)))
+        self.both("HESSIAN_NOT_POSITIVE_DEFINITE", path, "--hessian", "h")
+
+    def test_a_missing_file(self):
+        self.both("FILE_NOT_FOUND", self.scratch / "none.safetensors")
+
+    def test_a_missing_tensor(self):
+        path = self.file(w1=matrix(32, 32))
+        self.both("TENSOR_NOT_FOUND", path)
+
+    def test_a_tensor_of_another_type_or_rank(self):
+        self.both("TENSOR_DTYPE_UNSUPPORTED", self.file(w=("I8", [32, 32], bytes(32 * 32))))
+        self.both("TENSOR_SHAPE_UNSUPPORTED", self.file(w=("F32", [1024], f32([1.0] * 1024))))
+
+    def test_a_truncated_file(self):
+        whole = pathlib.Path(self.file(w=matrix(32, 32))).read_bytes()
+        for size in (0, 4, 8, 40, len(whole) - 1):
+            self.both("SAFETENSORS_INVALID", self.raw(whole[:size]))
+
+    def test_a_header_that_claims_too_much(self):
+        for length in (1 << 63, 1 << 40, 100):
+            self.both("SAFETENSORS_INVALID", self.raw(struct.pack("<Q", length) + b"{}"))
+
+    def test_a_header_that_lies(self):
+        good = {"dtype": "F32", "shape": [32, 32], "data_offsets": [0, 4096]}
+        for lie in ({"shape": [1 << 40, 1 << 40]}, {"shape": [32, -32]}, {"dtype": "F99"},
+                    {"data_offsets": [4096, 0]}, {"data_offsets": [0, 1 << 60]}):
+            header = json.dumps({"w": {**good, **lie}}).encode()
+            self.both("SAFETENSORS_INVALID",
+                      self.raw(struct.pack("<Q", len(header)) + header + bytes(4096)))
+        self.both("SAFETENSORS_INVALID", self.raw(struct.pack("<Q", 9) + b"[" * 9 + bytes(64)))
+
+    def test_an_import_that_is_no_layer(self):
+        path = self.file(w=matrix(32, 32))
+        self.refused("LAYER_NOT_FOUND", "import", path, "--name", "n")
+
+
+class BadStarts(DaemonTest):
+    """Daemons that cannot start say so in one line, exit 2 and leave the running one alone."""
+
+    def failed_start(self, *flags):
+        done = subprocess.run(
+            [BIN / "qtipd", "--device=cpu", "--http-listen=127.0.0.1:0", *flags],
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(self.ctl("health").code, 0)
+        line = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(len(line), 1, done.stderr)
+        return line[0].split(": ")[1]
+
+    def test_a_port_in_use(self):
+        for flag in ("--listen", "--http-listen"):
+            other = "--listen=127.0.0.1:0" if flag == "--http-listen" else "--log-level=info"
+            used = self.daemon.target if flag == "--listen" else self.daemon.http
+            self.assertEqual(self.failed_start(other, f"{flag}={used}",
+                                               f"--data-dir={self.scratch / flag}"), "PORT_IN_USE")
+
+    def test_a_port_in_use_by_another_program(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.assertEqual(
+                self.failed_start(f"--listen=127.0.0.1:{taken.getsockname()[1]}",
+                                  f"--data-dir={self.scratch / 'd'}"), "PORT_IN_USE")
+
+    def test_a_data_directory_in_use(self):
+        self.assertEqual(self.failed_start("--listen=127.0.0.1:0",
+                                           f"--data-dir={self.scratch / 'data'}"), "DATA_DIR_IN_USE")
+
+    def test_a_data_directory_that_cannot_be_written(self):
+        places = ["/dev/null/data", "/proc/qtipd"]
+        if os.geteuid() != 0:
+            places.append("/data-of-qtipd")
+        for place in places:
+            self.assertEqual(self.failed_start("--listen=127.0.0.1:0", f"--data-dir={place}"),
+                             "DATA_DIR_NOT_WRITABLE")
+
+    def test_a_device_that_is_not_there(self):
+        done = subprocess.run([BIN / "qtipd", "--device=cuda:99", "--listen=127.0.0.1:0",
+                               "--http-listen=127.0.0.1:0", f"--data-dir={self.scratch / 'g'}"],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+
+    def test_a_target_that_does_not_answer(self):
+        result = qtipctl("127.0.0.1:1", "--timeout", "300ms", "artifacts", "list")
+        self.assertEqual((result.code, result.reason), (2, "TARGET_UNREACHABLE"))
+
+    def test_a_target_that_is_no_qtipd(self):
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            result = qtipctl(f"127.0.0.1:{mute.getsockname()[1]}", "--timeout", "1s", "info")
+        self.assertEqual((result.code, result.reason), (2, "TARGET_UNREACHABLE"))
+
+    def test_a_daemon_started_twice_at_once_runs_once(self):
+        data = self.scratch / "twice"
+        with_lock = Daemon(data)
+        self.addCleanup(with_lock.stop)
+        with self.assertRaises(RuntimeError):
+            Daemon(data)
+        self.assertEqual(qtipctl(with_lock.target, "health").code, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
