@@ -6,7 +6,7 @@ namespace {
 
 __global__ void DelayKernel(unsigned nanoseconds) {
   const uint64_t end = ptx::GlobalTimerNanoseconds() + nanoseconds;
-  while (GlobalTimerNanoseconds() < end) {
+  while (ptx::GlobalTimerNanoseconds() < end) {
   }
 }
 

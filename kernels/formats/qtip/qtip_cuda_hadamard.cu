@@ -103,7 +103,7 @@ template absl::Status LaunchScale(const CudaDevice&, const float*, const float*,
                                   int64_t, int64_t, float*);
 template absl::Status LaunchScale(const CudaDevice&, const float*, const float*, const float*,
                                   int64_t, int64_t, __half*);
-template absl::Status LaunchScale(const CudaDevice&, const double*, const float*, const float*,
+template absl::Status LaunchScale(const CudaDevice&, const float*, const float*, const float*,
                                   int64_t, int64_t, double*);
 
 }  // namespace qtipd

@@ -1,0 +1,52 @@
+// The encoder's search on a GPU: the same two-pass tail-biting Viterbi search as qtip_viterbi.h.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_VITERBI_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_VITERBI_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/cuda/cuda_device.h"
+
+namespace qtipd {
+
+// Feedback of LDLQ into one column block of 16. All fp32 in device memory.
+struct EncodeFeedback {
+  // Sum over the columns right of the block's group of 128, [rows, group_cols]; null: no feedback.
+  const float* product = nullptr;
+  const float* lower = nullptr;  // L [cols, cols] row-major, read strictly below the block only
+  int64_t group_begin = 0;       // first column of the group
+  int64_t group_cols = 0;
+};
+
+// Tiles [first_tile, first_tile + tile_count) of a matrix [rows, cols]: of all its tiles,
+// row-major, or where `tile_col` >= 0 of that tile column alone.
+struct EncodeArguments {
+  float* weights = nullptr;         // [rows, cols]: in W in the scale of the table, out W - decoded
+  uint16_t* states = nullptr;       // [tiles of the matrix, row-major][128], out
+  const uint32_t* table = nullptr;  // [512] pairs of fp16
+  float* scratch = nullptr;         // EncodeScratchBytes()
+  int64_t cols = 0;
+  int64_t first_tile = 0;
+  int64_t tile_count = 0;
+  int64_t tile_col = -1;
+  EncodeFeedback feedback;
+};
+
+// Bytes of scratch memory: survivor costs of every tile in flight.
+size_t EncodeScratchBytes(const CudaDevice& device, int bits);
+
+// Tiles that keep one launch well below a tenth of a second.
+int64_t EncodeTilesPerLaunch(const CudaDevice& device);
+
+// Enqueues the search; at most EncodeTilesPerLaunch() tiles. fp32 costs; equal costs go to the
+// lowest state. Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
+absl::Status LaunchEncode(const CudaDevice& device, int bits, const EncodeArguments& arguments);
+
+// Packs states [tiles][128] into a trellis in checkpoint order (qtip_layout.h). Enqueues.
+absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols, int bits,
+                        const uint16_t* states, void* trellis);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_VITERBI_H_
