@@ -3,7 +3,9 @@
 #ifndef QTIPD_TESTS_CONFORMANCE_CASES_H_
 #define QTIPD_TESTS_CONFORMANCE_CASES_H_
 
+#include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,7 @@ struct Bench {
   std::string no_device_reason;
 };
 
-// The bench of this executable (QTIPD_CONFORMANCE_BACKEND), made once.
+// The bench of this executable (QTIPD_CONFORMANCE_MODULE, empty for the CPU), made once.
 Bench& TheBench();
 
 // One format with one combination of the options that have choices.
@@ -34,6 +36,10 @@ struct FormatCase {
 std::vector<FormatCase> AllFormatCases();
 std::vector<std::string> AllPaths();
 std::string CaseName(const FormatCase& format_case);
+// How GoogleTest shows a case.
+inline void PrintTo(const FormatCase& format_case, std::ostream* stream) {
+  *stream << CaseName(format_case);
+}
 
 // Shapes that the format takes: the smallest, rectangular both ways, and odd ones where allowed.
 std::vector<Shape> ShapesOf(const FormatCase& format_case);

@@ -19,6 +19,9 @@ double PathBound(DType output) { return output == DType::kF32 ? 1e-5 : 1e-3; }
 // Of the bare fused kernel, its activations being exact in the type that it reads.
 constexpr double kFusedBound = 2e-6;
 
+// The backend's name in front of every test: the same tests run on each.
+#define INSTANTIATE_FOR_BACKEND(backend, ...) INSTANTIATE_TEST_SUITE_P(backend, __VA_ARGS__)
+
 #define ASSERT_OK(expression)                  \
   do {                                         \
     const absl::Status ok_status = expression; \
@@ -167,12 +170,12 @@ TEST_P(PathConformance, StepsInTurnGiveTheWholeRun) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PathConformance,
-                         testing::Combine(testing::ValuesIn(AllFormatCases()),
-                                          testing::ValuesIn(AllPaths())),
-                         [](const auto& info) {
-                           return CaseName(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
-                         });
+INSTANTIATE_FOR_BACKEND(QTIPD_CONFORMANCE_BACKEND, PathConformance,
+                        testing::Combine(testing::ValuesIn(AllFormatCases()),
+                                         testing::ValuesIn(AllPaths())),
+                        [](const auto& info) {
+                          return CaseName(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
+                        });
 
 class FormatConformance : public ConformanceTest, public testing::WithParamInterface<FormatCase> {
  protected:
@@ -267,8 +270,9 @@ TEST_P(FormatConformance, AnExportedLayerIsImportedAsItWas) {
             format().ReferenceWeights(*layer).value());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FormatConformance, testing::ValuesIn(AllFormatCases()),
-                         [](const auto& info) { return CaseName(info.param); });
+INSTANTIATE_FOR_BACKEND(QTIPD_CONFORMANCE_BACKEND, FormatConformance,
+                        testing::ValuesIn(AllFormatCases()),
+                        [](const auto& info) { return CaseName(info.param); });
 
 }  // namespace
 }  // namespace qtipd
