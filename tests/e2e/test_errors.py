@@ -27,7 +27,7 @@ class BadRequests(DaemonTest):
         self.refused(reason, "quantize", "--name", name, "--random", shape, *flags, allowed=allowed)
 
     def test_a_shape_that_the_format_cannot_take(self):
-        self.quantize("SHAPE_UNSUPPORTED", "--bits", "2", shape="100x128", allowed="128x128")
+        self.quantize("SHAPE_UNSUPPORTED", "--bits", "2", shape="100x128", allowed="[128, 128]")
 
     def test_bits_out_of_range(self):
         for bits in ("1", "5", "0", "-2"):
@@ -55,7 +55,7 @@ class BadRequests(DaemonTest):
             self.quantize("NAME_INVALID", "--bits", "2", name=name)
 
     def test_a_duplicate_name(self):
-        self.quantize("ARTIFACT_EXISTS", "--bits", "2", name="w", allowed="--if-absent")
+        self.quantize("ARTIFACT_EXISTS", "--bits", "2", name="w", allowed="a name that no artifact has")
 
     def test_if_absent_takes_only_the_same_recipe(self):
         before = self.done("artifacts", "show", "w")
@@ -65,7 +65,10 @@ class BadRequests(DaemonTest):
         self.quantize("ARTIFACT_RECIPE_DIFFERS", "--bits", "3", "--if-absent", name="w")
 
     def test_a_matrix_larger_than_memory(self):
-        self.quantize("MATRIX_TOO_LARGE", "--bits", "2", shape="1048576x1048576")
+        needed = 131072 * 131072 * 4  # the largest shape, as F32
+        if os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") > needed:
+            self.skipTest("this machine has room for the largest matrix that the format takes")
+        self.quantize("MATRIX_TOO_LARGE", "--bits", "2", shape="131072x131072")
 
     def test_an_unknown_path(self):
         self.refused("PATH_UNKNOWN", "bench", "--artifact", "w", "--path", "fast",
@@ -120,15 +123,15 @@ class BadFiles(DaemonTest):
 
     def test_numbers_that_are_not_finite(self):
         for value in (math.nan, math.inf):
-            self.both("TENSOR_NOT_FINITE", self.file(w=matrix(32, 32, value)))
+            self.both("NON_FINITE", self.file(w=matrix(32, 32, value)))
 
     def test_a_hessian_that_is_not_finite(self):
         path = self.file(w=matrix(32, 32), h=matrix(32, 32, math.inf))
-        self.both("TENSOR_NOT_FINITE", path, "--hessian", "h")
+        self.both("NON_FINITE", path, "--hessian", "h")
 
     def test_a_hessian_of_the_wrong_size(self):
         path = self.file(w=matrix(32, 32), h=matrix(16, 16))
-        self.both("HESSIAN_SHAPE_INVALID", path, "--hessian", "h")
+        self.both("HESSIAN_SHAPE", path, "--hessian", "h")
 
     def test_a_hessian_that_is_not_positive_definite(self):
         values = [1.0 if row == column else 10.0 for row in range(32) for column in range(32)]

@@ -84,10 +84,10 @@ class Jobs(DaemonTest):
         self.done("jobs", "cancel", job["id"])
         _, err = client.communicate(timeout=60)
         self.assertEqual(client.returncode, 2)
-        self.assertTrue(err.startswith("error: OPERATION_CANCELLED: "), err)
+        self.assertTrue(err.startswith("error: CANCELLED: "), err)
         self.assertEqual(self.wait_for_state("CANCELLED")["id"], job["id"])
         self.refused("ARTIFACT_NOT_FOUND", "artifacts", "show", "long")
-        self.refused("OPERATION_CANCELLED", "jobs", "watch", job["id"])
+        self.refused("CANCELLED", "jobs", "watch", job["id"])
         self.done("quantize", "--name", "after", "--bits", "2", "--random", "32x32")
 
     def test_ctrl_c_cancels_on_the_server(self):
@@ -148,7 +148,7 @@ class Metrics(DaemonTest):
         self.assertGreater(len(series), 10)
         self.assertLess(len(series), 2000)
         for line in series:
-            self.assertRegex(line, r"^(qtipd|process)_[a-z0-9_]+(\{.*\})? \S+$")
+            self.assertRegex(line, r"^(qtipd|process|grpc_server)_[a-z0-9_]+(\{.*\})? \S+$")
         self.assertTrue(any(re.match(r"qtipd_.*path=\"fused\"", line) for line in series))
 
 

@@ -49,8 +49,8 @@ class PythonClient(DaemonTest):
         self.operations = Stub(self.channel,
                                operations_pb2.DESCRIPTOR.services_by_name["Operations"])
 
-    def wait(self, operation):
-        """Streams the progress, then takes the result."""
+    def wait(self, operation, result):
+        """Streams the progress to its end, and returns `result` filled; waiting gives the same."""
         seen = list(self.qtip.WatchOperation(
             operation_pb2.WatchOperationRequest(name=operation.name), timeout=60))
         self.assertTrue(seen[-1].done)
@@ -59,8 +59,11 @@ class PythonClient(DaemonTest):
         self.assertEqual(metadata.state, operation_pb2.SUCCEEDED)
         waited = self.operations.WaitOperation(
             operations_pb2.WaitOperationRequest(name=operation.name), timeout=60)
-        self.assertEqual(waited.response, seen[-1].response)
-        return waited.response
+        self.assertTrue(seen[-1].response.Unpack(result))
+        again = type(result)()
+        self.assertTrue(waited.response.Unpack(again))
+        self.assertEqual(again, result)
+        return result
 
     def upload(self, content, sha256=None):
         requests = [artifact_pb2.UploadFileRequest(chunk=content[i:i + 1000])
@@ -89,16 +92,14 @@ class PythonClient(DaemonTest):
         operation = self.qtip.StartQuantize(request, timeout=60)
         again = self.qtip.StartQuantize(request, timeout=60)
         self.assertEqual(again.name, operation.name)
-        artifact = artifact_pb2.Artifact()
-        self.assertTrue(self.wait(operation).Unpack(artifact))
+        artifact = self.wait(operation, artifact_pb2.Artifact())
         self.assertEqual(artifact.name, "py")
         self.assertGreater(artifact.quality.relative_weight_mse, 0)
 
     def test_2_benchmarks(self):
         request = benchmark_pb2.StartBenchmarkRequest(artifact="py")
         request.stopping.samples = 5
-        run = benchmark_pb2.Run()
-        self.assertTrue(self.wait(self.qtip.StartBenchmark(request, timeout=60)).Unpack(run))
+        run = self.wait(self.qtip.StartBenchmark(request, timeout=60), benchmark_pb2.Run())
         self.assertEqual({result.path for result in run.results}, {"dense", "dequant", "fused"})
         for result in run.results:
             self.assertEqual(len(result.latency.samples), 5)
@@ -108,7 +109,7 @@ class PythonClient(DaemonTest):
         request = quantize_pb2.StartQuantizeRequest(name="up", format="qtip")
         request.tensor.file.upload_id = self.upload(path.read_bytes())
         request.tensor.tensor = "w"
-        self.wait(self.qtip.StartQuantize(request, timeout=60))
+        self.wait(self.qtip.StartQuantize(request, timeout=60), artifact_pb2.Artifact())
         parts = list(self.qtip.ExportArtifact(
             artifact_pb2.ExportArtifactRequest(name="up", form=artifact_pb2.EXPORT_FORM_DENSE)))
         content = b"".join(part.chunk for part in parts)
