@@ -90,6 +90,11 @@ class FakeEngine final : public Engine {
     std::lock_guard lock(mutex_);
     return uploaded_;
   }
+  // Waits until bytes of an upload have arrived.
+  void WaitForUploadedBytes() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return has_upload_bytes_; });
+  }
   int abandoned_uploads() {
     std::lock_guard lock(mutex_);
     return abandoned_uploads_;
@@ -230,6 +235,9 @@ class FakeEngine final : public Engine {
     }
     absl::Status Write(std::span<const std::byte> chunk) override {
       bytes_.append(reinterpret_cast<const char*>(chunk.data()), chunk.size());
+      std::lock_guard lock(engine_.mutex_);
+      engine_.has_upload_bytes_ = true;
+      engine_.changed_.notify_all();
       return absl::OkStatus();
     }
     absl::StatusOr<std::string> Finish(const std::string& sha256) override {
@@ -307,6 +315,7 @@ class FakeEngine final : public Engine {
   std::map<int, Watcher> watchers_;
   int next_key_ = 0;
   std::string uploaded_;
+  bool has_upload_bytes_ = false;
   int abandoned_uploads_ = 0;
   std::vector<std::thread> threads_;
 };

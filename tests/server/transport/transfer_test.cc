@@ -77,6 +77,7 @@ TEST_F(UploadFile, RefusesAnEndWithoutAHash) {
 
 TEST_F(UploadFile, AClientThatLeavesLeavesNothing) {
   Send("all");
+  engine_.WaitForUploadedBytes();
   context_.TryCancel();
   EXPECT_EQ(End().error_code(), grpc::StatusCode::CANCELLED);
   server_->Stop(std::chrono::seconds(10));  // waits for the call to end
