@@ -64,7 +64,7 @@ struct DeviceMemory {
   uint64_t total_bytes = 0;
 };
 
-// A sequence of operations recorded once and replayed as a whole: a CUDA graph, or a list of calls.
+// Operations recorded once, replayed as a whole: a CUDA graph; if synchronous, the call made anew.
 class Recording {
  public:
   virtual ~Recording() = default;

@@ -69,6 +69,7 @@ class FakeDevice final : public Device {
   absl::Status Synchronize() override { return Health(); }
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override {
+    QTIPD_RETURN_IF_ERROR(enqueue());
     return std::make_unique<FakeRecording>(control_, enqueue);
   }
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override {

@@ -16,28 +16,28 @@ absl::Status Enqueue(const StepRange& range, int copy) {
   return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
 }
 
-// One recording a copy; a sample replays the next.
+// One recording of a call that takes the next copy at every replay.
 class SingleRunSampler final : public Sampler {
  public:
+  explicit SingleRunSampler(const StepRange& range) : range_(range) {}
+
   static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
-    auto sampler = std::make_unique<SingleRunSampler>();
-    for (int copy = 0; copy < range.path->copies(); ++copy) {
-      QTIPD_ASSIGN_OR_RETURN(auto recording,
-                             device.Record([range, copy] { return Enqueue(range, copy); }));
-      sampler->recordings_.push_back(std::move(recording));
-    }
+    auto sampler = std::make_unique<SingleRunSampler>(range);
+    QTIPD_ASSIGN_OR_RETURN(sampler->recording_, device.Record([self = sampler.get()] {
+      return Enqueue(self->range_, self->copy_);
+    }));
     return sampler;
   }
   absl::StatusOr<double> Sample() override {
-    Recording& recording = *recordings_[next_];
-    next_ = (next_ + 1) % recordings_.size();
-    return recording.Replay();
+    copy_ = (copy_ + 1) % range_.path->copies();
+    return recording_->Replay();
   }
   int64_t runs_per_sample() const override { return 1; }
 
  private:
-  std::vector<std::unique_ptr<Recording>> recordings_;
-  size_t next_ = 0;
+  const StepRange range_;
+  std::unique_ptr<Recording> recording_;
+  int copy_ = 0;
 };
 
 // One recording of whole rotations.
