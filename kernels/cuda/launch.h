@@ -27,6 +27,13 @@ absl::Status LaunchKernel(const CudaDevice& device, const LaunchOptions& options
                                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                     static_cast<int>(options.shared_bytes)));
   }
+  // Grids that overlap must agree on how L1 and shared memory split, or a multiprocessor waits
+  // until it is empty to change its split.
+  if (options.overlaps_previous) {
+    QTIPD_RETURN_IF_CUDA_ERROR(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                    cudaFuncAttributePreferredSharedMemoryCarveout,
+                                                    cudaSharedmemCarveoutMaxShared));
+  }
   cudaLaunchAttribute attributes[2];
   cudaLaunchConfig_t config = {};
   config.gridDim = options.grid;

@@ -13,7 +13,8 @@ namespace qtipd {
 
 // h = s (s + 1). Only the low 16 bits mean anything, and they depend on the low 16 bits of `state`
 // alone, so a register with anything above them may be passed. s and 65535 - s hash alike.
-QTIPD_HOST_DEVICE constexpr uint32_t QtipHybHash(uint32_t state) { return state * (state + 1); }
+// Written as a sum so that a GPU does it in one multiply-add.
+QTIPD_HOST_DEVICE constexpr uint32_t QtipHybHash(uint32_t state) { return state * state + state; }
 
 // Row of the lookup table, bits 14..6 of the hash.
 QTIPD_HOST_DEVICE constexpr uint32_t QtipHybIndex(uint32_t hash) {

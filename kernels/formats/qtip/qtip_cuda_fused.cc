@@ -2,6 +2,7 @@
 
 #include <cuda_fp16.h>
 #include <algorithm>
+#include <bit>
 
 namespace qtipd {
 namespace {
@@ -9,16 +10,26 @@ namespace {
 constexpr int kWarps = 16;
 constexpr int64_t kMaxResidentUnits = 64;  // 8192 columns: activations stay in registers
 constexpr int kMaxRowsInFlight = 4;
-constexpr int kMaxColumns = 4;
+constexpr int kSegmentColumns = 4;  // up to here activations stay in registers
+constexpr int kWideRowsInFlight = 2;
 // Partial sums share the block's memory with the 128 KiB table; 24 KiB fit beside it on every
 // device that the table fits on.
 constexpr int64_t kPartialBytes = 24 * 1024;
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Two column segments, 16 rows of fp32, for every warp that shares the row block.
+// 16 rows of fp32 for every column and every warp that shares the row block, twice over where its
+// two column segments are summed apart.
 int64_t PartialBytesPerRow(const FusedConfig& config) {
-  return int64_t{config.warps_per_row} * 2 * config.columns * kUnitRows * 4;
+  const int64_t parts = config.warps_per_row * (config.columns <= kSegmentColumns ? 2 : 1);
+  return parts * config.columns * kUnitRows * 4;
+}
+
+// The smallest kernel that takes the batch in one launch.
+int ColumnsFor(int64_t batch) {
+  if (batch == 1) return 1;
+  if (batch <= kSegmentColumns) return kSegmentColumns;
+  return batch <= 8 ? 8 : 16;
 }
 
 }  // namespace
@@ -29,19 +40,23 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors) 
   const int64_t units = UnitsPerRow(problem.in_features);
   const int64_t rows_per_block = DivideUp(row_blocks, multiprocessors);
   config.grid = static_cast<int>(DivideUp(row_blocks, rows_per_block));
-  config.columns = problem.batch == 1 ? 1 : kMaxColumns;
+  config.columns = ColumnsFor(problem.batch);
   config.warps_per_row = static_cast<int>(std::min<int64_t>(units, kWarps));
-  if (units <= kMaxResidentUnits) {
+  const int row_groups = kWarps / config.warps_per_row;
+  int at_once = row_groups;
+  if (config.columns > kSegmentColumns) {
+    config.rows_in_flight = rows_per_block > row_groups ? kWideRowsInFlight : 1;
+    at_once = row_groups * config.rows_in_flight;
+    config.chunk_rows = at_once;
+  } else if (units <= kMaxResidentUnits) {
     config.units_per_warp = static_cast<int>(units / config.warps_per_row);
+    const int64_t fitting = kPartialBytes / PartialBytesPerRow(config) / at_once * at_once;
+    config.chunk_rows = static_cast<int>(std::max<int64_t>(at_once, fitting));
   } else {
     config.rows_in_flight =
         rows_per_block >= 3 ? kMaxRowsInFlight : static_cast<int>(rows_per_block);
+    config.chunk_rows = config.rows_in_flight;
   }
-  const int64_t at_once =
-      config.units_per_warp > 0 ? kWarps / config.warps_per_row : config.rows_in_flight;
-  const int64_t fitting = kPartialBytes / PartialBytesPerRow(config) / at_once * at_once;
-  config.chunk_rows = static_cast<int>(std::max(at_once, fitting));
-  if (config.rows_in_flight > 0) config.chunk_rows = config.rows_in_flight;
   config.shared_bytes = kFoldedBytes + config.chunk_rows * PartialBytesPerRow(config);
   return config;
 }
@@ -67,8 +82,10 @@ absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, 
         .out_features = static_cast<int>(problem.out_features),
         .in_features = static_cast<int>(problem.in_features),
         .columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first)),
-        .warps_per_row = config.warps_per_row,
-        .chunk_rows = config.chunk_rows};
+        .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
+        .chunk_rows = config.chunk_rows,
+        .row_quotient = static_cast<int>(problem.out_features / kUnitRows) / config.grid,
+        .row_remainder = static_cast<int>(problem.out_features / kUnitRows) % config.grid};
     const auto launch = problem.bits == 2   ? LaunchFusedBits<2>
                         : problem.bits == 3 ? LaunchFusedBits<3>
                                             : LaunchFusedBits<4>;

@@ -15,22 +15,15 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
 
-#include "kernels/cuda/launch.h"
-#include "kernels/cuda/ptx/dependent_launch.h"
-#include "kernels/cuda/ptx/mma.h"
-#include "kernels/formats/qtip/qtip_cuda_decode.cuh"
-#include "kernels/formats/qtip/qtip_cuda_fused.h"
+#include "kernels/formats/qtip/qtip_cuda_fused_wide.cuh"
 
 namespace qtipd {
 
-inline constexpr int kFusedWarps = kDecodeThreads / 32;
 // Units that a lane loads ahead: 32 KiB a multiprocessor at 2 bits.
 inline constexpr int kUnitsInFlight = 4;
-
-// B fragments of one unit: the 16 activations of the lane's own tile.
-struct Activations {
-  uint32_t word[8];
-};
+// Steps that one accumulator runs through: the tensor cores cut off low bits of a sum rather than
+// rounding it, an error that grows with the length of the chain (2.5e-6 at 65536 columns in one).
+inline constexpr int kChainSteps = 8;
 
 // Address of the lane's activations: vector (lane >> 2) & 3 for a batch, its own tile of unit
 // `unit`. Null where the batch or the matrix ends before.
@@ -44,16 +37,6 @@ __device__ __forceinline__ const uint16_t* ActivationAddress(const FusedArgument
          tile * kQtipTileCols;
 }
 
-__device__ __forceinline__ Activations LoadActivations(const uint16_t* u) {
-  Activations b = {};
-  if (u != nullptr) {
-    const uint4 low = *reinterpret_cast<const uint4*>(u);
-    const uint4 high = *reinterpret_cast<const uint4*>(u + 8);
-    b = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
-  }
-  return b;
-}
-
 // sums[0] gathers rows 2 g, sums[1] rows 2 g + 1 of the lane's row group.
 template <int kBits>
 __device__ __forceinline__ void MultiplyUnit(const UnitWords<kBits>& unit, const Activations& b,
@@ -63,9 +46,11 @@ __device__ __forceinline__ void MultiplyUnit(const UnitWords<kBits>& unit, const
   });
 }
 
-// Writes a warp's sums of one row block to partial[segment][column][16 rows].
+// Writes a warp's sums of one row block to partial[segment][column][16 rows], or adds them there.
 template <int kColumns>
-__device__ __forceinline__ void StorePartial(float* partial, const float (&sums)[2][4], int lane) {
+__device__ __forceinline__ void StorePartial(float* partial, const float (&sums)[2][4], int lane,
+                                             bool adds = false) {
+  const auto put = [adds](float& to, float value) { to = adds ? to + value : value; };
   const int group = lane >> 2;
   const int q = lane & 3;
   const int segment = group >> 2;
@@ -76,51 +61,15 @@ __device__ __forceinline__ void StorePartial(float* partial, const float (&sums)
     const int row = 2 * (group & 3) + c;
     if constexpr (kColumns == 1) {
       // All four columns of the segment are equal: two lanes write half of the rows each.
-      partial[row + 8 * (q & 1)] = (q & 1) != 0 ? sums[c][2] : sums[c][0];
+      put(partial[row + 8 * (q & 1)], (q & 1) != 0 ? sums[c][2] : sums[c][0]);
     } else {
       float* column = partial + 2 * (q & 1) * kUnitRows;
-      column[row] = sums[c][0];
-      column[kUnitRows + row] = sums[c][1];
-      column[row + 8] = sums[c][2];
-      column[kUnitRows + row + 8] = sums[c][3];
+      put(column[row], sums[c][0]);
+      put(column[kUnitRows + row], sums[c][1]);
+      put(column[row + 8], sums[c][2]);
+      put(column[kUnitRows + row + 8], sums[c][3]);
     }
   }
-}
-
-// z of `rows` row blocks from their partial sums [row block][part][column][16], `parts` even.
-template <int kColumns>
-__device__ __forceinline__ void ReducePartials(const FusedArguments& args, const float* partials,
-                                               int first_row, int rows, int parts) {
-  constexpr int kValues = kColumns * kUnitRows;
-  for (int i = threadIdx.x; i < rows * kValues; i += kDecodeThreads) {
-    const int row = i / kValues;
-    const int value = i % kValues;
-    const float* p = partials + row * parts * kValues + value;
-    float even = 0;
-    float odd = 0;
-#pragma unroll 8
-    for (int part = 0; part < parts; part += 2) {
-      even += p[part * kValues];
-      odd += p[(part + 1) * kValues];
-    }
-    const int column = value / kUnitRows;
-    if (column < args.columns) {
-      args.z[static_cast<int64_t>(column) * args.out_features + (first_row + row) * kUnitRows +
-             value % kUnitRows] = even + odd;
-    }
-  }
-}
-
-struct RowRange {
-  int first;
-  int count;
-};
-
-__device__ __forceinline__ RowRange RowsOfBlock(int out_features) {
-  const int64_t row_blocks = out_features / kUnitRows;
-  const int first = static_cast<int>(row_blocks * blockIdx.x / gridDim.x);
-  const int end = static_cast<int>(row_blocks * (blockIdx.x + 1) / gridDim.x);
-  return {first, end - first};
 }
 
 // Activations stay in registers while the warp walks down the row blocks. in_features is 128 *
@@ -131,11 +80,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
   constexpr int kRing = kUnitsInFlight / kUnits;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int warp_column = warp % args.warps_per_row;
-  const int warp_row = warp / args.warps_per_row;
-  const int row_step = kFusedWarps / args.warps_per_row;
-  const int units = args.warps_per_row * kUnits;
-  const RowRange rows = RowsOfBlock(args.out_features);
+  const int warp_column = warp & ((1 << args.warps_per_row_log2) - 1);
+  const int warp_row = warp >> args.warps_per_row_log2;
+  const int row_step = kFusedWarps >> args.warps_per_row_log2;
+  const int units = kUnits << args.warps_per_row_log2;
+  const RowRange rows = RowsOfBlock(args);
   const auto unit_at = [&](int row, int u) {
     const int64_t unit = static_cast<int64_t>(rows.first + row) * units + warp_column * kUnits + u;
     return args.packed + unit * UnitBytes(kBits);
@@ -161,7 +110,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
   FillTable(shared, entry);
   const DecodeContext context = MakeDecodeContext(shared);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
-  const int parts = args.warps_per_row * 2;
+  const int parts = 2 << args.warps_per_row_log2;
   __syncthreads();
 
   // chunk_rows is a multiple of row_step, so a warp's rows go on through all chunks.
@@ -180,7 +129,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
           const int next = row + kRing * row_step;
           if (next < rows.count) ring[r][u] = LoadUnit<kBits>(unit_at(next, u), lane);
         }
-        const int part = ((row - chunk) * args.warps_per_row + warp_column) * 2;
+        const int part = (((row - chunk) << args.warps_per_row_log2) + warp_column) * 2;
         StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums, lane);
       }
       slot = slot + 1 == kRing ? 0 : slot + 1;
@@ -199,8 +148,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   const int units = args.in_features / kUnitCols;
-  const int steps = units / kFusedWarps;  // a power of two from 8: a multiple of kRing
-  const RowRange rows = RowsOfBlock(args.out_features);
+  const int steps = units / kFusedWarps;  // a power of two from 8: a multiple of kChainSteps
+  const RowRange rows = RowsOfBlock(args);
   const auto load = [&](UnitWords<kBits>(&into)[kRows], int first_row, int step) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -227,29 +176,32 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
   __syncthreads();
 
   for (int row = 0; row < rows.count; row += kRows) {
-    float sums[kRows][2][4] = {};
-#pragma unroll 1
-    for (int step = 0; step < steps; step += kRing) {
-#pragma unroll
-      for (int s = 0; s < kRing; ++s) {
-        const int next_step = step + s + 1;
-        const Activations next = activations(next_step < steps ? next_step : 0);
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
-        const int ahead = step + s + kRing;
-        if (ahead < steps) {
-          load(ring[s], row, ahead);
-        } else if (row + kRows < rows.count) {
-          load(ring[s], row + kRows, ahead - steps);
-        }
-        b = next;
-      }
-    }
     const int count = min(kRows, rows.count - row);
+    for (int chain = 0; chain < steps; chain += kChainSteps) {
+      float sums[kRows][2][4] = {};
+#pragma unroll 1
+      for (int step = chain; step < chain + kChainSteps; step += kRing) {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const int part = (r * kFusedWarps + warp) * 2;
-      if (r < count) StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums[r], lane);
+        for (int s = 0; s < kRing; ++s) {
+          const int next_step = step + s + 1;
+          const Activations next = activations(next_step < steps ? next_step : 0);
+#pragma unroll
+          for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
+          const int ahead = step + s + kRing;
+          if (ahead < steps) {
+            load(ring[s], row, ahead);
+          } else if (row + kRows < rows.count) {
+            load(ring[s], row + kRows, ahead - steps);
+          }
+          b = next;
+        }
+      }
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        if (r >= count) continue;
+        const int part = (r * kFusedWarps + warp) * 2;
+        StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums[r], lane, chain > 0);
+      }
     }
     __syncthreads();
     ReducePartials<kColumns>(args, partials, rows.first + row, count, 2 * kFusedWarps);
@@ -259,19 +211,17 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
 
 template <int kBits, int kColumns>
 auto ChooseFusedKernel(const FusedConfig& config) {
-  switch (config.units_per_warp) {
-    case 1:
-      return FusedResident<kBits, 1, kColumns>;
-    case 2:
-      return FusedResident<kBits, 2, kColumns>;
-    case 4:
-      return FusedResident<kBits, 4, kColumns>;
-    default:
-      break;
+  if constexpr (kColumns > 4) {
+    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns>
+                                      : FusedWide<kBits, 2, kColumns>;
+  } else {
+    if (config.units_per_warp == 1) return FusedResident<kBits, 1, kColumns>;
+    if (config.units_per_warp == 2) return FusedResident<kBits, 2, kColumns>;
+    if (config.units_per_warp == 4) return FusedResident<kBits, 4, kColumns>;
+    if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns>;
+    if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns>;
+    return FusedLooping<kBits, 4, kColumns>;
   }
-  if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns>;
-  if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns>;
-  return FusedLooping<kBits, 4, kColumns>;
 }
 
 template <int kBits>
@@ -281,10 +231,16 @@ absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config
                                  .block = kDecodeThreads,
                                  .shared_bytes = config.shared_bytes,
                                  .overlaps_previous = true};
-  return LaunchKernel(device, options,
-                      config.columns == 1 ? ChooseFusedKernel<kBits, 1>(config)
-                                          : ChooseFusedKernel<kBits, 4>(config),
-                      arguments);
+  switch (config.columns) {
+    case 1:
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 1>(config), arguments);
+    case 4:
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 4>(config), arguments);
+    case 8:
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 8>(config), arguments);
+    default:
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 16>(config), arguments);
+  }
 }
 
 }  // namespace qtipd

@@ -22,7 +22,7 @@ struct FusedProblem {
 // Choose: how. A function of the problem and the number of multiprocessors alone.
 struct FusedConfig {
   int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
-  int columns = 0;          // of the batch per launch: 1 or 4
+  int columns = 0;          // of the batch per launch: 1, 4, 8 or 16
   int warps_per_row = 0;    // warps that share a row block
   int units_per_warp = 0;   // resident activations (in_features <= 8192); 0: loop over columns
   int rows_in_flight = 0;   // row blocks whose sums a warp holds while it loops over columns
@@ -33,7 +33,8 @@ struct FusedConfig {
 
 FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
 
-// Batches above this run, but are better served by decoding once.
+// One pass over the weights serves this many activation vectors; from there decoding once is
+// better.
 inline constexpr int64_t kMaxFusedBatch = 16;
 
 // Launch: z[batch, out] = u[batch, in] * W_trellis^T.
@@ -56,8 +57,11 @@ struct FusedArguments {
   int out_features;
   int in_features;
   int columns;  // valid ones, at most FusedConfig::columns
-  int warps_per_row;
+  int warps_per_row_log2;
   int chunk_rows;
+  // Block i owns row_quotient row blocks, and one more where i < row_remainder.
+  int row_quotient;
+  int row_remainder;
 };
 template <int kBits>
 absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,

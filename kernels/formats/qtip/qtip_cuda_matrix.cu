@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kRepackThreads = 256;
 constexpr int kWarps = kDecodeThreads / 32;
+constexpr int kUnitsAhead = 4;  // per warp: hides the latency of memory behind decoding
 
 struct RepackArguments {
   const uint8_t* trellis;
@@ -56,19 +57,64 @@ struct DecodeArguments {
   int in_features;
 };
 
-// Eight pairs: the 16 columns of one row of a tile.
-__device__ __forceinline__ void StoreRow(__half* row, const uint32_t (&pairs)[8]) {
-  auto* to = reinterpret_cast<uint4*>(row);
-  to[0] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-  to[1] = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+// A row of a tile is 16 columns, eight pairs in one lane; the lanes with q and q ^ 1 hold the same
+// row of neighbouring tiles. They (`writing`: the lanes that call this) exchange halves, so that
+// each store of the two writes 32 bytes side by side: a whole sector of the cache, where half
+// sectors take the time of whole ones.
+__device__ __forceinline__ void StoreRow(__half* row, const uint32_t (&pairs)[8],
+                                         unsigned writing) {
+  const bool is_odd = threadIdx.x % 2 != 0;
+  uint32_t received[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    received[i] = __shfl_xor_sync(writing, is_odd ? pairs[i] : pairs[4 + i], 1);
+  }
+  // Even lane: its own low half, then the neighbour's; odd lane: the neighbour's high half, its
+  // own.
+  uint4 left;
+  uint4 right;
+  if (is_odd) {
+    left = make_uint4(received[0], received[1], received[2], received[3]);
+    right = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+  } else {
+    left = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    right = make_uint4(received[0], received[1], received[2], received[3]);
+  }
+  __half* tile = row - (is_odd ? kQtipTileCols : 0);
+  auto* to = reinterpret_cast<uint4*>(tile + (is_odd ? kQtipTileCols / 2 : 0));
+  to[0] = left;
+  to[kQtipTileCols / 8] = right;
 }
 
-__device__ __forceinline__ void StoreRow(float* row, const uint32_t (&pairs)[8]) {
+__device__ __forceinline__ void StoreRow(float* row, const uint32_t (&pairs)[8], unsigned) {
 #pragma unroll
   for (int i = 0; i < 8; i += 2) {
     const float2 a = __half22float2(*reinterpret_cast<const __half2*>(&pairs[i]));
     const float2 b = __half22float2(*reinterpret_cast<const __half2*>(&pairs[i + 1]));
     reinterpret_cast<float4*>(row)[i / 2] = make_float4(a.x, a.y, b.x, b.y);
+  }
+}
+
+template <int kBits, typename Weight>
+__device__ __forceinline__ void DecodeToMatrix(const DecodeArguments& args, int64_t unit,
+                                               const UnitWords<kBits>& words,
+                                               const DecodeContext& context) {
+  const int lane = threadIdx.x % 32;
+  uint32_t rows[4][8];  // rows 2 g, 2 g + 8, 2 g + 1, 2 g + 9 of the lane's tile
+  DecodeUnit(words, context, [&](int i, const uint32_t(&pairs)[4]) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) rows[2 * (i >> 2) + (j & 1)][(i & 3) + 4 * (j >> 1)] = pairs[j];
+  });
+  const int64_t column =
+      unit % args.units_per_row * kUnitCols + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
+  // Whole pairs of lanes leave: in_features is a multiple of two tiles.
+  const unsigned writing = __ballot_sync(0xFFFFFFFFu, column < args.in_features);
+  if (column >= args.in_features) return;
+  const int64_t first_row = unit / args.units_per_row * kUnitRows + 2 * ((lane >> 2) & 3);
+  Weight* w = static_cast<Weight*>(args.w) + first_row * args.in_features + column;
+#pragma unroll
+  for (int r = 0; r < 4; ++r) {
+    StoreRow(w + static_cast<int64_t>((r >> 1) + 8 * (r & 1)) * args.in_features, rows[r], writing);
   }
 }
 
@@ -84,28 +130,24 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) DecodeUnits(const DecodeArg
 
   ptx::LaunchDependents();
   const uint32_t entry = LoadTableEntry(args.table);
-  UnitWords<kBits> words = {};
-  if (unit < args.units) words = load(unit);
+  UnitWords<kBits> ring[kUnitsAhead] = {};
+#pragma unroll
+  for (int r = 0; r < kUnitsAhead; ++r) {
+    if (unit + r * stride < args.units) ring[r] = load(unit + r * stride);
+  }
   FillTable(shared, entry);
   const DecodeContext context = MakeDecodeContext(shared);
   ptx::WaitForPreviousGrids();
   __syncthreads();
-  for (; unit < args.units; unit += stride) {
-    const UnitWords<kBits> now = words;
-    if (unit + stride < args.units) words = load(unit + stride);
-    uint32_t rows[4][8];  // rows 2 g, 2 g + 8, 2 g + 1, 2 g + 9 of the lane's tile
-    DecodeUnit(now, context, [&](int i, const uint32_t(&pairs)[4]) {
+  while (unit < args.units) {
 #pragma unroll
-      for (int j = 0; j < 4; ++j) rows[2 * (i >> 2) + (j & 1)][(i & 3) + 4 * (j >> 1)] = pairs[j];
-    });
-    const int64_t column =
-        unit % args.units_per_row * kUnitCols + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
-    if (column >= args.in_features) continue;
-    const int64_t first_row = unit / args.units_per_row * kUnitRows + 2 * ((lane >> 2) & 3);
-    Weight* w = static_cast<Weight*>(args.w) + first_row * args.in_features + column;
-#pragma unroll
-    for (int r = 0; r < 4; ++r) {
-      StoreRow(w + static_cast<int64_t>((r >> 1) + 8 * (r & 1)) * args.in_features, rows[r]);
+    for (int r = 0; r < kUnitsAhead; ++r) {
+      if (unit < args.units) {
+        DecodeToMatrix<kBits, Weight>(args, unit, ring[r], context);
+        const int64_t ahead = unit + kUnitsAhead * stride;
+        if (ahead < args.units) ring[r] = load(ahead);
+      }
+      unit += stride;
     }
   }
 }

@@ -1,4 +1,4 @@
-// A vector of up to 16384 elements is transformed by one block in shared memory, three butterfly
+// A vector of up to 16384 elements is transformed by one block in shared memory, four butterfly
 // stages at a time in registers. A longer one is spread over a cluster: each block transforms its
 // contiguous part, then takes one slice of positions of all parts through distributed shared memory
 // and finishes the stages between parts.
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "kernels/api/error.h"
+#include "kernels/api/host_device.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
@@ -27,10 +28,14 @@ constexpr int64_t kMaxLocalWithoutCluster = 16384;
 
 enum class Kind { kInput, kRotateOnly, kOutput };
 
-// Shared-memory position of element i: one word of padding every 8 makes the stride-8 access of the
-// first stages free of bank conflicts.
-__device__ __forceinline__ int Padded(int i) { return i + (i >> 3); }
-constexpr size_t PaddedBytes(int local) { return (local + local / 8) * sizeof(float); }
+constexpr int kStageBits = 4;  // butterfly stages between two exchanges through shared memory
+constexpr int kPerThread = 1 << kStageBits;
+
+// Shared-memory position of element i: one word of padding every 16 makes the stride-16 access of
+// the first stages free of bank conflicts.
+__device__ __forceinline__ int Padded(int i) { return i + (i >> 4); }
+// A multiple of 16 bytes: the scales that follow are loaded four at a time.
+QTIPD_HOST_DEVICE constexpr int PaddedCount(int local) { return (local + local / 16 + 3) / 4 * 4; }
 
 template <int kSize>
 __device__ __forceinline__ void Butterflies(float (&v)[kSize]) {
@@ -56,25 +61,34 @@ struct RotationArguments {
   float factor;
 };
 
-template <Kind kKind>
-__device__ __forceinline__ void LoadEight(const RotationArguments& args, int64_t vector, int index,
-                                          float (&v)[8]) {
-  if constexpr (kKind == Kind::kInput) {
-    const auto* x = static_cast<const __half*>(args.source) + vector + index;
-    const uint4 raw = *reinterpret_cast<const uint4*>(x);
-    const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+__device__ __forceinline__ void LoadFloats(const float* from, float (&v)[kPerThread]) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < kPerThread / 4; ++i) {
+    const float4 four = reinterpret_cast<const float4*>(from)[i];
+    v[4 * i] = four.x;
+    v[4 * i + 1] = four.y;
+    v[4 * i + 2] = four.z;
+    v[4 * i + 3] = four.w;
+  }
+}
+
+// A thread's elements of the first stages: consecutive ones, 32 or 64 bytes.
+template <Kind kKind>
+__device__ __forceinline__ void LoadConsecutive(const RotationArguments& args, int64_t index,
+                                                float (&v)[kPerThread]) {
+  if constexpr (kKind == Kind::kInput) {
+    const auto* x = reinterpret_cast<const uint4*>(static_cast<const __half*>(args.source) + index);
+    const uint4 low = x[0];
+    const uint4 high = x[1];
+    const uint32_t words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
       const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
       v[2 * i] = pair.x;
       v[2 * i + 1] = pair.y;
     }
   } else {
-    const auto* z = static_cast<const float*>(args.source) + vector + index;
-    const float4 a = *reinterpret_cast<const float4*>(z);
-    const float4 b = *reinterpret_cast<const float4*>(z + 4);
-    v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
-    v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+    LoadFloats(static_cast<const float*>(args.source) + index, v);
   }
 }
 
@@ -142,42 +156,52 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
 template <Kind kKind, int kParts>
 __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArguments args) {
   extern __shared__ float part[];
-  float* scale = part + args.local + args.local / 8;
+  float* scale = part + PaddedCount(args.local);
   const int rank = static_cast<int>(blockIdx.x) % kParts;
   const int64_t vector = static_cast<int64_t>(blockIdx.x / kParts) * args.features;
   const int offset = rank * args.local;
   const bool is_alone = kParts == 1;
 
   ptx::LaunchDependents();
-  if constexpr (kKind != Kind::kRotateOnly) {  // signs and scales never change: load them early
+  // Signs and scales never change: they are loaded before the wait, where they are used.
+  const int first = threadIdx.x * kPerThread;
+  const bool has_elements = first < args.local;
+  float signs[kPerThread];
+  if (kKind == Kind::kInput && has_elements) LoadFloats(args.scale + offset + first, signs);
+  if (kKind == Kind::kOutput && is_alone) {
     for (int i = threadIdx.x * 4; i < args.local; i += blockDim.x * 4) {
-      *reinterpret_cast<float4*>(scale + i) =
-          *reinterpret_cast<const float4*>(args.scale + offset + i);
+      *reinterpret_cast<float4*>(scale + i) = *reinterpret_cast<const float4*>(args.scale + i);
     }
   }
   ptx::WaitForPreviousGrids();
-  __syncthreads();
-  for (int item = threadIdx.x; item < args.local / 8; item += blockDim.x) {
-    float v[8];
-    LoadEight<kKind>(args, vector, offset + item * 8, v);
+  if (has_elements) {
+    float v[kPerThread];
+    LoadConsecutive<kKind>(args, vector + offset + first, v);
     if constexpr (kKind == Kind::kInput) {
 #pragma unroll
-      for (int k = 0; k < 8; ++k) v[k] *= scale[item * 8 + k];
+      for (int k = 0; k < kPerThread; ++k) v[k] *= signs[k];
     }
     Butterflies(v);
 #pragma unroll
-    for (int k = 0; k < 8; ++k) part[Padded(item * 8 + k)] = v[k];
+    for (int k = 0; k < kPerThread; ++k) part[Padded(first + k)] = v[k];
   }
-  for (int bit = 3; (1 << bit) < args.local; bit += 3) {
+  for (int bit = kStageBits; (1 << bit) < args.local; bit += kStageBits) {
     __syncthreads();
     const int left = 31 - __clz(args.local >> bit);
-    const bool is_last = is_alone && left <= 3;
-    if (left >= 3) {
-      LocalStages<kKind, 3>(args, vector, part, scale, bit, is_last);
-    } else if (left == 2) {
-      LocalStages<kKind, 2>(args, vector, part, scale, bit, is_last);
-    } else {
-      LocalStages<kKind, 1>(args, vector, part, scale, bit, is_last);
+    const bool is_last = is_alone && left <= kStageBits;
+    switch (min(left, kStageBits)) {
+      case 1:
+        LocalStages<kKind, 1>(args, vector, part, scale, bit, is_last);
+        break;
+      case 2:
+        LocalStages<kKind, 2>(args, vector, part, scale, bit, is_last);
+        break;
+      case 3:
+        LocalStages<kKind, 3>(args, vector, part, scale, bit, is_last);
+        break;
+      default:
+        LocalStages<kKind, kStageBits>(args, vector, part, scale, bit, is_last);
+        break;
     }
   }
   if constexpr (kParts > 1) ClusterStages<kKind, kParts>(args, vector, part);
@@ -196,12 +220,13 @@ absl::Status Launch(const CudaDevice& device, int64_t batch, const RotationArgum
   RotationArguments args = base;
   args.local = has_clusters ? config.local : base.features;
   const int parts = has_clusters ? config.blocks : 1;
-  const size_t scale_bytes = kKind == Kind::kRotateOnly ? 0 : args.local * sizeof(float);
-  const LaunchOptions options = {.grid = static_cast<unsigned>(batch * parts),
-                                 .block = static_cast<unsigned>(config.threads),
-                                 .shared_bytes = PaddedBytes(args.local) + scale_bytes,
-                                 .cluster = parts,
-                                 .overlaps_previous = true};
+  const size_t scale_bytes = kKind == Kind::kOutput && parts == 1 ? args.local * sizeof(float) : 0;
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>(batch * parts),
+      .block = static_cast<unsigned>(std::max(32, args.local / kPerThread)),
+      .shared_bytes = PaddedCount(args.local) * sizeof(float) + scale_bytes,
+      .cluster = parts,
+      .overlaps_previous = true};
   switch (parts) {
     case 1:
       return LaunchKernel(device, options, RotateVectors<kKind, 1>, args);
@@ -220,11 +245,12 @@ float Normalisation(int64_t features) {
 
 }  // namespace
 
+// One thread for every kPerThread elements: the first stages rely on it.
 RotationConfig ChooseRotationConfig(int64_t features) {
   RotationConfig config;
   config.blocks = static_cast<int>(std::clamp<int64_t>(features / kPreferredLocal, 1, kMaxBlocks));
   config.local = static_cast<int>(features / config.blocks);
-  config.threads = std::clamp(config.local / 8, 32, kMaxThreads);
+  config.threads = std::clamp(config.local / kPerThread, 32, kMaxThreads);
   return config;
 }
 

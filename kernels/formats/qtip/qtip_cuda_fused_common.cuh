@@ -1,0 +1,70 @@
+// What the fused kernels share: activations, and adding up the warps of a block.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_COMMON_CUH_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_COMMON_CUH_
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
+#include "kernels/cuda/ptx/mma.h"
+#include "kernels/formats/qtip/qtip_cuda_decode.cuh"
+#include "kernels/formats/qtip/qtip_cuda_fused.h"
+
+namespace qtipd {
+
+inline constexpr int kFusedWarps = kDecodeThreads / 32;
+
+// B fragments: the 16 activations of the lane's own tile.
+struct Activations {
+  uint32_t word[8];
+};
+
+// Zeros for a null address: a column or tile that does not exist.
+__device__ __forceinline__ Activations LoadActivations(const uint16_t* u) {
+  Activations b = {};
+  if (u != nullptr) {
+    const uint4 low = *reinterpret_cast<const uint4*>(u);
+    const uint4 high = *reinterpret_cast<const uint4*>(u + 8);
+    b = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+  }
+  return b;
+}
+
+// z of `rows` row blocks from their partial sums [row block][part][column][16].
+template <int kColumns>
+__device__ __forceinline__ void ReducePartials(const FusedArguments& args, const float* partials,
+                                               int first_row, int rows, int parts) {
+  constexpr int kValues = kColumns * kUnitRows;
+  for (int i = threadIdx.x; i < rows * kValues; i += kDecodeThreads) {
+    const int row = i / kValues;
+    const int value = i % kValues;
+    const float* p = partials + row * parts * kValues + value;
+    float even = 0;
+    float odd = 0;
+#pragma unroll 8
+    for (int part = 0; part + 1 < parts; part += 2) {
+      even += p[part * kValues];
+      odd += p[(part + 1) * kValues];
+    }
+    if (parts % 2 != 0) even += p[(parts - 1) * kValues];
+    const int column = value / kUnitRows;
+    if (column < args.columns) {
+      args.z[static_cast<int64_t>(column) * args.out_features + (first_row + row) * kUnitRows +
+             value % kUnitRows] = even + odd;
+    }
+  }
+}
+
+struct RowRange {
+  int first;
+  int count;
+};
+
+__device__ __forceinline__ RowRange RowsOfBlock(const FusedArguments& args) {
+  const int block = static_cast<int>(blockIdx.x);
+  const int surplus = min(block, args.row_remainder);
+  return {block * args.row_quotient + surplus,
+          args.row_quotient + (block < args.row_remainder ? 1 : 0)};
+}
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_COMMON_CUH_

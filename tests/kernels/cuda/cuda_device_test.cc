@@ -1,0 +1,145 @@
+#include "kernels/cuda/cuda_device.h"
+
+#include "kernels/api/error.h"
+#include "tests/kernels/cuda/cuda_test.h"
+
+namespace qtipd {
+namespace {
+
+// Runs everywhere: a host without a GPU is a state to report, not a failure.
+TEST(CudaBackend, CountsDevicesOrSaysWhyThereAreNone) {
+  const auto count = MakeCudaBackend([](Registry&) {})->DeviceCount();
+  if (count.ok()) {
+    EXPECT_GE(*count, 1);
+    return;
+  }
+  EXPECT_EQ(count.status().code(), absl::StatusCode::kUnavailable);
+  const std::string reason = GetErrorInfo(count.status()).reason;
+  EXPECT_TRUE(reason == "DRIVER_MISSING" || reason == "DRIVER_TOO_OLD" || reason == "NO_DEVICE")
+      << reason;
+}
+
+TEST(CudaStatus, TellsStickyErrorsFromOthers) {
+  EXPECT_TRUE(QTIPD_CUDA_STATUS(cudaSuccess).ok());
+  const absl::Status lost = QTIPD_CUDA_STATUS(cudaErrorIllegalAddress);
+  EXPECT_EQ(GetErrorInfo(lost).reason, "DEVICE_LOST");
+  EXPECT_EQ(lost.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(GetErrorInfo(QTIPD_CUDA_STATUS(cudaErrorInvalidValue)).reason, "CUDA_ERROR");
+  EXPECT_EQ(QTIPD_CUDA_STATUS(cudaErrorMemoryAllocation).code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(CudaStatus, NamesTheCallAndItsPlace) {
+  const absl::Status status = QTIPD_CUDA_STATUS(cudaErrorInvalidValue);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("cudaErrorInvalidValue at"));
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("cuda_device_test.cc:"));
+}
+
+TEST_F(CudaTest, ReportsWhatTheDeviceIs) {
+  const DeviceInfo& info = device().info();
+  EXPECT_EQ(info.id, "cuda:0");
+  EXPECT_EQ(info.compute_dtype, DType::kF16);
+  EXPECT_EQ(info.uuid.size(), std::string("GPU-00000000-0000-0000-0000-000000000000").size());
+  EXPECT_GT(info.memory_bytes, uint64_t{1} << 30);
+  EXPECT_GT(info.last_level_cache_bytes, uint64_t{1} << 20);
+  for (const char* key : {"cuda_driver", "cuda_runtime", "compute_capability", "cublas",
+                          "pci_bus_id", "sm_clock_max_mhz"}) {
+    EXPECT_TRUE(info.properties.contains(key)) << key;
+    std::cout << key << " " << info.properties.at(key) << "\n";
+  }
+}
+
+TEST_F(CudaTest, CopiesThereAndBack) {
+  const std::vector<float> values = NormalValues(1000, 1);
+  const Buffer source = Upload(values);
+  GuardedOutput<float> copy(device(), values.size());
+  ASSERT_OK(device().Copy(copy.data(), source.data(), source.bytes()));
+  EXPECT_EQ(copy.Take(), values);
+}
+
+TEST_F(CudaTest, RefusesMoreMemoryThanThereIs) {
+  const auto buffer = device().Allocate(size_t{1} << 50);
+  ASSERT_FALSE(buffer.ok());
+  EXPECT_EQ(GetErrorInfo(buffer.status()).reason, "DEVICE_MEMORY_EXHAUSTED");
+  EXPECT_TRUE(device().Health().ok());
+}
+
+TEST_F(CudaTest, ReplaysARecordingAndTimesIt) {
+  const size_t bytes = size_t{256} << 20;
+  auto from = device().Allocate(bytes);
+  auto to = device().Allocate(bytes);
+  ASSERT_TRUE(from.ok() && to.ok());
+  ASSERT_OK(device().Fill(from->data(), 7, bytes));
+  auto recording = device().Record([&] { return device().Copy(to->data(), from->data(), bytes); });
+  ASSERT_TRUE(recording.ok()) << recording.status();
+  const auto seconds = (*recording)->Replay();
+  ASSERT_TRUE(seconds.ok()) << seconds.status();
+  EXPECT_GT(*seconds, 2 * bytes / 20e12);  // faster than any memory there is
+  EXPECT_LT(*seconds, 1.0);
+  EXPECT_EQ(Download<uint8_t>(to->as<char>() + bytes - 1, 1)[0], 7);
+}
+
+TEST_F(CudaTest, ABrokenRecordingLeavesTheDeviceUsable) {
+  const auto failed = device().Record([] { return absl::InternalError("enqueue failed"); });
+  EXPECT_EQ(failed.status().message(), "enqueue failed");
+  const auto blocked = device().Record([&] { return device().Synchronize(); });
+  EXPECT_FALSE(blocked.ok());
+  EXPECT_TRUE(device().Health().ok());
+  EXPECT_TRUE(device().Synchronize().ok());
+}
+
+struct DenseCase {
+  int64_t out;
+  int64_t in;
+  int64_t batch;
+  DType output;
+};
+
+class CudaDense : public CudaTest, public testing::WithParamInterface<DenseCase> {};
+
+TEST_P(CudaDense, AgreesWithDoublePrecision) {
+  const DenseCase& c = GetParam();
+  const std::vector<uint16_t> w = ToHalf(NormalValues(c.out * c.in, 1));
+  const std::vector<uint16_t> x = ToHalf(NormalValues(c.batch * c.in, 2));
+  const std::vector<float> wf = ToFloat(w);
+  const std::vector<float> xf = ToFloat(x);
+  std::vector<double> expected(c.batch * c.out);
+  for (int64_t b = 0; b < c.batch; ++b) {
+    for (int64_t r = 0; r < c.out; ++r) {
+      for (int64_t i = 0; i < c.in; ++i) {
+        expected[b * c.out + r] += double{wf[r * c.in + i]} * xf[b * c.in + i];
+      }
+    }
+  }
+  auto dense = device().PrepareDense(
+      {.out_features = c.out, .in_features = c.in, .batch = c.batch, .output_dtype = c.output});
+  ASSERT_TRUE(dense.ok()) << dense.status();
+  EXPECT_GE((*dense)->candidate_seconds().size(), 1u);
+  const Buffer weights = Upload(w);
+  const Buffer activations = Upload(x);
+  if (c.output == DType::kF16) {
+    GuardedOutput<uint16_t> y(device(), expected.size());
+    ASSERT_OK((*dense)->Run(weights.data(), activations.data(), y.data()));
+    EXPECT_LT(RelativeError(ToFloat(y.Take()), expected), 5e-4);  // half an ulp of fp16
+  } else {
+    GuardedOutput<float> y(device(), expected.size());
+    ASSERT_OK((*dense)->Run(weights.data(), activations.data(), y.data()));
+    EXPECT_LT(RelativeError(y.Take(), expected), 5e-6);  // the library's own order of summation
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, CudaDense,
+                         testing::Values(DenseCase{32, 32, 1, DType::kF32},
+                                         DenseCase{512, 1024, 1, DType::kF16},
+                                         DenseCase{1024, 512, 1, DType::kF32},
+                                         DenseCase{256, 2048, 4, DType::kF32},
+                                         DenseCase{2048, 256, 16, DType::kF16}));
+
+TEST_F(CudaTest, RefusesADenseOutputItCannotWrite) {
+  const auto dense = device().PrepareDense(
+      {.out_features = 32, .in_features = 32, .batch = 1, .output_dtype = DType::kF64});
+  EXPECT_EQ(GetErrorInfo(dense.status()).reason, "DENSE_PROBLEM_INVALID");
+}
+
+}  // namespace
+}  // namespace qtipd

@@ -1,0 +1,228 @@
+// Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
+// columns. Weight copies total at least 320 MB, so that L2 is cold; graph replays, medians.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "kernels/api/random.h"
+#include "kernels/formats/qtip/qtip_cuda_quantize.h"
+#include "kernels/formats/qtip/qtip_cuda_weights.h"
+#include "kernels/formats/qtip/qtip_default_codebook.h"
+#include "kernels/formats/qtip/qtip_format.h"
+
+namespace qtipd {
+namespace {
+
+constexpr uint64_t kColdBytes = 320'000'000;
+constexpr int kReplays = 21;
+
+class SilentProgress final : public Progress {
+ public:
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return false; }
+};
+
+template <typename T>
+T Value(absl::StatusOr<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(result.status().message()).c_str());
+    std::exit(2);
+  }
+  return std::move(*result);
+}
+
+// Median seconds of one of `launches` calls of enqueue(i).
+template <typename Enqueue>
+double Median(CudaDevice& device, int launches, const Enqueue& enqueue) {
+  const auto recording = Value(device.Record([&]() -> absl::Status {
+    for (int i = 0; i < launches; ++i) QTIPD_RETURN_IF_ERROR(enqueue(i));
+    return absl::OkStatus();
+  }));
+  std::vector<double> seconds(kReplays);
+  Value(recording->Replay());
+  for (double& s : seconds) s = Value(recording->Replay());
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[kReplays / 2] / launches;
+}
+
+void Line(const char* name, int bits, int64_t batch, double seconds, double bytes) {
+  std::printf("%-28s K=%d batch %-3lld %9.3f us %9.1f GB/s\n", name, bits,
+              static_cast<long long>(batch), seconds * 1e6, bytes / seconds * 1e-9);
+}
+
+void MeasureDense(CudaDevice& device, Shape shape, int64_t batch, bool is_listed) {
+  const uint64_t bytes = 2 * shape.out_features * shape.in_features;
+  const int copies = static_cast<int>(kColdBytes / bytes) + 1;
+  std::vector<Buffer> weights;
+  const std::vector<float> values = [&] {
+    std::vector<float> v(shape.out_features * shape.in_features);
+    FillNormal(1, RandomStream::kTest, 0, v);
+    return v;
+  }();
+  std::vector<uint16_t> halves(values.size());
+  std::transform(values.begin(), values.end(), halves.begin(), FloatToHalf);
+  for (int i = 0; i < copies; ++i) {
+    weights.push_back(Value(device.Allocate(bytes)));
+    if (!device.CopyToDevice(weights[i].data(), halves.data(), bytes).ok()) std::exit(2);
+  }
+  const Buffer x = Value(device.Allocate(2 * batch * shape.in_features));
+  const Buffer y = Value(device.Allocate(4 * batch * shape.out_features));
+  if (!device.CopyToDevice(x.data(), halves.data(), x.bytes()).ok()) std::exit(2);
+  const auto dense = Value(device.PrepareDense({.out_features = shape.out_features,
+                                                .in_features = shape.in_features,
+                                                .batch = batch,
+                                                .output_dtype = DType::kF16}));
+  const int launches = std::max(copies, 24);
+  Line(("dense " + dense->description()).c_str(), 16, batch,
+       Median(device, launches,
+              [&](int i) { return dense->Run(weights[i % copies].data(), x.data(), y.data()); }),
+       static_cast<double>(bytes));
+  if (!is_listed) return;
+  for (const auto& [name, s] : dense->candidate_seconds()) {
+    std::printf("  %-26s %9.3f us\n", name.c_str(), s * 1e6);
+  }
+}
+
+void MeasureFused(CudaDevice& device, ResidentWeights& one, int bits, int64_t batch) {
+  const Shape shape = one.shape();
+  const int copies = static_cast<int>(kColdBytes / one.multiply_bytes()) + 1;
+  const auto weights = Value(one.Replicate(copies));
+  const Buffer x = Value(device.Allocate(2 * batch * shape.in_features));
+  const Buffer u = Value(device.Allocate(2 * batch * shape.in_features));
+  const Buffer z = Value(device.Allocate(4 * batch * shape.out_features));
+  const Buffer y = Value(device.Allocate(2 * batch * shape.out_features));
+  if (!device.Fill(x.data(), 0x3A, x.bytes()).ok()) std::exit(2);
+  const int launches = std::max(copies, 24);
+  const auto bytes = static_cast<double>(one.multiply_bytes());
+  const auto rotate_in = [&] { return weights->InputTransform(batch, x.data(), u.data(), 1); };
+  const auto multiply = [&](int i) {
+    return weights->Multiply(i % copies, batch, u.data(), z.data());
+  };
+  const auto rotate_out = [&](int steps) {
+    return weights->OutputTransform(batch, z.data(), y.data(), steps);
+  };
+  Line("input_rotation", bits, batch, Median(device, launches, [&](int) { return rotate_in(); }),
+       4.0 * batch * shape.in_features);
+  Line("fused_decode", bits, batch, Median(device, launches, multiply), bytes);
+  Line("output_rotation", bits, batch, Median(device, launches, [&](int) { return rotate_out(1); }),
+       8.0 * batch * shape.out_features);
+  Line("output_rotation+scale", bits, batch,
+       Median(device, launches, [&](int) { return rotate_out(2); }),
+       6.0 * batch * shape.out_features);
+  Line("fused linear", bits, batch,
+       Median(device, launches,
+              [&](int i) -> absl::Status {
+                QTIPD_RETURN_IF_ERROR(rotate_in());
+                QTIPD_RETURN_IF_ERROR(multiply(i));
+                return rotate_out(2);
+              }),
+       bytes);
+}
+
+// How the cost of one linear depends on the length of the graph.
+void MeasureGraphLength(CudaDevice& device, ResidentWeights& one, int bits) {
+  const Shape shape = one.shape();
+  const auto weights = Value(one.Replicate(96));
+  const Buffer x = Value(device.Allocate(2 * shape.in_features));
+  const Buffer u = Value(device.Allocate(2 * shape.in_features));
+  const Buffer z = Value(device.Allocate(4 * shape.out_features));
+  const Buffer y = Value(device.Allocate(2 * shape.out_features));
+  if (!device.Fill(x.data(), 0x3A, x.bytes()).ok()) std::exit(2);
+  for (int launches : {24, 48, 64, 72, 96}) {
+    const auto bytes = static_cast<double>(one.multiply_bytes());
+    Line(("linear, launches " + std::to_string(launches)).c_str(), bits, 1,
+         Median(device, launches,
+                [&](int i) -> absl::Status {
+                  QTIPD_RETURN_IF_ERROR(weights->InputTransform(1, x.data(), u.data(), 1));
+                  QTIPD_RETURN_IF_ERROR(weights->Multiply(i, 1, u.data(), z.data()));
+                  return weights->OutputTransform(1, z.data(), y.data(), 2);
+                }),
+         bytes);
+    Line(("fused, launches " + std::to_string(launches)).c_str(), bits, 1,
+         Median(device, launches,
+                [&](int i) { return weights->Multiply(i, 1, u.data(), z.data()); }),
+         bytes);
+  }
+}
+
+void MeasureDecode(CudaDevice& device, ResidentWeights& one, int bits) {
+  const Shape shape = one.shape();
+  const int copies = static_cast<int>(kColdBytes / one.multiply_bytes()) + 1;
+  const auto weights = Value(one.Replicate(copies));
+  const uint64_t matrix = 2 * shape.out_features * shape.in_features;
+  const Buffer w = Value(device.Allocate(matrix));
+  Line("decode", bits, 1,
+       Median(device, std::max(copies, 24),
+              [&](int i) { return weights->Decode(i % copies, w.data()); }),
+       static_cast<double>(matrix + one.multiply_bytes()));
+}
+
+void Run(CudaDevice& device, Shape shape) {
+  std::printf("%s, %lld x %lld\n", device.info().name.c_str(),
+              static_cast<long long>(shape.out_features),
+              static_cast<long long>(shape.in_features));
+  const Buffer from = Value(device.Allocate(size_t{1} << 30));
+  const Buffer to = Value(device.Allocate(size_t{1} << 30));
+  Line("device copy of 1 GiB", 0, 0,
+       Median(device, 2, [&](int) { return device.Copy(to.data(), from.data(), from.bytes()); }),
+       2.0 * from.bytes());
+  for (int64_t batch : {1, 4, 16}) MeasureDense(device, shape, batch, batch == 1);
+  std::vector<float> w(shape.out_features * shape.in_features);
+  FillNormal(0, RandomStream::kWeights, 0, w);
+  for (int bits : {2, 3, 4}) {
+    const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
+    const QuantizeProblem problem = {.shape = shape, .weights = w, .options = options};
+    SilentProgress progress;
+    QuantizeReport report;
+    PackedLayer packed;
+    for (int run = 0; run < 2; ++run) {
+      packed = Value(QuantizeQtipOnCuda(
+          device, problem, {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(shape, 0)}, progress,
+          report));
+      std::printf("quantize K=%d run %d proxy %.6f", bits, run, report.proxy_error);
+      for (const auto& [step, s] : report.step_seconds) std::printf("  %s %.4f s", step.c_str(), s);
+      std::printf("\n");
+    }
+    const auto one = Value(LoadQtipOnCuda(device, Value(ParseQtipLayer(packed))));
+    for (int64_t batch : {1, 2, 4, 8, 16}) MeasureFused(device, *one, bits, batch);
+    MeasureDecode(device, *one, bits);
+    MeasureGraphLength(device, *one, bits);
+  }
+}
+
+// A correlated Hessian: feedback, factorisation and group products at full size.
+void RunWithHessian(CudaDevice& device, Shape shape) {
+  const int64_t n = shape.in_features;
+  std::vector<float> w(shape.out_features * n), h(n * n);
+  FillNormal(0, RandomStream::kWeights, 0, w);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      h[i * n + j] = static_cast<float>(std::pow(0.98, static_cast<double>(std::abs(i - j))));
+    }
+  }
+  for (int bits : {2, 4}) {
+    const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
+    SilentProgress progress;
+    QuantizeReport report;
+    Value(QuantizeQtipOnCuda(
+        device, {.shape = shape, .weights = w, .hessian = h, .options = options},
+        {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(shape, 0)}, progress, report));
+    std::printf("quantize with H K=%d proxy %.6f", bits, report.proxy_error);
+    for (const auto& [step, s] : report.step_seconds) std::printf("  %s %.4f s", step.c_str(), s);
+    std::printf("\n");
+  }
+}
+
+}  // namespace
+}  // namespace qtipd
+
+int main(int argc, char** argv) {
+  const qtipd::Shape shape = {argc > 2 ? std::atoll(argv[1]) : 4096,
+                              argc > 2 ? std::atoll(argv[2]) : 4096};
+  const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
+  qtipd::Run(*device, shape);
+  qtipd::RunWithHessian(*device, shape);
+  return 0;
+}
