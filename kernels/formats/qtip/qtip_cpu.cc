@@ -42,6 +42,9 @@ class QtipCpuWeights final : public ResidentWeights {
   uint64_t multiply_bytes() const override {
     return TrellisBytes() + kQtipLutValues * sizeof(uint16_t);
   }
+  uint64_t transform_bytes() const override {
+    return (shape_.in_features + shape_.out_features) * sizeof(float);
+  }
   int64_t max_fused_batch() const override { return kQtipCpuMaxBatch; }
   DType inner_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override { return {"input_rotation"}; }

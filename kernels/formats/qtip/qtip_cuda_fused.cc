@@ -50,6 +50,7 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors) 
     config.chunk_rows = at_once;
   } else if (units <= kMaxResidentUnits) {
     config.units_per_warp = static_cast<int>(units / config.warps_per_row);
+    at_once = row_groups * (kUnitsInFlight / config.units_per_warp);
     const int64_t fitting = kPartialBytes / PartialBytesPerRow(config) / at_once * at_once;
     config.chunk_rows = static_cast<int>(std::max<int64_t>(at_once, fitting));
   } else {

@@ -19,8 +19,6 @@
 
 namespace qtipd {
 
-// Units that a lane loads ahead: 32 KiB a multiprocessor at 2 bits.
-inline constexpr int kUnitsInFlight = 4;
 // Steps that one accumulator runs through: the tensor cores cut off low bits of a sum rather than
 // rounding it, an error that grows with the length of the chain (2.5e-6 at 65536 columns in one).
 inline constexpr int kChainSteps = 8;
@@ -73,7 +71,8 @@ __device__ __forceinline__ void StorePartial(float* partial, const float (&sums)
 }
 
 // Activations stay in registers while the warp walks down the row blocks. in_features is 128 *
-// warps_per_row * kUnits (or less than 128).
+// warps that share a row * kUnits (or less than 128). chunk_rows is a multiple of the row blocks
+// that the block's warps hold in flight, so that a warp's ring goes on through all chunks.
 template <int kBits, int kUnits, int kColumns>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedArguments args) {
   extern __shared__ __align__(128) uint32_t shared[];
@@ -85,57 +84,61 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
   const int row_step = kFusedWarps >> args.warps_per_row_log2;
   const int units = kUnits << args.warps_per_row_log2;
   const RowRange rows = RowsOfBlock(args);
-  const auto unit_at = [&](int row, int u) {
-    const int64_t unit = static_cast<int64_t>(rows.first + row) * units + warp_column * kUnits + u;
-    return args.packed + unit * UnitBytes(kBits);
-  };
+  // The warp's units of the row block that is loaded next, and how far the one after it is.
+  const char* ahead =
+      args.packed + (static_cast<int64_t>(rows.first + warp_row) * units + warp_column * kUnits) *
+                        UnitBytes(kBits);
+  const int64_t stride = static_cast<int64_t>(row_step) * units * UnitBytes(kBits);
 
   ptx::LaunchDependents();
   const uint32_t entry = LoadTableEntry(args.table);
   UnitWords<kBits> ring[kRing][kUnits];
 #pragma unroll
   for (int r = 0; r < kRing; ++r) {
+    if (warp_row + r * row_step < rows.count) {
 #pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      const int row = warp_row + r * row_step;
-      if (row < rows.count) ring[r][u] = LoadUnit<kBits>(unit_at(row, u), lane);
+      for (int u = 0; u < kUnits; ++u) {
+        ring[r][u] = LoadUnit<kBits>(ahead + u * UnitBytes(kBits), lane);
+      }
     }
+    ahead += stride;
   }
+  // Nothing so far depends on the grids before this one: it overlaps with the input rotation.
+  FillTable(shared, entry);
+  const DecodeContext context = MakeDecodeContext(shared);
   ptx::WaitForPreviousGrids();
   Activations b[kUnits];
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
     b[u] = LoadActivations(ActivationAddress<kColumns>(args, warp_column * kUnits + u, lane));
   }
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
-  const int parts = 2 << args.warps_per_row_log2;
   __syncthreads();
 
-  // chunk_rows is a multiple of row_step, so a warp's rows go on through all chunks.
-  int slot = 0;
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int chunk_end = min(chunk + args.chunk_rows, rows.count);
-    for (int row = chunk + warp_row; row < chunk_end; row += row_step) {
-      // A ring index must be a constant for the ring to stay in registers.
+    float* partial =
+        partials + ((warp_row << args.warps_per_row_log2) + warp_column) * 2 * kColumns * kUnitRows;
+    for (int row = chunk + warp_row; row < chunk_end; row += kRing * row_step) {
 #pragma unroll
       for (int r = 0; r < kRing; ++r) {
-        if (r != slot) continue;
-        float sums[2][4] = {};
+        if (row + r * row_step < chunk_end) {
+          float sums[2][4] = {};
+          const bool has_next = row + (r + kRing) * row_step < rows.count;
 #pragma unroll
-        for (int u = 0; u < kUnits; ++u) {
-          MultiplyUnit(ring[r][u], b[u], sums, context);
-          const int next = row + kRing * row_step;
-          if (next < rows.count) ring[r][u] = LoadUnit<kBits>(unit_at(next, u), lane);
+          for (int u = 0; u < kUnits; ++u) {
+            MultiplyUnit(ring[r][u], b[u], sums, context);
+            if (has_next) ring[r][u] = LoadUnit<kBits>(ahead + u * UnitBytes(kBits), lane);
+          }
+          StorePartial<kColumns>(partial, sums, lane);
         }
-        const int part = (((row - chunk) << args.warps_per_row_log2) + warp_column) * 2;
-        StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums, lane);
+        ahead += stride;
+        partial += kFusedWarps * 2 * kColumns * kUnitRows;
       }
-      slot = slot + 1 == kRing ? 0 : slot + 1;
     }
     __syncthreads();
-    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk, parts);
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk,
+                             2 << args.warps_per_row_log2);
     if (chunk_end < rows.count) __syncthreads();
   }
 }
@@ -168,10 +171,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
   UnitWords<kBits> ring[kRing][kRows];
 #pragma unroll
   for (int s = 0; s < kRing; ++s) load(ring[s], 0, s);
-  ptx::WaitForPreviousGrids();
-  Activations b = activations(0);
   FillTable(shared, entry);
   const DecodeContext context = MakeDecodeContext(shared);
+  ptx::WaitForPreviousGrids();
+  Activations b = activations(0);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
   __syncthreads();
 

@@ -37,6 +37,9 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
 // better.
 inline constexpr int64_t kMaxFusedBatch = 16;
 
+// Units that a lane loads ahead: 32 KiB a multiprocessor at 2 bits.
+inline constexpr int kUnitsInFlight = 4;
+
 // Launch: z[batch, out] = u[batch, in] * W_trellis^T.
 //   packed  units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
 //   table   [512] pairs of fp16, first weight in the low half

@@ -120,11 +120,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const FusedArgume
   HalfWords<kBits> ring[2][kRows];
   load(ring[0], warp_row, 0);
   load(ring[1], warp_row, 1);
+  FillTable(shared, entry);
+  const DecodeContext context = MakeDecodeContext(shared);
   ptx::WaitForPreviousGrids();
   Activations b[2][kVectorTiles];
   activations(b[0], 0);
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
   __syncthreads();
 

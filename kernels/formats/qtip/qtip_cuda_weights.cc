@@ -44,6 +44,9 @@ class QtipCudaWeights final : public ResidentWeights {
   uint64_t multiply_bytes() const override {
     return 2 * QtipTrellisWords(shape_.out_features, shape_.in_features, bits_) + kTableBytes;
   }
+  uint64_t transform_bytes() const override {
+    return (shape_.in_features + shape_.out_features) * sizeof(float);
+  }
   int64_t max_fused_batch() const override { return kMaxFusedBatch; }
   DType inner_dtype() const override { return DType::kF32; }
 

@@ -121,32 +121,6 @@ void MeasureFused(CudaDevice& device, ResidentWeights& one, int bits, int64_t ba
        bytes);
 }
 
-// How the cost of one linear depends on the length of the graph.
-void MeasureGraphLength(CudaDevice& device, ResidentWeights& one, int bits) {
-  const Shape shape = one.shape();
-  const auto weights = Value(one.Replicate(96));
-  const Buffer x = Value(device.Allocate(2 * shape.in_features));
-  const Buffer u = Value(device.Allocate(2 * shape.in_features));
-  const Buffer z = Value(device.Allocate(4 * shape.out_features));
-  const Buffer y = Value(device.Allocate(2 * shape.out_features));
-  if (!device.Fill(x.data(), 0x3A, x.bytes()).ok()) std::exit(2);
-  for (int launches : {24, 48, 64, 72, 96}) {
-    const auto bytes = static_cast<double>(one.multiply_bytes());
-    Line(("linear, launches " + std::to_string(launches)).c_str(), bits, 1,
-         Median(device, launches,
-                [&](int i) -> absl::Status {
-                  QTIPD_RETURN_IF_ERROR(weights->InputTransform(1, x.data(), u.data(), 1));
-                  QTIPD_RETURN_IF_ERROR(weights->Multiply(i, 1, u.data(), z.data()));
-                  return weights->OutputTransform(1, z.data(), y.data(), 2);
-                }),
-         bytes);
-    Line(("fused, launches " + std::to_string(launches)).c_str(), bits, 1,
-         Median(device, launches,
-                [&](int i) { return weights->Multiply(i, 1, u.data(), z.data()); }),
-         bytes);
-  }
-}
-
 void MeasureDecode(CudaDevice& device, ResidentWeights& one, int bits) {
   const Shape shape = one.shape();
   const int copies = static_cast<int>(kColdBytes / one.multiply_bytes()) + 1;
@@ -188,7 +162,6 @@ void Run(CudaDevice& device, Shape shape) {
     const auto one = Value(LoadQtipOnCuda(device, Value(ParseQtipLayer(packed))));
     for (int64_t batch : {1, 2, 4, 8, 16}) MeasureFused(device, *one, bits, batch);
     MeasureDecode(device, *one, bits);
-    MeasureGraphLength(device, *one, bits);
   }
 }
 
