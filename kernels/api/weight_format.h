@@ -81,6 +81,8 @@ class ResidentWeights {
   virtual uint64_t device_bytes() const = 0;
   // Bytes of compressed weights, scales and codebooks that one Multiply must read.
   virtual uint64_t multiply_bytes() const = 0;
+  // Bytes of the factors (signs, scales) that the transforms of one vector read, as fp32.
+  virtual uint64_t transform_bytes() const { return 0; }
   virtual int64_t max_fused_batch() const = 0;
   virtual DType inner_dtype() const = 0;
 

@@ -1,7 +1,7 @@
 // Path `dequant`: decodes the whole matrix into scratch memory, then multiplies it densely.
 // Steps: the format's input transforms, decode, gemv, its output transforms.
-// bytes_per_run counts the compressed weights, x and y and not the scratch matrix: the effective
-// bandwidth is that of the artefact, comparable between paths.
+// bytes_per_run counts the compressed weights, signs and scales, x and y and not the scratch
+// matrix: the effective bandwidth is that of the artefact, comparable between paths.
 #include "kernels/api/error.h"
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
@@ -33,7 +33,9 @@ class PreparedDequant final : public PreparedPath {
         });
   }
   uint64_t bytes_per_run() const override { return weight_bytes() + parts_.activation_bytes; }
-  uint64_t weight_bytes() const override { return parts_.weights->multiply_bytes(); }
+  uint64_t weight_bytes() const override {
+    return parts_.weights->multiply_bytes() + parts_.weights->transform_bytes();
+  }
   std::map<std::string, std::string> notes() const override {
     return {{"dense_multiply", parts_.multiply->description()}};
   }

@@ -1,6 +1,6 @@
 // Path `fused`: one kernel decodes and multiplies; the weights are never materialised.
 // Steps: the format's input transforms, fused_decode, its output transforms.
-// bytes_per_run counts the compressed weights that the kernel reads, and x and y.
+// bytes_per_run counts the compressed weights, signs and scales that a run reads, and x and y.
 #include "kernels/api/error.h"
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
@@ -27,7 +27,9 @@ class PreparedFused final : public PreparedPath {
     });
   }
   uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
-  uint64_t weight_bytes() const override { return weights_->multiply_bytes(); }
+  uint64_t weight_bytes() const override {
+    return weights_->multiply_bytes() + weights_->transform_bytes();
+  }
 
  private:
   std::unique_ptr<ResidentWeights> weights_;

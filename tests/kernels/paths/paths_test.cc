@@ -32,6 +32,7 @@ class ScriptedWeights final : public ResidentWeights {
   int copies() const override { return copies_; }
   uint64_t device_bytes() const override { return 5; }
   uint64_t multiply_bytes() const override { return 5; }
+  uint64_t transform_bytes() const override { return has_transforms_ ? 2 : 0; }
   int64_t max_fused_batch() const override { return 4; }
   DType inner_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override {
@@ -135,11 +136,13 @@ TEST_P(PathsTest, StepsAreNamedInOrder) {
 TEST_P(PathsTest, BytesAreWeightsOfThePathAndActivations) {
   const uint64_t activations = 2 * (kOut + kIn) * sizeof(float);
   for (const auto& path : registry_.paths()) {
-    const uint64_t weights = path->id() == "dense" ? kOut * kIn * sizeof(float) : 5;
+    const bool is_dense = path->id() == "dense";
+    const uint64_t rotated = is_dense ? kOut * kIn * sizeof(float) : 5;
+    const uint64_t weights = rotated + (GetParam() && !is_dense ? 2 : 0);
     const auto prepared = Prepare(path->id());
     EXPECT_EQ(prepared->weight_bytes(), weights) << path->id();
     EXPECT_EQ(prepared->bytes_per_run(), weights + activations) << path->id();
-    EXPECT_EQ(path->WeightBytesPerCopy(weights_, device_), weights) << path->id();
+    EXPECT_EQ(path->WeightBytesPerCopy(weights_, device_), rotated) << path->id();
     EXPECT_EQ(prepared->copies(), 3);
   }
 }
