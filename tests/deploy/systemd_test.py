@@ -24,8 +24,11 @@ def verify(analyze, binaries, folder):
     """The unit as it is, but for where the program lies."""
     text = UNIT.read_text()
     assert "ExecStart=/opt/qtipd/bin/qtipd\n" in text
+    # A unit file would need the blanks of a path escaped.
+    program_folder = pathlib.Path(folder) / "bin"
+    program_folder.symlink_to(pathlib.Path(binaries).resolve())
     unit = pathlib.Path(folder) / "qtipd.service"
-    unit.write_text(text.replace("ExecStart=/opt/qtipd/bin", f"ExecStart={binaries}"))
+    unit.write_text(text.replace("ExecStart=/opt/qtipd/bin", f"ExecStart={program_folder}"))
     said = run(analyze, "verify", "--man=no", unit)
     assert "qtipd.service" not in said, said
     return unit
