@@ -31,6 +31,9 @@ class PreparedPath {
   //   x [batch, in_features], y [batch, out_features], device compute dtype, y overwritten.
   virtual absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) = 0;
 
+  // Whether running `step` alone also runs the step before it, because the format cannot do without:
+  // its own cost is then the difference of the two.
+  virtual bool RepeatsPrevious(int /*step*/) const { return false; }
   // Bytes that one run must move from and to memory: weights as stored for this path, x and y.
   virtual uint64_t bytes_per_run() const = 0;
   // Bytes of weights that this path keeps resident per copy: the compressed layer, or dense W_hat.

@@ -26,6 +26,7 @@ class PreparedFused final : public PreparedPath {
       return weights_->Multiply(copy, batch_, u, z);
     });
   }
+  bool RepeatsPrevious(int step) const override { return scratch_.RepeatsPrevious(step); }
   uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
   uint64_t weight_bytes() const override {
     return weights_->multiply_bytes() + weights_->transform_bytes();

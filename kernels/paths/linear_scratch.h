@@ -51,6 +51,10 @@ class LinearScratch {
   }
 
   const std::vector<std::string>& steps() const { return steps_; }
+  // As PreparedPath::RepeatsPrevious.
+  bool RepeatsPrevious(int step) const {
+    return (step > 0 && step < input_steps_) || step > input_steps_ + middle_steps_;
+  }
 
   // Runs [first_step, end_step). middle(index, u, z) runs one of the middle steps. The transforms
   // of one side can only be run as a prefix, so a range that begins inside a side runs it from its

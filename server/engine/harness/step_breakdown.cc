@@ -44,9 +44,14 @@ absl::StatusOr<std::vector<double>> StepsInPlace(Device& device, const StepRange
       samples[step].push_back(seconds);
     }
   }
-  std::vector<double> medians;
-  for (const std::vector<double>& of_step : samples) medians.push_back(Median(of_step));
-  return medians;
+  std::vector<double> seconds;
+  double before = 0;
+  for (int step = 0; step < whole.end_step; ++step) {
+    const double alone = Median(samples[step]);
+    seconds.push_back(whole.path->RepeatsPrevious(step) ? std::max(0.0, alone - before) : alone);
+    before = alone;
+  }
+  return seconds;
 }
 
 absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(

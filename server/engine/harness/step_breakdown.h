@@ -14,7 +14,8 @@ namespace qtipd {
 // Measures the steps of `whole` (all steps of its path), whose median is `whole_median` seconds.
 //
 // On a synchronous device every step is recorded alone and replayed in its place, one after the
-// other on the next copy; a step's figure is its median. On another, step k costs T(first k steps)
+// other on the next copy; a step's figure is its median, less that of the step before if it
+// repeats that one. On another, step k costs T(first k steps)
 // - T(first k - 1), each T the median over replays of whole rotations, with T(all) =
 // `whole_median`, so that the steps add up to the whole; noise that would make a step negative is
 // given to its neighbour. `repetitions` replays each. Errors: Cancelled; the device's own.

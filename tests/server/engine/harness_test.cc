@@ -28,6 +28,7 @@ class NotingPath final : public PreparedPath {
     runs.push_back({copy, first_step, end_step});
     return absl::OkStatus();
   }
+  bool RepeatsPrevious(int step) const override { return step == repeating_step; }
   uint64_t bytes_per_run() const override { return 0; }
   uint64_t weight_bytes() const override { return 0; }
 
@@ -36,6 +37,7 @@ class NotingPath final : public PreparedPath {
     bool operator==(const OneRun&) const = default;
   };
   std::vector<OneRun> runs;
+  int repeating_step = -1;
 
  private:
   const int copies_;
@@ -164,6 +166,15 @@ TEST_F(HarnessTest, StepsOnASynchronousDeviceAreReplayedInPlace) {
   EXPECT_EQ((*steps)[2].median_seconds, 3);
   const std::vector<NotingPath::OneRun> last = {{1, 2, 3}, {0, 0, 1}, {0, 1, 2}, {0, 2, 3}};
   EXPECT_EQ(std::vector(path.runs.end() - 4, path.runs.end()), last);
+}
+
+TEST_F(HarnessTest, AStepThatRepeatsTheOneBeforeIsChargedTheDifference) {
+  NotingPath path(2, 3);
+  path.repeating_step = 2;
+  control_->replay_seconds = [](int64_t n) { return std::vector<double>{1, 4, 6}[n % 3]; };
+  const auto steps = *MeasureSteps(*device_, Whole(path), 7, 4, [] { return false; });
+  EXPECT_EQ(steps[1].median_seconds, 4);
+  EXPECT_EQ(steps[2].median_seconds, 2);
 }
 
 TEST_F(HarnessTest, StepsOnAGpuAddUpToTheWhole) {
