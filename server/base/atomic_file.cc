@@ -63,8 +63,12 @@ absl::Status AtomicFile::Write(std::span<const std::byte> bytes) {
   return absl::OkStatus();
 }
 
+absl::Status AtomicFile::Sync() {
+  return fsync(descriptor_) == 0 ? absl::OkStatus() : WriteError("fsync", path_, errno);
+}
+
 absl::Status AtomicFile::Commit(const std::string& name) {
-  if (fsync(descriptor_) != 0) return WriteError("fsync", path_, errno);
+  QTIPD_RETURN_IF_ERROR(Sync());
   QTIPD_RETURN_IF_ERROR(CommitUnsynced(name));
   return SyncDirectory(directory_);
 }

@@ -23,6 +23,8 @@ class AtomicFile {
   ~AtomicFile();
 
   absl::Status Write(std::span<const std::byte> bytes);
+  // Brings what was written to the disk, so that little is left for Commit to wait for.
+  absl::Status Sync();
   // Syncs the bytes, renames to `<directory>/<name>` (replacing it) and syncs the directory.
   absl::Status Commit(const std::string& name);
   // Renames without syncing, for files that need not outlive the machine.

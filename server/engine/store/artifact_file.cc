@@ -25,6 +25,8 @@ constexpr char kSeedKey[] = "qtipd.seed";
 constexpr char kOutKey[] = "qtipd.out_features";
 constexpr char kInKey[] = "qtipd.in_features";
 
+std::string FileName(const std::string& sha256) { return sha256 + ".safetensors"; }
+
 SafetensorsMetadata MakeMetadata(const PackedLayer& layer, uint64_t seed) {
   return {
       {"format", "pt"},  // what Python loaders of checkpoints insist on
@@ -82,11 +84,13 @@ absl::StatusOr<PackedLayer> Interpret(SafetensorsFile file, const Registry& regi
 }  // namespace
 
 std::string ArtifactPath(const std::string& directory, const std::string& sha256) {
-  return directory + "/" + sha256 + ".safetensors";
+  return directory + "/" + FileName(sha256);
 }
 
-absl::StatusOr<std::string> WriteArtifactFile(const std::string& directory,
-                                              const PackedLayer& layer, uint64_t seed) {
+absl::Status StagedArtifact::Commit() { return file.Commit(FileName(sha256)); }
+
+absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
+                                                 const PackedLayer& layer, uint64_t seed) {
   QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory));
   Sha256 hash;
   QTIPD_RETURN_IF_ERROR(WriteSafetensors(layer.tensors, MakeMetadata(layer, seed),
@@ -94,9 +98,8 @@ absl::StatusOr<std::string> WriteArtifactFile(const std::string& directory,
                                            hash.Update(bytes);
                                            return file.Write(bytes);
                                          }));
-  const std::string sha256 = hash.Finish();
-  QTIPD_RETURN_IF_ERROR(file.Commit(sha256 + ".safetensors"));
-  return sha256;
+  QTIPD_RETURN_IF_ERROR(file.Sync());
+  return StagedArtifact{std::move(file), hash.Finish()};
 }
 
 absl::StatusOr<PackedLayer> ReadArtifactFile(const std::string& directory,

@@ -8,14 +8,22 @@
 #include "absl/status/statusor.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/weight_format.h"
+#include "server/base/atomic_file.h"
 
 namespace qtipd {
 
-// Writes `<directory>/<sha256>.safetensors` complete and synced, and returns the sha256 of its
-// bytes. The bytes depend on the layer and the seed alone. Blocking. Errors:
+// An artefact's file, complete and on disk but without its name; gone if it never gets one.
+struct StagedArtifact {
+  AtomicFile file;
+  std::string sha256;  // of its bytes
+  // Names it `<directory>/<sha256>.safetensors`. Errors: those of AtomicFile::Commit.
+  absl::Status Commit();
+};
+
+// The bytes depend on the layer and the seed alone. Blocking. Errors:
 // ResourceExhausted/DISK_FULL; Internal/FILE_WRITE_FAILED.
-absl::StatusOr<std::string> WriteArtifactFile(const std::string& directory,
-                                              const PackedLayer& layer, uint64_t seed);
+absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
+                                                 const PackedLayer& layer, uint64_t seed);
 
 // "<directory>/<sha256>.safetensors"
 std::string ArtifactPath(const std::string& directory, const std::string& sha256);

@@ -96,10 +96,16 @@ absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
 
 absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer,
                                                    ArtifactRecord record) {
-  std::lock_guard lock(mutex_);
   Describe(layer, record);
-  QTIPD_ASSIGN_OR_RETURN(record.sha256, WriteArtifactFile(directory_, layer, record.seed));
-  QTIPD_RETURN_IF_ERROR(history_.InsertArtifact(record));
+  QTIPD_ASSIGN_OR_RETURN(StagedArtifact staged, StageArtifactFile(directory_, layer, record.seed));
+  record.sha256 = staged.sha256;
+  std::lock_guard lock(mutex_);
+  absl::Status saved = staged.Commit();
+  if (saved.ok()) saved = history_.InsertArtifact(record);
+  if (!saved.ok()) {
+    RemoveUnnamedFile(record.sha256);
+    return saved;
+  }
   ReportTotals();
   return record;
 }
@@ -124,8 +130,7 @@ absl::StatusOr<ArtifactRecord> ArtifactStore::Delete(const std::string& name) {
   std::lock_guard lock(mutex_);
   QTIPD_ASSIGN_OR_RETURN(ArtifactRecord record, history_.GetArtifact(name));
   QTIPD_RETURN_IF_ERROR(history_.DeleteArtifact(name));
-  QTIPD_ASSIGN_OR_RETURN(const int64_t names, history_.CountArtifactsOfFile(record.sha256));
-  if (names == 0) unlink(ArtifactPath(directory_, record.sha256).c_str());
+  RemoveUnnamedFile(record.sha256);
   ReportTotals();
   return record;
 }
@@ -133,6 +138,11 @@ absl::StatusOr<ArtifactRecord> ArtifactStore::Delete(const std::string& name) {
 absl::StatusOr<bool> ArtifactStore::HasFile(const std::string& sha256) {
   QTIPD_ASSIGN_OR_RETURN(const int64_t names, history_.CountArtifactsOfFile(sha256));
   return names > 0;
+}
+
+void ArtifactStore::RemoveUnnamedFile(const std::string& sha256) {
+  const absl::StatusOr<bool> is_used = HasFile(sha256);
+  if (is_used.ok() && !*is_used) unlink(ArtifactPath(directory_, sha256).c_str());
 }
 
 void ArtifactStore::ReportTotals() {

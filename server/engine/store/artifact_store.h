@@ -50,6 +50,8 @@ class ArtifactStore {
   absl::StatusOr<bool> HasFile(const std::string& sha256);
 
  private:
+  // With the lock held, both.
+  void RemoveUnnamedFile(const std::string& sha256);
   void ReportTotals();
 
   const std::string directory_;
@@ -57,7 +59,7 @@ class ArtifactStore {
   const Registry& registry_;
   MetricsSink& metrics_;
   // Keeps Save and Delete apart: a deletion must not take the file that a second name is about to
-  // share.
+  // share. Held for short work only: Delete is called on gRPC's threads.
   std::mutex mutex_;
   std::map<std::string, int64_t> reported_;  // formats ever told to the metrics; guarded by mutex_
 };

@@ -65,6 +65,15 @@ TEST_F(ArtifactStoreTest, FilesAreNamedByTheirContent) {
   EXPECT_NE(Save("u", 2).sha256, record.sha256);
 }
 
+TEST_F(ArtifactStoreTest, ANameThatIsTakenLeavesNoFileBehind) {
+  const ArtifactRecord record = Save("w");
+  EXPECT_EQ(Reason(store_->Save(ALayer(2), record).status()), "ARTIFACT_EXISTS");
+  const std::filesystem::directory_iterator files(files_);
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+  EXPECT_EQ(Reason(store_->Save(ALayer(), record).status()), "ARTIFACT_EXISTS");
+  EXPECT_TRUE(std::filesystem::exists(FileOf(record)));  // the same bytes have a name
+}
+
 TEST_F(ArtifactStoreTest, TheFileItselfSaysWhatItIs) {
   const auto file = ReadSafetensors(FileOf(Save("w")));
   ASSERT_TRUE(file.ok()) << file.status();
