@@ -20,7 +20,8 @@ void ResidentSet::Put(const std::string& sha256, const std::string& format,
   {
     std::lock_guard lock(mutex_);
     const uint64_t bytes = weights->device_bytes();
-    entries_[sha256] = Entry{format, std::move(weights), bytes, is_pinned};
+    Entry& entry = entries_[sha256];
+    entry = Entry{format, std::move(weights), bytes, is_pinned || entry.is_pinned};
   }
   Report(format);
 }

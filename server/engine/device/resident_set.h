@@ -23,7 +23,8 @@ class ResidentSet {
 
   // The layer, or nullptr; valid until it is removed.
   ResidentWeights* Find(const std::string& sha256);
-  // A pinned layer stays until it is removed by name; others go when a job needs their memory.
+  // A pinned layer stays, also when it is put again, until it is removed by name; others go when a
+  // job needs their memory.
   void Put(const std::string& sha256, const std::string& format,
            std::unique_ptr<ResidentWeights> weights, bool is_pinned);
   void Pin(const std::string& sha256);

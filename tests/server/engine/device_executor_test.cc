@@ -89,6 +89,27 @@ TEST_F(DeviceExecutorTest, RefusesWorkOnceStopped) {
   EXPECT_EQ(Reason(executor_->Enqueue([](DeviceLease&) {})), "SERVER_DRAINING");
 }
 
+TEST_F(DeviceExecutorTest, APinnedLayerStaysPinnedWhenItIsPutAgain) {
+  Registry registry;
+  AddFakeFormat(registry, std::make_shared<FakeFormatControl>());
+  PackedLayer layer{.format = "fake", .shape = {4, 4}};
+  layer.options = *CheckOptions((*registry.FindFormat("fake"))->schema(), {});
+  layer.tensors["rounded"] = HostTensor::Take(DType::kF32, {4, 4}, std::vector<float>(16, 1));
+  const FormatBackend& backend = **registry.FindBackend("fake", "fake");
+  bool is_released = true;
+  ASSERT_TRUE(executor_
+                  ->Enqueue([&](DeviceLease& lease) {
+                    for (const bool is_pinned : {true, false}) {
+                      lease.residents.Put("sha", "fake", *backend.Load(lease.device, layer),
+                                          is_pinned);
+                    }
+                    is_released = lease.residents.ReleaseUnpinned();
+                  })
+                  .ok());
+  executor_->Stop();
+  EXPECT_FALSE(is_released);
+}
+
 TEST_F(DeviceExecutorTest, MemoryFollowsTheLastWork) {
   ASSERT_TRUE(executor_->Enqueue([&](DeviceLease&) { control_->free_bytes = 77; }).ok());
   executor_->Stop();
