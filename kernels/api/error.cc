@@ -12,6 +12,8 @@ namespace {
 constexpr char kPayloadUrl[] = "qtipd.dev/error_info";
 // Field separator of the payload; control characters never occur in reasons, keys or values.
 constexpr char kSeparator = '\x1f';
+// No slip of the finger is longer, and comparing takes the product of two lengths.
+constexpr size_t kLongestNearName = 1000;
 
 std::string Encode(std::string_view reason, const std::map<std::string, std::string>& metadata) {
   std::string text(reason);
@@ -89,10 +91,10 @@ std::vector<std::string> NearestNames(std::string_view name,
                                       const std::vector<std::string>& known) {
   std::vector<std::pair<size_t, std::string>> ranked;
   for (const std::string& candidate : known) {
+    const auto [shorter, longer] = std::minmax({name.size(), candidate.size()});
+    if (longer > kLongestNearName || longer - shorter > longer / 2) continue;
     const size_t distance = EditDistance(name, candidate);
-    if (distance <= std::max(name.size(), candidate.size()) / 2) {
-      ranked.emplace_back(distance, candidate);
-    }
+    if (distance <= longer / 2) ranked.emplace_back(distance, candidate);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> nearest;

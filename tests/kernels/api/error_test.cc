@@ -46,5 +46,10 @@ TEST(NearestNames, RanksByEditDistanceAndDropsTheFar) {
   EXPECT_EQ(NearestNames("aa", {"ab", "ac", "ad", "ae"}).size(), 3u);
 }
 
+TEST(NearestNames, DoesNotCompareNamesOfAbsurdLength) {
+  const std::string endless(size_t{1} << 24, 'a');
+  EXPECT_TRUE(NearestNames(endless, {endless + "a", "a"}).empty());
+}
+
 }  // namespace
 }  // namespace qtipd
