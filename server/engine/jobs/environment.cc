@@ -5,18 +5,10 @@
 #include <fstream>
 #include <thread>
 
+#include "kernels/cpu/host_facts.h"
+
 namespace qtipd {
 namespace {
-
-std::string CpuModel() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(file, line)) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
-}
 
 std::string LoadAverage() {
   std::ifstream file("/proc/loadavg");
@@ -39,7 +31,8 @@ std::map<std::string, std::string> CaptureEnvironment(
     environment["kernel"] = std::string(system.sysname) + " " + system.release;
   }
   environment["cpu_count"] = std::to_string(std::thread::hardware_concurrency());
-  if (const std::string model = CpuModel(); !model.empty()) environment["cpu_model"] = model;
+  const std::string model = ReadHostFacts().cpu_name;
+  if (!model.empty()) environment["cpu_model"] = model;
   if (const std::string load = LoadAverage(); !load.empty()) environment["load_average"] = load;
   if (!device.uuid.empty()) environment["device_uuid"] = device.uuid;
   return environment;

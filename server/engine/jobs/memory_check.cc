@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/api/error.h"
-#include "server/base/host_memory.h"
+#include "kernels/cpu/host_facts.h"
 
 namespace qtipd {
 namespace {
@@ -58,7 +58,7 @@ absl::Status CheckAddressable(Shape shape) {
   const double square =
       static_cast<double>(shape.in_features) * static_cast<double>(shape.in_features);
   if (std::max(elements, square) < kMost) return absl::OkStatus();
-  return CheckFits(shape, "host", uint64_t{1} << 62, AvailableHostBytes());
+  return CheckFits(shape, "host", uint64_t{1} << 62, ReadHostMemory().available_bytes);
 }
 
 }  // namespace qtipd

@@ -7,7 +7,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
-#include "server/base/host_memory.h"
+#include "kernels/cpu/host_facts.h"
 #include "server/engine/input/matrix_source.h"
 #include "server/engine/jobs/memory_check.h"
 #include "server/engine/jobs/quality.h"
@@ -76,7 +76,13 @@ absl::Status CheckMemory(const WeightFormat& format, const Options& options, con
   const DeviceInfo& device = lease.device.info();
   const QuantizeMemory memory =
       EstimateQuantize(format, options, input.shape, input.has_hessian, device);
-  QTIPD_RETURN_IF_ERROR(CheckFits(input.shape, "host", memory.host_bytes, AvailableHostBytes()));
+  uint64_t host_bytes = ReadHostMemory().available_bytes;
+  // Where the device is the host, resident layers take the same memory.
+  if (device.is_synchronous && host_bytes < memory.host_bytes &&
+      lease.residents.ReleaseUnpinned()) {
+    host_bytes = ReadHostMemory().available_bytes;
+  }
+  QTIPD_RETURN_IF_ERROR(CheckFits(input.shape, "host", memory.host_bytes, host_bytes));
   if (memory.device_bytes == 0) return absl::OkStatus();
   QTIPD_ASSIGN_OR_RETURN(DeviceMemory available, lease.device.Memory());
   if (available.free_bytes < memory.device_bytes && lease.residents.ReleaseUnpinned()) {
@@ -136,7 +142,7 @@ absl::Status CheckQuantize(const QuantizeSpec& spec, const JobContext& context) 
     QTIPD_RETURN_IF_ERROR(format->CheckShape(options, shape));
     const uint64_t bytes = sizeof(float) * static_cast<uint64_t>(shape.out_features) *
                            static_cast<uint64_t>(shape.in_features);
-    QTIPD_RETURN_IF_ERROR(CheckFits(shape, "host", bytes, AvailableHostBytes()));
+    QTIPD_RETURN_IF_ERROR(CheckFits(shape, "host", bytes, ReadHostMemory().available_bytes));
     recipe = QuantizeRecipe(spec, options, shape, RandomContent(*spec.random));
   } else {
     QTIPD_RETURN_IF_ERROR(CheckTensorSource(*spec.tensor, context));
@@ -152,6 +158,7 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
                          context.registry.FindBackend(spec.format, lease.device.info().backend));
   QTIPD_ASSIGN_OR_RETURN(Options options, CheckOptions(format->schema(), spec.options));
   QTIPD_ASSIGN_OR_RETURN(const Input input, OpenInput(spec, context));
+  QTIPD_RETURN_IF_ERROR(CheckAddressable(input.shape));
   QTIPD_RETURN_IF_ERROR(format->CheckShape(options, input.shape));
 
   ArtifactRecord record;
