@@ -42,9 +42,11 @@ std::string QuantizeSeconds(const v1::Artifact& artifact, const std::string& ste
   return "";
 }
 
+// Empty also for a step that was too short to tell from nothing.
 std::string StepMilliseconds(const v1::BenchmarkResult& result, const std::string& step) {
   for (const v1::StepLatency& latency : result.steps()) {
-    if (latency.name() == step) return Milliseconds(latency.median_seconds());
+    if (latency.name() != step) continue;
+    return latency.median_seconds() > 0 ? Milliseconds(latency.median_seconds()) : "";
   }
   return "";
 }

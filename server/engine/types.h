@@ -141,7 +141,7 @@ struct Statistics {
 
 struct StepResult {
   std::string name;
-  double median_seconds = 0;
+  double median_seconds = 0;  // 0: too short to tell from nothing
 };
 
 struct BenchmarkResult {

@@ -56,6 +56,12 @@ TEST(FusedCsv, HasTheStepsAndLeavesTheRestEmpty) {
             "0.000800000,0.000200000,,,,\n");
 }
 
+TEST(FusedCsv, LeavesAStepThatWasTooShortToTellEmpty) {
+  SuiteResults results = Results();
+  results.runs[0].mutable_results(2)->mutable_steps(3)->set_median_seconds(0);
+  EXPECT_NE(FusedCsv(results).find(",0.000800000,,,,,\n"), std::string::npos);
+}
+
 TEST(FusedCsv, LeavesAPathThatWasNotMeasuredEmpty) {
   SuiteResults results = Results();
   *results.runs[0].mutable_results(2)->mutable_error() = CellError();

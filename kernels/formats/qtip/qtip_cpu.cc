@@ -16,6 +16,9 @@
 namespace qtipd {
 namespace {
 
+// Work below this many elements is done by the calling thread: waking the others costs more.
+constexpr int64_t kInlineElements = int64_t{1} << 15;
+
 // Columns that one worker transforms together: with 4096 rows half a second-level cache.
 constexpr int64_t kColumnStripe = 32;
 
@@ -55,7 +58,7 @@ class QtipCpuWeights final : public ResidentWeights {
   absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) override {
     const auto* input = static_cast<const float*>(x);
     auto* rotated = static_cast<float*>(u);
-    device_.pool().ParallelFor(batch, [&](int, int64_t begin, int64_t end) {
+    ParallelFor(batch, shape_.in_features, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         float* row = rotated + b * shape_.in_features;
         Scale(input + b * shape_.in_features, su_, row);
@@ -69,7 +72,7 @@ class QtipCpuWeights final : public ResidentWeights {
   absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
     const auto* inner = static_cast<const float*>(z);
     auto* output = static_cast<float*>(y);
-    device_.pool().ParallelFor(batch, [&](int, int64_t begin, int64_t end) {
+    ParallelFor(batch, shape_.out_features, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         float* row = output + b * shape_.out_features;
         std::copy_n(inner + b * shape_.out_features, shape_.out_features, row);
@@ -172,10 +175,16 @@ class QtipCpuWeights final : public ResidentWeights {
             .end = end};
   }
 
+  // body(begin, end) over parts of [0, count); each of the `count` items is `elements` large.
+  template <typename Body>
+  void ParallelFor(int64_t count, int64_t elements, const Body& body) {
+    if (count * elements < kInlineElements) return body(0, count);
+    device_.pool().ParallelFor(count, [&](int, int64_t begin, int64_t end) { body(begin, end); });
+  }
+
   template <typename Body>
   void ForTileRows(const Body& body) {
-    device_.pool().ParallelFor(shape_.out_features / kQtipTileRows,
-                               [&](int, int64_t begin, int64_t end) { body(begin, end); });
+    ParallelFor(shape_.out_features / kQtipTileRows, kQtipTileRows * shape_.in_features, body);
   }
 
   static void Scale(const float* values, const std::vector<float>& factors, float* scaled) {
