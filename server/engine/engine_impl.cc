@@ -1,5 +1,6 @@
 #include "server/engine/engine_impl.h"
 
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,17 @@ namespace qtipd {
 namespace {
 
 constexpr size_t kMaxHostQueue = 64;
+
+// Runs a job: where the host has no memory left, the job ends and not the daemon.
+template <typename Job>
+auto RunGuarded(const Job& job) -> decltype(job()) {
+  try {
+    return job();
+  } catch (const std::bad_alloc&) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "HOST_MEMORY_EXHAUSTED",
+                     "the host has too little memory free for this work");
+  }
+}
 
 }  // namespace
 
@@ -104,7 +116,7 @@ absl::StatusOr<OperationRecord> EngineImpl::StartOnDevice(OperationRequest reque
     return executor.Enqueue([this, id = std::move(id), job = std::move(job),
                              cleanup = std::move(cleanup)](DeviceLease& lease) {
       if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
-        operations_.Finish(id, lease.health.ok() ? job(lease, *progress)
+        operations_.Finish(id, lease.health.ok() ? RunGuarded([&] { return job(lease, *progress); })
                                                  : absl::StatusOr<std::string>(lease.health));
       }
       cleanup();
@@ -118,7 +130,7 @@ absl::StatusOr<OperationRecord> EngineImpl::StartOnHost(OperationRequest request
     return host_worker_.Enqueue(
         [this, id = std::move(id), job = std::move(job), cleanup = std::move(cleanup)] {
           if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
-            operations_.Finish(id, job(*progress));
+            operations_.Finish(id, RunGuarded([&] { return job(*progress); }));
           }
           cleanup();
         });
@@ -265,7 +277,8 @@ void EngineImpl::ExportArtifact(
     QTIPD_ASSIGN_OR_RETURN(const PackedLayer layer, artifacts_.Read(record));
     return PrepareExport(layer, form, *parts_.registry, parts_.directory.uploads);
   };
-  const absl::Status enqueued = host_worker_.Enqueue([prepare, done] { done(prepare()); });
+  const absl::Status enqueued =
+      host_worker_.Enqueue([prepare, done] { done(RunGuarded(prepare)); });
   if (!enqueued.ok()) done(enqueued);
 }
 

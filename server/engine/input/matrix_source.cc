@@ -69,11 +69,14 @@ std::string MeanName(const std::string& hessian_name) {
 absl::Status CheckHessianShape(const std::string& name, const HostTensor& hessian, int64_t n) {
   const std::vector<int64_t>& shape = hessian.shape();
   const bool is_full = shape == std::vector<int64_t>{n, n};
-  const bool is_triangle = shape == std::vector<int64_t>{n * (n + 1) / 2};
+  // Unsigned: of a side whose square overflows, the caller hears that W is too large.
+  const auto side = static_cast<uint64_t>(n);
+  const auto triangle = static_cast<int64_t>(side * (side + 1) / 2);
+  const bool is_triangle = shape == std::vector<int64_t>{triangle};
   if (is_full || is_triangle) return absl::OkStatus();
   const std::string size = std::to_string(n);
   return InvalidField("HESSIAN_SHAPE", "shape of tensor " + name, hessian.ShapeText(),
-                      "[" + size + ", " + size + "] or [" + std::to_string(n * (n + 1) / 2) +
+                      "[" + size + ", " + size + "] or [" + std::to_string(triangle) +
                           "], as W has " + size + " input features");
 }
 

@@ -65,6 +65,13 @@ TEST_F(EngineTest, RefusesAMatrixLargerThanMemoryWithBothFigures) {
   }
 }
 
+TEST_F(EngineTest, AHostOutOfMemoryFailsTheJobAndNotTheDaemon) {
+  format_->on_quantize = [] { throw std::bad_alloc(); };
+  EXPECT_EQ(QuantizeReason(Random("w")), "HOST_MEMORY_EXHAUSTED");
+  format_->on_quantize = [] {};
+  Quantize("w");
+}
+
 TEST_F(EngineTest, RefusesADuplicateName) {
   Quantize("w");
   EXPECT_EQ(Reason(engine_->StartQuantize(Random("w")).status()), "ARTIFACT_EXISTS");
