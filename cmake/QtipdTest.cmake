@@ -18,6 +18,11 @@ function(qtipd_add_test stem)
   target_link_libraries(${stem} PRIVATE qtipd_options ${arg_DEPS} GTest::gtest_main GTest::gmock)
   target_compile_definitions(${stem} PRIVATE QTIPD_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden")
   set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  gtest_discover_tests(${stem} DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  set(environment)
+  if(QTIPD_SANITIZE STREQUAL "thread")
+    set(environment ENVIRONMENT
+                    TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan_suppressions.txt)
+  endif()
+  gtest_discover_tests(${stem} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${arg_LABELS}"
+                       TIMEOUT ${arg_TIMEOUT} ${environment})
 endfunction()

@@ -18,10 +18,9 @@ IoPool::~IoPool() {
 }
 
 void IoPool::Post(std::function<void()> task) {
-  {
-    std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
+  std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  // With the lock held: the task may be the last one, after which the pool goes.
   changed_.notify_one();
 }
 
