@@ -1,22 +1,33 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "hwy/cache_control.h"
 
 namespace qtipd {
 namespace {
 
-// About 20 to 50 microseconds of polling: longer than the gap between two steps of a benchmark,
-// short enough that a sleeping pool does not compete with OpenBLAS's own threads.
+// Polling first, for the gap between two steps; then polling that gives the core to whoever wants
+// it (OpenBLAS's own threads), for the gap between two samples. Sleeping comes last: where waking
+// takes 100 us, as in a virtual machine, a team that has once slept would be late for every loop
+// after.
 constexpr int kSpins = 1000;
+constexpr auto kYielding = std::chrono::milliseconds(2);
 
-// Waits until `value` differs from `old`: spins, then sleeps.
+// Waits until `value` differs from `old`: spins, then yields, then sleeps.
 uint32_t WaitForChange(const std::atomic<uint32_t>& value, uint32_t old) {
   for (int i = 0; i < kSpins; ++i) {
     const uint32_t now = value.load(std::memory_order_acquire);
     if (now != old) return now;
     hwy::Pause();
+  }
+  const auto end = std::chrono::steady_clock::now() + kYielding;
+  while (std::chrono::steady_clock::now() < end) {
+    const uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+    std::this_thread::yield();
   }
   value.wait(old, std::memory_order_acquire);
   return value.load(std::memory_order_acquire);

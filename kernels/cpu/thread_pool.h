@@ -21,9 +21,9 @@ struct IndexRange {
 // nothing but the arguments, so that work is split the same way in every run.
 IndexRange StaticRange(int64_t count, int worker, int workers);
 
-// Persistent worker threads. Between loops a worker spins for some microseconds, so that
-// back-to-back loops start in about a microsecond, then sleeps. Thread-compatible: one thread at a
-// time may call ParallelFor, and a body must not call it on the same pool.
+// Persistent worker threads. Between loops a worker polls for about two milliseconds, so
+// that back-to-back loops start in about a microsecond, then sleeps. Thread-compatible: one thread
+// at a time may call ParallelFor, and a body must not call it on the same pool.
 class ThreadPool {
  public:
   // `threads` >= 1 counts the calling thread, which works as worker 0.

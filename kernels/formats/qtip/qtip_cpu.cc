@@ -19,6 +19,8 @@ namespace {
 // Work below this many elements is done by the calling thread: waking the others costs more.
 constexpr int64_t kInlineElements = int64_t{1} << 15;
 
+constexpr uint64_t kCopyAlignment = 256;
+
 // Columns that one worker transforms together: with 4096 rows half a second-level cache.
 constexpr int64_t kColumnStripe = 32;
 
@@ -38,9 +40,9 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
   Shape shape() const override { return shape_; }
-  int copies() const override { return static_cast<int>(copies_.size()); }
+  int copies() const override { return copies_; }
   uint64_t device_bytes() const override {
-    return copies_.size() * CopyBytes() + (su_.size() + sv_.size()) * sizeof(float);
+    return storage_.bytes() + (su_.size() + sv_.size()) * sizeof(float);
   }
   uint64_t multiply_bytes() const override {
     return TrellisBytes() + kQtipLutValues * sizeof(uint16_t);
@@ -137,31 +139,34 @@ class QtipCpuWeights final : public ResidentWeights {
     replica->su_ = su_;
     replica->sv_ = sv_;
     QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
-    for (Buffer& copy : replica->copies_) {
-      std::memcpy(copy.data(), copies_.front().data(), CopyBytes());
+    for (int copy = 0; copy < copies; ++copy) {
+      std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes());
     }
     return replica;
   }
 
   // Device memory of one copy: codebook tables, trellis, padding.
   static uint64_t CopyBytes(Shape shape, int bits) {
-    return sizeof(PairTable) + shape.out_features * shape.in_features / 8 * bits + kQtipCpuPadding;
+    const uint64_t bytes =
+        sizeof(PairTable) + shape.out_features * shape.in_features / 8 * bits + kQtipCpuPadding;
+    return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
   }
 
  private:
   QtipCpuWeights(CpuDevice& device, Shape shape, int bits)
       : device_(device), shape_(shape), bits_(bits) {}
 
-  uint64_t TrellisBytes() const { return CopyBytes() - sizeof(PairTable) - kQtipCpuPadding; }
+  uint64_t TrellisBytes() const { return shape_.out_features * shape_.in_features / 8 * bits_; }
   uint64_t CopyBytes() const { return CopyBytes(shape_, bits_); }
-  PairTable& Table(int copy) const { return *copies_[copy].as<PairTable>(); }
-  uint8_t* Packed(int copy) const { return copies_[copy].as<uint8_t>() + sizeof(PairTable); }
+  uint8_t* CopyAt(int copy) const { return storage_.as<uint8_t>() + copy * CopyBytes(); }
+  PairTable& Table(int copy) const { return *reinterpret_cast<PairTable*>(CopyAt(copy)); }
+  uint8_t* Packed(int copy) const { return CopyAt(copy) + sizeof(PairTable); }
 
   absl::Status AllocateCopies(int count) {
+    QTIPD_ASSIGN_OR_RETURN(storage_, device_.Allocate(count * CopyBytes()));
+    copies_ = count;
     for (int copy = 0; copy < count; ++copy) {
-      QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device_.Allocate(CopyBytes()));
-      std::memset(buffer.as<uint8_t>() + CopyBytes() - kQtipCpuPadding, 0, kQtipCpuPadding);
-      copies_.push_back(std::move(buffer));
+      std::memset(CopyAt(copy) + CopyBytes() - kQtipCpuPadding, 0, kQtipCpuPadding);
     }
     return absl::OkStatus();
   }
@@ -196,7 +201,10 @@ class QtipCpuWeights final : public ResidentWeights {
   int bits_;
   std::vector<float> su_;
   std::vector<float> sv_;
-  std::vector<Buffer> copies_;
+  // All copies in one block: a block of its own for each small copy would lie on small pages, and
+  // rotating over those measures the page walk (three times the kernel's own time at 1024x1024).
+  Buffer storage_;
+  int copies_ = 0;
 };
 
 class QtipCpuBackend final : public FormatBackend {
