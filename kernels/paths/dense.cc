@@ -2,6 +2,7 @@
 // layer costs without its format. One step, gemv. bytes_per_run counts the dense weights, x and y.
 #include "kernels/api/error.h"
 #include "kernels/api/inference_path.h"
+#include "kernels/api/options.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
 #include "kernels/paths/linear_scratch.h"
@@ -16,27 +17,34 @@ uint64_t DenseBytes(Shape shape, const Device& device) {
 
 class PreparedDense final : public PreparedPath {
  public:
-  PreparedDense(std::vector<Buffer> copies, std::unique_ptr<DenseMultiply> multiply,
+  // `weights` holds `copies` copies, one after the other.
+  PreparedDense(Buffer weights, int copies, std::unique_ptr<DenseMultiply> multiply,
                 uint64_t activation_bytes)
-      : weights_(std::move(copies)),
+      : weights_(std::move(weights)),
+        copies_(copies),
         multiply_(std::move(multiply)),
         activation_bytes_(activation_bytes) {}
 
   const std::vector<std::string>& steps() const override { return steps_; }
-  int copies() const override { return static_cast<int>(weights_.size()); }
+  int copies() const override { return copies_; }
   absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) override {
     if (first_step > 0 || end_step < 1) return absl::OkStatus();
-    return multiply_->Run(weights_[copy].data(), x, y);
+    return multiply_->Run(weights_.as<std::byte>() + copy * weight_bytes(), x, y);
   }
   uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
-  uint64_t weight_bytes() const override { return weights_.front().bytes(); }
+  uint64_t weight_bytes() const override { return weights_.bytes() / copies_; }
   std::map<std::string, std::string> notes() const override {
-    return {{"dense_multiply", multiply_->description()}};
+    std::map<std::string, std::string> notes = {{"dense_multiply", multiply_->description()}};
+    for (const auto& [candidate, seconds] : multiply_->candidate_seconds()) {
+      notes["dense_candidate_seconds." + candidate] = OptionText(seconds);
+    }
+    return notes;
   }
 
  private:
   std::vector<std::string> steps_ = {"gemv"};
-  std::vector<Buffer> weights_;
+  Buffer weights_;
+  int copies_;
   std::unique_ptr<DenseMultiply> multiply_;
   uint64_t activation_bytes_;
 };
@@ -58,19 +66,18 @@ class DensePath final : public InferencePath {
     }
     const Shape shape = weights.shape();
     const DType dtype = device.info().compute_dtype;
-    std::vector<Buffer> buffers;
-    for (int copy = 0; copy < copies; ++copy) {
-      QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(DenseBytes(shape, device)));
-      QTIPD_RETURN_IF_ERROR(copy == 0
-                                ? weights.DecodeOriginal(buffer.data(), dtype)
-                                : device.Copy(buffer.data(), buffers[0].data(), buffer.bytes()));
-      buffers.push_back(std::move(buffer));
+    // One block, so that small copies do not lie on small pages.
+    const uint64_t bytes = DenseBytes(shape, device);
+    QTIPD_ASSIGN_OR_RETURN(Buffer block, device.Allocate(copies * bytes));
+    QTIPD_RETURN_IF_ERROR(weights.DecodeOriginal(block.data(), dtype));
+    for (int copy = 1; copy < copies; ++copy) {
+      QTIPD_RETURN_IF_ERROR(device.Copy(block.as<std::byte>() + copy * bytes, block.data(), bytes));
     }
     QTIPD_ASSIGN_OR_RETURN(auto multiply, device.PrepareDense({.out_features = shape.out_features,
                                                                .in_features = shape.in_features,
                                                                .batch = batch,
                                                                .output_dtype = dtype}));
-    return std::make_unique<PreparedDense>(std::move(buffers), std::move(multiply),
+    return std::make_unique<PreparedDense>(std::move(block), copies, std::move(multiply),
                                            ActivationBytes(device, shape, batch));
   }
 };

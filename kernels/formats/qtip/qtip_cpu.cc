@@ -201,8 +201,7 @@ class QtipCpuWeights final : public ResidentWeights {
   int bits_;
   std::vector<float> su_;
   std::vector<float> sv_;
-  // All copies in one block: a block of its own for each small copy would lie on small pages, and
-  // rotating over those measures the page walk (three times the kernel's own time at 1024x1024).
+  // All copies in one block, so that small ones lie on huge pages too.
   Buffer storage_;
   int copies_ = 0;
 };
