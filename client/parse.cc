@@ -76,6 +76,14 @@ absl::StatusOr<std::vector<int64_t>> ParseIntegers(std::string_view field, std::
   return values;
 }
 
+absl::StatusOr<uint64_t> ParseSeed(std::string_view field, std::string_view text) {
+  uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  if (result.ec == std::errc() && result.ptr == end) return value;
+  return UsageError(field, Quoted(text), "a whole number from 0 to 18446744073709551615");
+}
+
 absl::StatusOr<std::pair<std::string, std::string>> ParseKeyValue(std::string_view field,
                                                                   std::string_view text) {
   const size_t equals = text.find('=');

@@ -26,6 +26,9 @@ absl::StatusOr<std::vector<std::string>> ParseList(std::string_view field, std::
 // "1,2,4", each at least 1.
 absl::StatusOr<std::vector<int64_t>> ParseIntegers(std::string_view field, std::string_view text);
 
+// A whole number from 0 to 2^64 - 1.
+absl::StatusOr<uint64_t> ParseSeed(std::string_view field, std::string_view text);
+
 // "key=value"; the value may be empty and may hold '='.
 absl::StatusOr<std::pair<std::string, std::string>> ParseKeyValue(std::string_view field,
                                                                   std::string_view text);

@@ -8,10 +8,13 @@
 #include "client/parse.h"
 #include "client/present.h"
 #include "client/rpc_status.h"
+#include "client/units.h"
 #include "kernels/api/status.h"
 
 namespace qtipd {
 namespace {
+
+constexpr double kLongestSeconds = 1e9;
 
 // 0 leaves a limit to the daemon.
 struct BenchFlags {
@@ -19,7 +22,7 @@ struct BenchFlags {
   std::string paths;
   std::string batches = "1";
   std::string cache = "rotate";
-  uint64_t seed = 0;
+  std::string seed = "0";
   int64_t samples = 0;
   int64_t min_samples = 0;
   int64_t max_samples = 0;
@@ -27,15 +30,21 @@ struct BenchFlags {
   double max_seconds = 0;
 };
 
-void FillStopping(const BenchFlags& flags, v1::StoppingRule& rule) {
+absl::Status FillStopping(const BenchFlags& flags, v1::StoppingRule& rule) {
   rule.set_samples(flags.samples);
   rule.set_min_samples(flags.min_samples);
   rule.set_max_samples(flags.max_samples);
   rule.set_relative_half_width(flags.precision);
-  if (flags.max_seconds == 0) return;
+  if (flags.max_seconds == 0) return absl::OkStatus();
+  // Written so that NaN, too, is refused: no Duration can hold it.
+  if (!(flags.max_seconds > 0 && flags.max_seconds <= kLongestSeconds)) {
+    return UsageError("--max-seconds", ExactNumber(flags.max_seconds),
+                      "a positive number of seconds up to 1e9");
+  }
   const double whole = std::floor(flags.max_seconds);
   rule.mutable_timeout()->set_seconds(static_cast<int64_t>(whole));
   rule.mutable_timeout()->set_nanos(static_cast<int32_t>((flags.max_seconds - whole) * 1e9));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::StartBenchmarkRequest> MakeRequest(const Session& session,
@@ -51,8 +60,9 @@ absl::StatusOr<v1::StartBenchmarkRequest> MakeRequest(const Session& session,
   request.mutable_batches()->Assign(batches.begin(), batches.end());
   QTIPD_ASSIGN_OR_RETURN(const v1::CacheMode mode, ParseCacheMode("--cache", flags.cache));
   request.set_cache_mode(mode);
-  request.set_seed(flags.seed);
-  FillStopping(flags, *request.mutable_stopping());
+  QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
+  request.set_seed(seed);
+  QTIPD_RETURN_IF_ERROR(FillStopping(flags, *request.mutable_stopping()));
   return request;
 }
 

@@ -25,7 +25,7 @@ struct QuantizeFlags {
   std::string server_path;
   std::string tensor;
   std::string hessian;
-  uint64_t seed = 0;
+  std::string seed = "0";
   bool if_absent = false;
 };
 
@@ -94,7 +94,7 @@ absl::StatusOr<TensorMap> FillSource(const QuantizeFlags& flags,
   if (!flags.random.empty()) {
     QTIPD_ASSIGN_OR_RETURN(*request.mutable_random()->mutable_shape(),
                            ParseShape("--random", flags.random));
-    request.mutable_random()->set_seed(flags.seed);
+    request.mutable_random()->set_seed(request.seed());
     return TensorMap();
   }
   HessianPlace hessian;
@@ -117,8 +117,9 @@ absl::StatusOr<int> Quantize(Session& session, const QuantizeFlags& flags) {
   request.set_name(flags.name);
   request.set_device(session.options().device);
   request.set_format(flags.format);
-  request.set_seed(flags.seed);
   request.set_if_absent(flags.if_absent);
+  QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
+  request.set_seed(seed);
   QTIPD_RETURN_IF_ERROR(FillFormatOptions(flags.options, *request.mutable_format_options()));
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   if (!sent.empty()) {

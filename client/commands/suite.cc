@@ -1,5 +1,6 @@
 // qtipctl suite list | run NAME [--size N] [--out DIR]
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -31,9 +32,12 @@ absl::StatusOr<int> List(Session& session) {
   return kExitDone;
 }
 
+// The smallest that a format takes today; above it the daemon says what its formats take.
+constexpr int64_t kMinSize = 32;
+
 struct RunFlags {
   std::string name;
-  int64_t size = 0;  // 0: the suite's own
+  std::optional<int64_t> size;  // else the suite's own
   std::string out = "results";
 };
 
@@ -80,8 +84,11 @@ absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, c
 
 absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(Suite suite, FindSuite(flags.name));
-  if (flags.size < 0) return UsageError("--size", std::to_string(flags.size), "at least 1");
-  if (flags.size != 0) suite.size = flags.size;
+  if (flags.size && *flags.size < kMinSize) {
+    return UsageError("--size", std::to_string(*flags.size),
+                      absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
+  }
+  suite.size = flags.size.value_or(suite.size);
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
   QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));

@@ -89,6 +89,25 @@ TEST_F(AppTest, RefusesACacheModeItDoesNotKnow) {
               "error: USAGE: --cache: got 'cold', allowed rotate, hot");
 }
 
+TEST_F(AppTest, RefusesNumbersThatCannotBeMeant) {
+  for (const char* size : {"0", "31", "-5"}) {
+    ExpectUsage({"suite", "run", "qtip-eval", "--size", size},
+                std::string("error: USAGE: --size: got ") + size +
+                    ", allowed at least 32, and a size that the format takes");
+  }
+  for (const char* seed : {"-1", "18446744073709551616"}) {
+    const std::string line = std::string("error: USAGE: --seed: got '") + seed +
+                             "', allowed a whole number from 0 to 18446744073709551615";
+    ExpectUsage({"bench", "--artifact", "w2", "--seed", seed}, line);
+    ExpectUsage({"quantize", "--name", "w", "--random", "32x32", "--seed", seed}, line);
+  }
+  for (const char* seconds : {"nan", "inf", "-1"}) {
+    ExpectUsage({"bench", "--artifact", "w2", "--max-seconds", seconds},
+                std::string("error: USAGE: --max-seconds: got ") + seconds +
+                    ", allowed a positive number of seconds up to 1e9");
+  }
+}
+
 TEST_F(AppTest, WantsOneTargetToChangeThings) {
   const char* arguments[] = {"qtipctl", "--target", "a:1,b:1", "artifacts", "delete", "w2"};
   EXPECT_EQ(RunClient(6, arguments, out_, err_), kExitError);

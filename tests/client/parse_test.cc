@@ -50,6 +50,16 @@ TEST(ParseIntegers, RefusesLessThanOne) {
   EXPECT_FALSE(ParseIntegers("--batch", "2x").ok());
 }
 
+TEST(ParseSeed, TakesWhatFitsInto64Bits) {
+  EXPECT_EQ(*ParseSeed("--seed", "0"), 0u);
+  EXPECT_EQ(*ParseSeed("--seed", "18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseSeed("--seed", "-1").status().message(),
+            "--seed: got '-1', allowed a whole number from 0 to 18446744073709551615");
+  for (const char* text : {"", "18446744073709551616", "+1", "1.5", " 1", "0x1"}) {
+    EXPECT_FALSE(ParseSeed("--seed", text).ok()) << text;
+  }
+}
+
 TEST(ParseKeyValue, SplitsAtTheFirstEqualsSign) {
   EXPECT_EQ(ParseKeyValue("o", "a=b=c")->second, "b=c");
   EXPECT_EQ(ParseKeyValue("o", "a=")->second, "");
