@@ -51,6 +51,11 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& target) {
     return FieldError(code, "DEADLINE_EXCEEDED", "timeout", "no answer from " + target + " in time",
                       "a longer --timeout");
   }
+  // A qtipd says METHOD_UNKNOWN with details; gRPC itself makes this code of an HTTP 404.
+  if (code == absl::StatusCode::kUnimplemented) {
+    return FieldError(code, "TARGET_NOT_QTIPD", "target", target,
+                      "the gRPC address of a qtipd (" + status.error_message() + ")");
+  }
   return absl::Status(code, status.error_message());
 }
 

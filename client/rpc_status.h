@@ -21,7 +21,8 @@ inline constexpr int kExitInconclusive = 3;
 absl::Status UsageError(std::string_view field, std::string_view got, std::string_view allowed);
 
 // The status of a finished call to `target`; the server's details stay attached. A server that is
-// gone becomes TARGET_UNREACHABLE, a deadline that passed DEADLINE_EXCEEDED.
+// gone becomes TARGET_UNREACHABLE, a deadline that passed DEADLINE_EXCEEDED, and a server of
+// another kind TARGET_NOT_QTIPD.
 absl::Status FromGrpc(const grpc::Status& status, const std::string& target);
 
 // The error of an operation or of a benchmark's cell.

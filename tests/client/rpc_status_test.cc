@@ -43,8 +43,15 @@ TEST(FromGrpc, NamesTheTimeoutThatPassed) {
 }
 
 TEST(FromGrpc, GivesAReasonToAServerThatSendsNone) {
-  const absl::Status status = FromGrpc(grpc::Status(grpc::UNIMPLEMENTED, "no such call"), "h:1");
-  EXPECT_EQ(ErrorLine(status), "error: UNIMPLEMENTED: no such call");
+  const absl::Status status = FromGrpc(grpc::Status(grpc::DATA_LOSS, "lost"), "h:1");
+  EXPECT_EQ(ErrorLine(status), "error: DATA_LOSS: lost");
+}
+
+TEST(FromGrpc, NamesATargetThatIsNoQtipd) {
+  const absl::Status status = FromGrpc(grpc::Status(grpc::UNIMPLEMENTED, "HTTP 404"), "h:1");
+  EXPECT_EQ(ErrorLine(status),
+            "error: TARGET_NOT_QTIPD: target: got h:1, allowed the gRPC address of a qtipd "
+            "(HTTP 404)");
 }
 
 TEST(ToRpcStatus, KeepsEveryDetailOfTheServer) {
