@@ -110,34 +110,36 @@ absl::StatusOr<OperationRecord> EngineImpl::Enqueue(
 
 absl::StatusOr<OperationRecord> EngineImpl::StartOnDevice(OperationRequest request,
                                                           DeviceExecutor& executor, DeviceJob job,
-                                                          std::function<void()> cleanup) {
+                                                          Inputs inputs) {
   request.device = executor.id();
   return Enqueue(request, [&](std::string id) {
     return executor.Enqueue([this, id = std::move(id), job = std::move(job),
-                             cleanup = std::move(cleanup)](DeviceLease& lease) {
+                             inputs = std::move(inputs)](DeviceLease& lease) {
       if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
         operations_.Finish(id, lease.health.ok() ? RunGuarded([&] { return job(lease, *progress); })
                                                  : absl::StatusOr<std::string>(lease.health));
       }
-      cleanup();
     });
   });
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartOnHost(OperationRequest request, HostJob job,
-                                                        std::function<void()> cleanup) {
+                                                        Inputs inputs) {
   return Enqueue(request, [&](std::string id) {
     return host_worker_.Enqueue(
-        [this, id = std::move(id), job = std::move(job), cleanup = std::move(cleanup)] {
+        [this, id = std::move(id), job = std::move(job), inputs = std::move(inputs)] {
           if (const std::shared_ptr<Progress> progress = operations_.Begin(id)) {
             operations_.Finish(id, RunGuarded([&] { return job(*progress); }));
           }
-          cleanup();
         });
   });
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartQuantize(const QuantizeSpec& spec) {
+  Inputs inputs;
+  if (spec.tensor) {
+    inputs = {files_.Hold(spec.tensor->file), files_.Hold(spec.tensor->hessian_file)};
+  }
   OperationRequest request{.kind = "quantize",
                            .target = spec.name,
                            .request_id = spec.request_id,
@@ -153,14 +155,11 @@ absl::StatusOr<OperationRecord> EngineImpl::StartQuantize(const QuantizeSpec& sp
       [this, spec](DeviceLease& lease, Progress& progress) {
         return RunQuantize(spec, Context(), lease, progress);
       },
-      [this, tensor = spec.tensor] {
-        if (!tensor) return;
-        files_.Consume(tensor->file);
-        files_.Consume(tensor->hessian_file);
-      });
+      std::move(inputs));
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartImport(const ImportSpec& spec) {
+  Inputs inputs = {files_.Hold(spec.file)};
   OperationRequest request{.kind = "import",
                            .target = spec.name,
                            .request_id = spec.request_id,
@@ -171,7 +170,7 @@ absl::StatusOr<OperationRecord> EngineImpl::StartImport(const ImportSpec& spec) 
   return StartOnHost(
       std::move(request),
       [this, spec](Progress& progress) { return RunImport(spec, Context(), progress); },
-      [this, file = spec.file] { files_.Consume(file); });
+      std::move(inputs));
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartBenchmark(const BenchmarkSpec& spec) {
@@ -183,12 +182,11 @@ absl::StatusOr<OperationRecord> EngineImpl::StartBenchmark(const BenchmarkSpec& 
   if (started) return *std::move(started);
   QTIPD_RETURN_IF_ERROR(CheckBenchmark(spec, Context()));
   QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
-  return StartOnDevice(
-      std::move(request), *executor,
-      [this, spec](DeviceLease& lease, Progress& progress) {
-        return RunBenchmark(spec, Context(), lease, progress);
-      },
-      [] {});
+  return StartOnDevice(std::move(request), *executor,
+                       [this, spec](DeviceLease& lease, Progress& progress) {
+                         return RunBenchmark(spec, Context(), lease, progress);
+                       },
+                       {});
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartLoad(const LoadSpec& spec) {
@@ -196,12 +194,11 @@ absl::StatusOr<OperationRecord> EngineImpl::StartLoad(const LoadSpec& spec) {
   QTIPD_RETURN_IF_ERROR(Admit(request).status());
   QTIPD_RETURN_IF_ERROR(artifacts_.Get(spec.artifact).status());
   QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
-  return StartOnDevice(
-      std::move(request), *executor,
-      [this, spec](DeviceLease& lease, Progress& progress) {
-        return RunLoad(spec, Context(), lease, progress);
-      },
-      [] {});
+  return StartOnDevice(std::move(request), *executor,
+                       [this, spec](DeviceLease& lease, Progress& progress) {
+                         return RunLoad(spec, Context(), lease, progress);
+                       },
+                       {});
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartUnload(const LoadSpec& spec) {
@@ -209,12 +206,11 @@ absl::StatusOr<OperationRecord> EngineImpl::StartUnload(const LoadSpec& spec) {
   QTIPD_RETURN_IF_ERROR(Admit(request).status());
   QTIPD_RETURN_IF_ERROR(artifacts_.Get(spec.artifact).status());
   QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
-  return StartOnDevice(
-      std::move(request), *executor,
-      [this, spec](DeviceLease& lease, Progress& progress) {
-        return RunUnload(spec, Context(), lease, progress);
-      },
-      [] {});
+  return StartOnDevice(std::move(request), *executor,
+                       [this, spec](DeviceLease& lease, Progress& progress) {
+                         return RunUnload(spec, Context(), lease, progress);
+                       },
+                       {});
 }
 
 // ---- Operations ----

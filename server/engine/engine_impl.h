@@ -72,14 +72,16 @@ class EngineImpl final : public Engine {
   // A job on a device, and on the host alone.
   using DeviceJob = std::function<absl::StatusOr<std::string>(DeviceLease&, Progress&)>;
   using HostJob = std::function<absl::StatusOr<std::string>(Progress&)>;
+  // Holds on a request's uploads. A start takes them first of all, so that one that is refused
+  // leaves no upload behind.
+  using Inputs = std::vector<std::shared_ptr<void>>;
 
   // The operation that the request's id already started, after refusing while draining.
   absl::StatusOr<std::optional<OperationRecord>> Admit(const OperationRequest& request);
-  // Creates the operation and enqueues its job; `cleanup` runs once it has ended.
+  // Creates the operation and enqueues its job; `inputs` are kept until it has ended.
   absl::StatusOr<OperationRecord> StartOnDevice(OperationRequest request, DeviceExecutor& executor,
-                                                DeviceJob job, std::function<void()> cleanup);
-  absl::StatusOr<OperationRecord> StartOnHost(OperationRequest request, HostJob job,
-                                              std::function<void()> cleanup);
+                                                DeviceJob job, Inputs inputs);
+  absl::StatusOr<OperationRecord> StartOnHost(OperationRequest request, HostJob job, Inputs inputs);
   absl::StatusOr<OperationRecord> Enqueue(const OperationRequest& request,
                                           const std::function<absl::Status(std::string)>& enqueue);
   // The executor for a request's device; empty: the first healthy one.

@@ -73,8 +73,8 @@ absl::StatusOr<SafetensorsFile> InputFiles::Open(const FileSource& source,
   return ParseSafetensors(mapping.bytes, mapping.owner, shown);
 }
 
-void InputFiles::Consume(const FileSource& source) {
-  if (!source.upload_id.empty()) uploads_.Remove(source.upload_id);
+std::shared_ptr<void> InputFiles::Hold(const FileSource& source) {
+  return uploads_.Hold(source.upload_id);
 }
 
 }  // namespace qtipd

@@ -2,6 +2,7 @@
 #ifndef QTIPD_SERVER_ENGINE_INPUT_INPUT_FILES_H_
 #define QTIPD_SERVER_ENGINE_INPUT_INPUT_FILES_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ class InputFiles {
   // Resolves and maps it. Errors: also those of ReadSafetensors, in which `display_name`, what the
   // user calls the file, stands for an upload's internal path.
   absl::StatusOr<SafetensorsFile> Open(const FileSource& source, const std::string& display_name);
-  // Ends the life of an upload; a server path stays.
-  void Consume(const FileSource& source);
+  // Keeps an upload until the last holder is gone, which ends its life; a server path stays.
+  std::shared_ptr<void> Hold(const FileSource& source);
 
  private:
   absl::StatusOr<std::string> ResolveServerPath(const std::string& path) const;

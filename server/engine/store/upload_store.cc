@@ -63,24 +63,35 @@ absl::StatusOr<std::string> UploadStore::Add(const std::string& sha256, AtomicFi
   const std::string id = sha256 + "." + std::to_string(next_++);
   const std::string name = "upload-" + id;
   QTIPD_RETURN_IF_ERROR(file.CommitUnsynced(name));
-  paths_[id] = directory_ + "/" + name;
+  uploads_[id].path = directory_ + "/" + name;
   return id;
 }
 
 absl::StatusOr<std::string> UploadStore::Path(const std::string& upload_id) {
   std::lock_guard lock(mutex_);
-  const auto found = paths_.find(upload_id);
-  if (found != paths_.end()) return found->second;
+  const auto found = uploads_.find(upload_id);
+  if (found != uploads_.end()) return found->second.path;
   return FieldError(absl::StatusCode::kNotFound, "UPLOAD_NOT_FOUND", "upload_id", upload_id,
                     "the id of an upload that no operation has consumed");
 }
 
-void UploadStore::Remove(const std::string& upload_id) {
+std::shared_ptr<void> UploadStore::Hold(const std::string& upload_id) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = uploads_.find(upload_id);
+    if (found == uploads_.end()) return nullptr;
+    ++found->second.holders;
+  }
+  return std::shared_ptr<void>(
+      this, [upload_id](void* store) { static_cast<UploadStore*>(store)->Release(upload_id); });
+}
+
+void UploadStore::Release(const std::string& upload_id) {
   std::lock_guard lock(mutex_);
-  const auto found = paths_.find(upload_id);
-  if (found == paths_.end()) return;
-  unlink(found->second.c_str());
-  paths_.erase(found);
+  const auto found = uploads_.find(upload_id);
+  if (--found->second.holders > 0) return;
+  unlink(found->second.path.c_str());
+  uploads_.erase(found);
 }
 
 std::string UploadStore::ContentOf(const std::string& upload_id) {

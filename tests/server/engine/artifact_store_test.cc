@@ -182,13 +182,19 @@ class UploadStoreTest : public ::testing::Test {
   UploadStore store_{directory_.path(), 10};
 };
 
-TEST_F(UploadStoreTest, KeepsAFinishedUploadUntilItIsConsumed) {
+TEST_F(UploadStoreTest, KeepsAFinishedUploadUntilItsLastHolderIsGone) {
   auto upload = *store_.Begin();
   ASSERT_TRUE(upload->Write(Bytes("abc")).ok());
   const std::string id = *upload->Finish(Sha256Hex(std::string_view("abc")));
   EXPECT_TRUE(std::filesystem::exists(*store_.Path(id)));
   EXPECT_EQ(UploadStore::ContentOf(id), Sha256Hex(std::string_view("abc")));
-  store_.Remove(id);
+  std::shared_ptr<void> holder = store_.Hold(id);
+  std::shared_ptr<void> second = store_.Hold(id);
+  holder.reset();
+  EXPECT_TRUE(store_.Path(id).ok());
+  second.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+  EXPECT_EQ(store_.Hold(id), nullptr);
   EXPECT_EQ(Reason(store_.Path(id).status()), "UPLOAD_NOT_FOUND");
 }
 

@@ -61,6 +61,48 @@ TEST_F(InputTest, AnUploadIsConsumedByItsOperation) {
   EXPECT_TRUE(std::filesystem::is_empty(config_.data_dir + "/uploads"));
 }
 
+TEST_F(InputTest, ARefusedStartLeavesNoUploadBehind) {
+  QuantizeSpec quantize = FromTensors({{"W", W()}});
+  quantize.format = "other";
+  quantize.tensor->hessian_file.upload_id = Upload({{"H", W()}});
+  quantize.tensor->hessian_tensor = "H";
+  EXPECT_EQ(Reason(engine_->StartQuantize(quantize).status()), "FORMAT_UNKNOWN");
+  ImportSpec import = Import({{"rounded", W()}});
+  import.name = "no name";
+  EXPECT_EQ(Reason(engine_->StartImport(import).status()), "NAME_INVALID");
+  EXPECT_TRUE(std::filesystem::is_empty(config_.data_dir + "/uploads"));
+}
+
+TEST_F(InputTest, ARefusedStartLeavesTheUploadToTheOneThatUsesIt) {
+  Gate entered;
+  Gate leave;
+  format_->on_quantize = [&] {
+    entered.Open();
+    leave.Wait();
+  };
+  const auto busy = engine_->StartQuantize(Random("busy"));
+  entered.Wait();
+  QuantizeSpec spec = FromTensors({{"W", W()}});
+  const auto queued = engine_->StartQuantize(spec);
+  spec.name = "no name";
+  EXPECT_EQ(Reason(engine_->StartQuantize(spec).status()), "NAME_INVALID");
+  leave.Open();
+  EXPECT_EQ(Await(queued).state, OperationState::kSucceeded);
+  engine_->Shutdown();  // the upload goes after the operation's end
+  EXPECT_TRUE(std::filesystem::is_empty(config_.data_dir + "/uploads"));
+}
+
+TEST_F(InputTest, FoldsTheMeanIntoAFlattenedHessian) {
+  TensorMap tensors = {{"W", W()},
+                       {"a.flatH", Floats({10}, std::vector<float>(10, 1))},
+                       {"a.mu", Floats({3}, {1, 2, 3})}};
+  EXPECT_EQ(Reason(Error(FromTensors(tensors, "a.flatH"))), "HESSIAN_SHAPE");
+  tensors["a.mu"] = Floats({4}, {1, 2, NAN, 4});
+  EXPECT_EQ(Reason(Error(FromTensors(tensors, "a.flatH"))), "NON_FINITE");
+  tensors["a.mu"] = Floats({4}, {1, 2, 3, 4});
+  EXPECT_TRUE(Error(FromTensors(tensors, "a.flatH")).ok());
+}
+
 TEST_F(InputTest, NamesTheFirstElementThatIsNotFinite) {
   std::vector<float> values(16, 1);
   values[6] = std::numeric_limits<float>::quiet_NaN();
