@@ -11,6 +11,7 @@
 #include "client/present.h"
 #include "client/rpc_status.h"
 #include "client/transfer.h"
+#include "kernels/io/hessian_name.h"
 #include "kernels/io/safetensors.h"
 
 namespace qtipd {
@@ -77,12 +78,18 @@ absl::StatusOr<TensorMap> ReadInput(const QuantizeFlags& flags, const HessianPla
   if (!hessian.file.empty()) {
     QTIPD_ASSIGN_OR_RETURN(other, ReadSafetensors(hessian.file));
   }
-  // The two may have the same name in two files; here they share one.
-  matrix.set_hessian_tensor(hessian.tensor == flags.tensor ? hessian.tensor + ".hessian"
-                                                           : hessian.tensor);
   QTIPD_ASSIGN_OR_RETURN(
-      named[matrix.hessian_tensor()],
+      const HostTensor found,
       FindTensor(other.tensors, hessian.tensor, hessian.file.empty() ? flags.input : hessian.file));
+  // Names of two files may be the same; here they share one.
+  const bool is_taken =
+      hessian.tensor == flags.tensor || HessianMeanName(hessian.tensor) == flags.tensor;
+  matrix.set_hessian_tensor(is_taken ? flags.tensor + ".hessian" : hessian.tensor);
+  named[matrix.hessian_tensor()] = found;
+  const auto mean = other.tensors.find(HessianMeanName(hessian.tensor));
+  if (found.shape().size() == 1 && mean != other.tensors.end()) {
+    named[HessianMeanName(matrix.hessian_tensor())] = mean->second;
+  }
   return named;
 }
 
@@ -112,14 +119,14 @@ absl::StatusOr<TensorMap> FillSource(const QuantizeFlags& flags,
 
 absl::StatusOr<int> Quantize(Session& session, const QuantizeFlags& flags) {
   v1::StartQuantizeRequest request;
+  QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
+  request.set_seed(seed);
   QTIPD_ASSIGN_OR_RETURN(const TensorMap sent, FillSource(flags, request));
   request.set_request_id(NewRequestId());
   request.set_name(flags.name);
   request.set_device(session.options().device);
   request.set_format(flags.format);
   request.set_if_absent(flags.if_absent);
-  QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
-  request.set_seed(seed);
   QTIPD_RETURN_IF_ERROR(FillFormatOptions(flags.options, *request.mutable_format_options()));
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   if (!sent.empty()) {

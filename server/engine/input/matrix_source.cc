@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
 #include "kernels/api/status.h"
+#include "kernels/io/hessian_name.h"
 #include "server/base/parallel.h"
 #include "server/base/sha256.h"
 
@@ -60,12 +61,6 @@ absl::Status CheckFinite(std::span<const float> values, const std::string& name,
                       "finite numbers");
 }
 
-// The tensor's name with its last component replaced by `mu`.
-std::string MeanName(const std::string& hessian_name) {
-  const size_t dot = hessian_name.rfind('.');
-  return (dot == std::string::npos ? "" : hessian_name.substr(0, dot + 1)) + "mu";
-}
-
 absl::Status CheckHessianShape(const std::string& name, const HostTensor& hessian, int64_t n) {
   const std::vector<int64_t>& shape = hessian.shape();
   const bool is_full = shape == std::vector<int64_t>{n, n};
@@ -93,7 +88,7 @@ absl::Status AddHessian(InputFiles& files, const TensorSource& source, const Ten
   QTIPD_RETURN_IF_ERROR(CheckDType(name, result.hessian, true));
   QTIPD_RETURN_IF_ERROR(CheckHessianShape(name, result.hessian, result.shape.in_features));
   result.has_hessian = true;
-  const auto mean = tensors.find(MeanName(name));
+  const auto mean = tensors.find(HessianMeanName(name));
   if (result.hessian.shape().size() == 1 && mean != tensors.end()) {
     QTIPD_RETURN_IF_ERROR(CheckDType(mean->first, mean->second, true));
     if (mean->second.shape() != std::vector<int64_t>{result.shape.in_features}) {
@@ -178,7 +173,7 @@ absl::StatusOr<std::vector<float>> ReadHessian(const SourceTensors& tensors,
   hessian = Unflatten(hessian, n);
   const std::vector<float> mean = tensors.hessian_mean.ToFloat();
   if (mean.empty()) return hessian;
-  QTIPD_RETURN_IF_ERROR(CheckFinite(mean, MeanName(tensor_name), {n}));
+  QTIPD_RETURN_IF_ERROR(CheckFinite(mean, HessianMeanName(tensor_name), {n}));
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < n; ++j) hessian[i * n + j] += mean[i] * mean[j];
   }
