@@ -22,7 +22,8 @@ absl::Status CheckImport(const ImportSpec& spec, const JobContext& context) {
   if (!spec.format.empty()) {
     QTIPD_RETURN_IF_ERROR(context.registry.FindFormat(spec.format).status());
   }
-  QTIPD_RETURN_IF_ERROR(context.artifacts.CheckNewName(spec.name, spec.if_absent, "").status());
+  QTIPD_RETURN_IF_ERROR(
+      context.artifacts.CheckNewName({.name = spec.name}, spec.if_absent).status());
   return context.files.Resolve(spec.file).status();
 }
 
@@ -38,12 +39,14 @@ absl::StatusOr<std::string> RunImport(const ImportSpec& spec, const JobContext& 
   progress.Report(0.5, "store");
   ArtifactRecord record;
   record.name = spec.name;
+  record.format = layer.format;
+  record.options = layer.options;
+  record.shape = layer.shape;
   record.source = SourceText(spec, found.prefix);
   record.recipe_sha256 = ImportRecipe(layer);
   record.create_time = context.clock.NowUnixMillis();
-  QTIPD_ASSIGN_OR_RETURN(
-      const std::optional<ArtifactRecord> existing,
-      context.artifacts.CheckNewName(spec.name, spec.if_absent, record.recipe_sha256));
+  QTIPD_ASSIGN_OR_RETURN(const std::optional<ArtifactRecord> existing,
+                         context.artifacts.CheckNewName(record, spec.if_absent));
   if (existing) return existing->name;
   QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record)));
   return record.name;

@@ -71,6 +71,18 @@ absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& cont
   return input;
 }
 
+// The artefact to make, as far as the request tells.
+ArtifactRecord DescribeWanted(const QuantizeSpec& spec, const Options& options, Shape shape,
+                              const std::string& content) {
+  return {.name = spec.name,
+          .format = spec.format,
+          .options = options,
+          .shape = shape,
+          .source = SourceText(spec),
+          .recipe_sha256 = QuantizeRecipe(spec, options, shape, content),
+          .seed = spec.seed};
+}
+
 absl::Status CheckMemory(const WeightFormat& format, const Options& options, const Input& input,
                          DeviceLease& lease) {
   const DeviceInfo& device = lease.device.info();
@@ -135,7 +147,7 @@ absl::Status CheckQuantize(const QuantizeSpec& spec, const JobContext& context) 
     return InvalidField("SOURCE_INVALID", "source", spec.random ? "both" : "neither",
                         "exactly one of random and tensor");
   }
-  std::string recipe;
+  ArtifactRecord wanted{.name = spec.name};
   if (spec.random) {
     const Shape shape = spec.random->shape;
     QTIPD_RETURN_IF_ERROR(CheckAddressable(shape));
@@ -143,11 +155,11 @@ absl::Status CheckQuantize(const QuantizeSpec& spec, const JobContext& context) 
     const uint64_t bytes = sizeof(float) * static_cast<uint64_t>(shape.out_features) *
                            static_cast<uint64_t>(shape.in_features);
     QTIPD_RETURN_IF_ERROR(CheckFits(shape, "host", bytes, ReadHostMemory().available_bytes));
-    recipe = QuantizeRecipe(spec, options, shape, RandomContent(*spec.random));
+    wanted = DescribeWanted(spec, options, shape, RandomContent(*spec.random));
   } else {
     QTIPD_RETURN_IF_ERROR(CheckTensorSource(*spec.tensor, context));
   }
-  return context.artifacts.CheckNewName(spec.name, spec.if_absent, recipe).status();
+  return context.artifacts.CheckNewName(wanted, spec.if_absent).status();
 }
 
 absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobContext& context,
@@ -161,14 +173,9 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
   QTIPD_RETURN_IF_ERROR(CheckAddressable(input.shape));
   QTIPD_RETURN_IF_ERROR(format->CheckShape(options, input.shape));
 
-  ArtifactRecord record;
-  record.name = spec.name;
-  record.seed = spec.seed;
-  record.source = SourceText(spec);
-  record.recipe_sha256 = QuantizeRecipe(spec, options, input.shape, input.content);
-  QTIPD_ASSIGN_OR_RETURN(
-      const std::optional<ArtifactRecord> existing,
-      context.artifacts.CheckNewName(spec.name, spec.if_absent, record.recipe_sha256));
+  ArtifactRecord record = DescribeWanted(spec, options, input.shape, input.content);
+  QTIPD_ASSIGN_OR_RETURN(const std::optional<ArtifactRecord> existing,
+                         context.artifacts.CheckNewName(record, spec.if_absent));
   if (existing) return existing->name;
 
   QTIPD_RETURN_IF_ERROR(CheckMemory(*format, options, input, lease));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -23,9 +25,34 @@ bool IsNameCharacter(char c) {
          c == '_' || c == '/' || c == '-';
 }
 
-absl::Status Exists(const std::string& reason, const std::string& name,
-                    const std::string& allowed) {
-  return FieldError(absl::StatusCode::kAlreadyExists, reason, "name", name, allowed);
+// What a recipe is made of, as text by name.
+std::map<std::string, std::string> RecipeFields(const ArtifactRecord& record) {
+  std::map<std::string, std::string> fields = {
+      {"format", record.format},
+      {"shape",
+       std::to_string(record.shape.out_features) + "x" + std::to_string(record.shape.in_features)},
+      {"seed", std::to_string(record.seed)},
+      {"source", record.source}};
+  for (const auto& [name, value] : record.options.values()) fields[name] = OptionText(value);
+  return fields;
+}
+
+// Names the first field of the two recipes that differs, an option before the source.
+absl::Status RecipeDiffers(const ArtifactRecord& existing, const ArtifactRecord& wanted) {
+  const std::string allowed = ", as in artifact " + existing.name + ", or a free name";
+  const std::map<std::string, std::string> before = RecipeFields(existing);
+  std::string field = "source";
+  std::string got = wanted.source + " with other content";
+  for (const auto& [name, value] : RecipeFields(wanted)) {
+    const auto found = before.find(name);
+    if (found != before.end() && found->second == value) continue;
+    field = name;
+    got = value;
+    if (name != "source") break;
+  }
+  const auto had = before.find(field);
+  return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_RECIPE_DIFFERS", field, got,
+                    (had == before.end() ? "none" : had->second) + allowed);
 }
 
 uint64_t StoredBytes(const PackedLayer& layer) {
@@ -80,18 +107,18 @@ absl::Status ArtifactStore::Restore() {
 }
 
 absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
-    const std::string& name, bool if_absent, const std::string& recipe_sha256) {
-  QTIPD_RETURN_IF_ERROR(CheckArtifactName(name));
-  absl::StatusOr<ArtifactRecord> existing = history_.GetArtifact(name);
+    const ArtifactRecord& wanted, bool if_absent) {
+  QTIPD_RETURN_IF_ERROR(CheckArtifactName(wanted.name));
+  absl::StatusOr<ArtifactRecord> existing = history_.GetArtifact(wanted.name);
   if (absl::IsNotFound(existing.status())) return std::optional<ArtifactRecord>();
   if (!existing.ok()) return existing.status();
-  if (!if_absent) return Exists("ARTIFACT_EXISTS", name, "a name that no artifact has");
-  if (recipe_sha256.empty()) return std::optional<ArtifactRecord>();
-  if (existing->recipe_sha256 == recipe_sha256) return std::optional(*std::move(existing));
-  return Exists("ARTIFACT_RECIPE_DIFFERS", name,
-                "a free name, or the recipe of the artifact that has it: " + existing->format +
-                    " " + std::to_string(existing->shape.out_features) + "x" +
-                    std::to_string(existing->shape.in_features) + " from " + existing->source);
+  if (!if_absent) {
+    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_EXISTS", "name", wanted.name,
+                      "a name that no artifact has");
+  }
+  if (wanted.recipe_sha256.empty()) return std::optional<ArtifactRecord>();
+  if (existing->recipe_sha256 == wanted.recipe_sha256) return std::optional(*std::move(existing));
+  return RecipeDiffers(*existing, wanted);
 }
 
 absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer,

@@ -28,12 +28,12 @@ class ArtifactStore {
   // the metrics what is there. Opens no artefact: start-up stays quick.
   absl::Status Restore();
 
-  // Whether an artefact may be created as `name`: nothing, if the name is free; the existing
-  // record, if `if_absent` and its recipe is `recipe_sha256`. An empty recipe is not compared yet.
+  // Whether an artefact may be created as `wanted.name`: nothing, if the name is free; the existing
+  // record, if `if_absent` and it has the recipe of `wanted`, whose format, options, shape, seed
+  // and source tell what differs. An empty recipe is not compared yet.
   // Errors: NAME_INVALID; AlreadyExists/ARTIFACT_EXISTS, ARTIFACT_RECIPE_DIFFERS.
-  absl::StatusOr<std::optional<ArtifactRecord>> CheckNewName(const std::string& name,
-                                                             bool if_absent,
-                                                             const std::string& recipe_sha256);
+  absl::StatusOr<std::optional<ArtifactRecord>> CheckNewName(const ArtifactRecord& wanted,
+                                                             bool if_absent);
 
   // Writes the layer and then its record; fills in what follows from the layer: sha256, format,
   // options, shape, packed_bytes, bits_per_weight and compression_ratio. Blocking.

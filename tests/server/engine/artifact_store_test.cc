@@ -45,6 +45,16 @@ class ArtifactStoreTest : public ::testing::Test {
     EXPECT_TRUE(saved.ok()) << saved.status();
     return *saved;
   }
+  // The record of Save("w") with another recipe's hash.
+  ArtifactRecord Wanted(const std::string& recipe) {
+    const PackedLayer layer = ALayer();
+    return {.name = "w",
+            .format = layer.format,
+            .options = layer.options,
+            .shape = layer.shape,
+            .recipe_sha256 = recipe,
+            .seed = 5};
+  }
   std::string FileOf(const ArtifactRecord& record) { return ArtifactPath(files_, record.sha256); }
 
   TempDir directory_;
@@ -105,11 +115,32 @@ TEST_F(ArtifactStoreTest, NamesFollowTheirRule) {
 
 TEST_F(ArtifactStoreTest, ChecksRecipesOnlyIfAbsentIsAskedFor) {
   Save("w");
-  EXPECT_FALSE((*store_->CheckNewName("free", false, "")).has_value());
-  EXPECT_EQ(Reason(store_->CheckNewName("w", false, "recipe w").status()), "ARTIFACT_EXISTS");
-  EXPECT_EQ((*store_->CheckNewName("w", true, "recipe w"))->name, "w");
-  EXPECT_EQ(Reason(store_->CheckNewName("w", true, "other").status()), "ARTIFACT_RECIPE_DIFFERS");
-  EXPECT_FALSE((*store_->CheckNewName("w", true, "")).has_value());  // not known yet
+  EXPECT_FALSE((*store_->CheckNewName({.name = "free"}, false)).has_value());
+  EXPECT_EQ(Reason(store_->CheckNewName(Wanted("recipe w"), false).status()), "ARTIFACT_EXISTS");
+  EXPECT_EQ((*store_->CheckNewName(Wanted("recipe w"), true))->name, "w");
+  EXPECT_EQ(Reason(store_->CheckNewName(Wanted("other"), true).status()),
+            "ARTIFACT_RECIPE_DIFFERS");
+  EXPECT_FALSE((*store_->CheckNewName(Wanted(""), true)).has_value());  // not known yet
+}
+
+TEST_F(ArtifactStoreTest, NamesWhatDiffersInARecipe) {
+  Save("w");
+  const auto field = [&](const ArtifactRecord& wanted) {
+    const absl::Status status = store_->CheckNewName(wanted, true).status();
+    EXPECT_EQ(Reason(status), "ARTIFACT_RECIPE_DIFFERS");
+    return GetErrorInfo(status).metadata["field"] + " " + GetErrorInfo(status).metadata["got"];
+  };
+  ArtifactRecord wanted = Wanted("other");
+  EXPECT_EQ(field(wanted), "source  with other content");
+  wanted.source = "random seed=1";
+  EXPECT_EQ(field(wanted), "source random seed=1");
+  wanted.shape = {8, 8};
+  EXPECT_EQ(field(wanted), "shape 8x8");
+  wanted = Wanted("other");
+  wanted.seed = 6;
+  EXPECT_EQ(field(wanted), "seed 6");
+  wanted.options = *CheckOptions((*registry_.FindFormat("fake"))->schema(), {{"bits", int64_t{5}}});
+  EXPECT_EQ(field(wanted), "bits 5");
 }
 
 TEST_F(ArtifactStoreTest, AnAlteredFileIsReportedAndItsRecordStays) {

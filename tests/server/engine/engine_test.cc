@@ -85,7 +85,9 @@ TEST_F(EngineTest, IfAbsentGivesTheExistingArtifactOfTheSameRecipe) {
   EXPECT_EQ(again.state, OperationState::kSucceeded) << again.error;
   EXPECT_EQ(again.result, "w");
   spec.options["bits"] = int64_t{3};
-  EXPECT_EQ(Reason(engine_->StartQuantize(spec).status()), "ARTIFACT_RECIPE_DIFFERS");
+  const absl::Status status = engine_->StartQuantize(spec).status();
+  EXPECT_EQ(Reason(status), "ARTIFACT_RECIPE_DIFFERS");
+  EXPECT_EQ(status.message(), "bits: got 3, allowed 2, as in artifact w, or a free name");
 }
 
 TEST_F(EngineTest, ArtifactsSurviveARestart) {
