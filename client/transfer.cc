@@ -29,6 +29,17 @@ v1::OperationMetadata TransferProgress(const std::string& kind, const std::strin
   return metadata;
 }
 
+absl::StatusOr<AtomicFile> CreateFile(const std::filesystem::path& place) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(place, ignored)) {
+    absl::StatusOr<AtomicFile> file =
+        AtomicFile::Create(place.has_parent_path() ? place.parent_path() : ".");
+    if (file.ok() || absl::IsResourceExhausted(file.status())) return file;
+  }
+  return FieldError(absl::StatusCode::kFailedPrecondition, "FILE_NOT_WRITABLE", "file",
+                    place.string(), "a file in a directory that exists and can be written");
+}
+
 void LimitStream(const Session& session, const Connection& connection,
                  grpc::ClientContext& context) {
   if (session.options().is_timeout_given) connection.SetDeadline(context);
@@ -84,8 +95,7 @@ absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connecti
                       "a path that does not exist, or --force");
   }
   const std::filesystem::path place(path);
-  QTIPD_ASSIGN_OR_RETURN(AtomicFile file,
-                         AtomicFile::Create(place.has_parent_path() ? place.parent_path() : "."));
+  QTIPD_ASSIGN_OR_RETURN(AtomicFile file, CreateFile(place));
   ProgressBar bar(session.err(), isatty(STDERR_FILENO) == 1);
   grpc::ClientContext context;
   LimitStream(session, connection, context);
