@@ -9,7 +9,8 @@ import struct
 import subprocess
 import unittest
 
-from harness import BIN, Daemon, DaemonTest, f32, matrix, qtipctl, write_safetensors
+from harness import (BIN, Daemon, DaemonTest, f32, matrix, qtipctl, read_safetensors,
+                     write_safetensors)
 
 
 class BadRequests(DaemonTest):
@@ -62,7 +63,8 @@ class BadRequests(DaemonTest):
         same = self.done("quantize", "--name", "w", "--bits", "2", "--random", "32x32",
                          "--if-absent")
         self.assertEqual(same["sha256"], before["sha256"])
-        self.quantize("ARTIFACT_RECIPE_DIFFERS", "--bits", "3", "--if-absent", name="w")
+        self.quantize("ARTIFACT_RECIPE_DIFFERS", "--bits", "3", "--if-absent", name="w",
+                      allowed="bits: got 3, allowed 2, ")
 
     def test_a_matrix_larger_than_memory(self):
         needed = 131072 * 131072 * 4  # the largest shape, as F32
@@ -79,6 +81,11 @@ class BadRequests(DaemonTest):
         self.refused("ARTIFACT_NOT_FOUND", "artifacts", "delete", "v")
         self.refused("ARTIFACT_NOT_FOUND", "export", "v", self.scratch / "v")
         self.assertFalse((self.scratch / "v").exists())
+
+    def test_an_export_that_cannot_be_written(self):
+        for place in ("/nonexistent/x", self.scratch):
+            self.refused("FILE_NOT_WRITABLE", "export", "w", place, "--force",
+                         allowed=f"file: got {place}, allowed a file in a directory")
 
     def test_an_unknown_run_or_job(self):
         self.refused("RUN_NOT_FOUND", "runs", "show", "4711")
@@ -166,6 +173,36 @@ class BadFiles(DaemonTest):
             self.both("SAFETENSORS_INVALID",
                       self.raw(struct.pack("<Q", len(header)) + header + bytes(4096)))
         self.both("SAFETENSORS_INVALID", self.raw(struct.pack("<Q", 9) + b"[" * 9 + bytes(64)))
+
+    def test_an_import_that_lacks_a_tensor(self):
+        self.done("quantize", "--name", "whole", "--bits", "2", "--random", "32x32")
+        self.done("export", "whole", self.scratch / "whole")
+        tensors = read_safetensors(self.scratch / "whole")
+        del tensors["SU"]
+        path = self.file(**{f"layer.{name}": tensor for name, tensor in tensors.items()})
+        for prefix in ((), ("--prefix", "layer")):
+            self.refused("TENSOR_MISSING", "import", path, "--name", "n", *prefix,
+                         allowed="SU: got only ")
+
+    def test_a_refused_start_leaves_no_upload(self):
+        path = self.file(w=matrix(32, 32))
+        self.refused("NAME_INVALID", "quantize", "--name", "a b", "--bits", "2", "--input", path,
+                     "--tensor", "w")
+        self.assertEqual(list((self.scratch / "data" / "uploads").glob("upload-*")), [])
+
+    def test_the_mean_of_a_flattened_hessian_travels(self):
+        triangle = [1.0 if row == column else 0.0 for row in range(32) for column in range(row + 1)]
+        hessian = {"a.flatH": ("F32", [528], f32(triangle))}
+        mean = {"a.mu": ("F32", [32], f32([8.0 + column for column in range(32)]))}
+        made = set()
+        for i, tensors in enumerate(({**hessian, **mean}, hessian)):
+            path = write_safetensors(self.scratch / f"mean{i}", {"w": matrix(32, 32), **tensors})
+            for source in ("--input", "--server-path"):
+                artifact = self.done("quantize", "--name", f"mean{i}{source}", "--bits", "2",
+                                     source, path, "--tensor", "w", "--hessian", "a.flatH")
+                made.add((i, artifact["sha256"]))
+        self.assertEqual(len(made), 2)  # here and at the daemon the same
+        self.assertEqual(len({sha256 for _, sha256 in made}), 2)  # and the mean matters
 
     def test_an_import_that_is_no_layer(self):
         path = self.file(w=matrix(32, 32))

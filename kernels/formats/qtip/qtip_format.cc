@@ -17,6 +17,7 @@
 namespace qtipd {
 namespace {
 
+// The code is the first of them.
 OptionSchema MakeSchema() {
   return {
       {.name = "code",
@@ -64,11 +65,12 @@ absl::Status CheckImportOptions(const OptionSchema& schema,
 }
 
 // The code that the tensors and the options agree on. Without a table it cannot be read off them.
-absl::Status CheckCode(const TensorMap& tensors, const std::map<std::string, OptionValue>& given) {
+absl::Status CheckCode(const OptionSchema& schema, const TensorMap& tensors,
+                       const std::map<std::string, OptionValue>& given) {
   if (tensors.contains("tlut")) return absl::OkStatus();
   if (!given.contains("code")) {
     return InvalidField("CODE_REQUIRED", "code", "no option and no tensor tlut to read it off",
-                        "an explicit code");
+                        "one of " + AllowedText(schema.front()));
   }
   return InvalidField("TENSOR_MISSING", "tlut", "none", "a [512, 2] table, which code hyb needs");
 }
@@ -106,13 +108,14 @@ class QtipFormat final : public WeightFormat {
   }
 
   bool Recognises(const TensorMap& tensors) const override {
-    return tensors.contains("trellis") && tensors.contains("SU") && tensors.contains("SV");
+    // A layer that lacks a tensor is still one: Import names what is missing.
+    return tensors.contains("trellis") || (tensors.contains("SU") && tensors.contains("SV"));
   }
 
   absl::StatusOr<PackedLayer> Import(
       const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const override {
     QTIPD_RETURN_IF_ERROR(CheckImportOptions(schema_, given));
-    QTIPD_RETURN_IF_ERROR(CheckCode(tensors, given));
+    QTIPD_RETURN_IF_ERROR(CheckCode(schema_, tensors, given));
     QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipTensors(tensors));
     std::map<std::string, OptionValue> options = given;
     options.try_emplace("code", std::string("hyb"));

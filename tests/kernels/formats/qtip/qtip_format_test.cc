@@ -95,14 +95,26 @@ class QtipFormat : public testing::Test {
 TEST_F(QtipFormat, RecognisesItsLayers) {
   TensorMap tensors = GoldenLayer(golden_, 2);
   EXPECT_TRUE(format_->Recognises(tensors));
+  tensors.erase("trellis");
   tensors.erase("SU");
   EXPECT_FALSE(format_->Recognises(tensors));
+}
+
+TEST_F(QtipFormat, RecognisesALayerThatLacksATensorAndNamesIt) {
+  for (const char* name : {"trellis", "SU", "SV"}) {
+    TensorMap tensors = GoldenLayer(golden_, 2);
+    tensors.erase(name);
+    EXPECT_TRUE(format_->Recognises(tensors)) << name;
+    EXPECT_EQ(Refusal(tensors, {}), std::string("TENSOR_MISSING ") + name);
+  }
 }
 
 TEST_F(QtipFormat, AsksForTheCodeWhereNoTableTellsIt) {
   TensorMap tensors = GoldenLayer(golden_, 2);
   tensors.erase("tlut");
   EXPECT_EQ(Refusal(tensors, {}), "CODE_REQUIRED code");
+  const absl::Status status = format_->Import(tensors, {}).status();
+  EXPECT_EQ(GetErrorInfo(status).metadata["allowed"], "one of hyb");
   EXPECT_EQ(Refusal(tensors, {{"code", std::string("hyb")}}), "TENSOR_MISSING tlut");
 }
 
