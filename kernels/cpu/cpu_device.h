@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "kernels/api/device.h"
-#include "kernels/cpu/host_facts.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/io/host_facts.h"
 
 namespace qtipd {
 

@@ -22,7 +22,8 @@ import sys
 MAY_USE = {
     "kernels/api": [],
     "kernels/io": ["kernels/api"],
-    "kernels/cpu": ["kernels/api"],
+    # io lies below the devices: files and what the system says of the host.
+    "kernels/cpu": ["kernels/api", "kernels/io"],
     "kernels/cuda": ["kernels/api"],
     "kernels/formats/*": ["kernels/api", "kernels/io", "kernels/cpu", "kernels/cuda"],
     "kernels/formats": ["kernels/api", "kernels/formats/*"],

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <thread>
 
-#include "kernels/cpu/host_facts.h"
+#include "kernels/io/host_facts.h"
 
 namespace qtipd {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/api/error.h"
-#include "kernels/cpu/host_facts.h"
+#include "kernels/io/host_facts.h"
 
 namespace qtipd {
 namespace {

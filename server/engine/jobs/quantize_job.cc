@@ -7,7 +7,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
-#include "kernels/cpu/host_facts.h"
+#include "kernels/io/host_facts.h"
 #include "server/engine/input/matrix_source.h"
 #include "server/engine/jobs/memory_check.h"
 #include "server/engine/jobs/quality.h"

@@ -1,4 +1,4 @@
-#include "kernels/cpu/host_facts.h"
+#include "kernels/io/host_facts.h"
 
 #include <gtest/gtest.h>
 

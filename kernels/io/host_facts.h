@@ -1,6 +1,6 @@
 // What the operating system says about this machine and about the limits of our control group.
-#ifndef QTIPD_KERNELS_CPU_HOST_FACTS_H_
-#define QTIPD_KERNELS_CPU_HOST_FACTS_H_
+#ifndef QTIPD_KERNELS_IO_HOST_FACTS_H_
+#define QTIPD_KERNELS_IO_HOST_FACTS_H_
 
 #include <cstdint>
 #include <string>
@@ -28,4 +28,4 @@ HostMemory ReadHostMemory(const std::string& root = "");
 
 }  // namespace qtipd
 
-#endif  // QTIPD_KERNELS_CPU_HOST_FACTS_H_
+#endif  // QTIPD_KERNELS_IO_HOST_FACTS_H_
