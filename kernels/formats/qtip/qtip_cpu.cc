@@ -213,7 +213,8 @@ class QtipCpuBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
-    return QuantizeQtipOnCpu(device, problem, progress, report);
+    // A backend is only ever given devices of its own.
+    return QuantizeQtipOnCpu(static_cast<CpuDevice&>(device).pool(), problem, progress, report);
   }
 
   uint64_t LoadBytes(const PackedLayer& layer) const override {

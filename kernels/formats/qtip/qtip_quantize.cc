@@ -263,9 +263,8 @@ absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem
   return Quantizer(pool, problem, ingredients, progress).Run(report);
 }
 
-absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(Device& device, const QuantizeProblem& problem,
+absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report) {
-  ThreadPool pool(std::max(1, device.info().compute_units));
   return QuantizeQtip(
       pool, problem,
       {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(problem.shape, problem.seed)}, progress,

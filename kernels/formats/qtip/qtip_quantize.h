@@ -32,9 +32,8 @@ absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem
                                          const QtipIngredients& ingredients, Progress& progress,
                                          QuantizeReport& report);
 
-// The same with the default table and the signs of `problem.seed`, on as many threads as the device
-// has compute units.
-absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(Device& device, const QuantizeProblem& problem,
+// The same with the default table and the signs of `problem.seed`.
+absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report);
 
 // OK, or what is wrong with a Hessian of `in_features`; an empty one is the identity. All encoders
