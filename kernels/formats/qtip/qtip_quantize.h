@@ -6,7 +6,6 @@
 #include <span>
 
 #include "absl/status/statusor.h"
-#include "kernels/api/device.h"
 #include "kernels/api/weight_format.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
