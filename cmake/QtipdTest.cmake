@@ -3,6 +3,13 @@
 find_package(GTest CONFIG REQUIRED)
 include(GoogleTest)
 
+# What every test of this build has in its environment, beside its own.
+set(QTIPD_TEST_ENVIRONMENT)
+if(QTIPD_SANITIZE STREQUAL "thread")
+  set(QTIPD_TEST_ENVIRONMENT
+      TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan_suppressions.txt)
+endif()
+
 function(qtipd_add_test stem)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -19,9 +26,8 @@ function(qtipd_add_test stem)
   target_compile_definitions(${stem} PRIVATE QTIPD_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden")
   set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   set(environment)
-  if(QTIPD_SANITIZE STREQUAL "thread")
-    set(environment ENVIRONMENT
-                    TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan_suppressions.txt)
+  if(QTIPD_TEST_ENVIRONMENT)
+    set(environment ENVIRONMENT ${QTIPD_TEST_ENVIRONMENT})
   endif()
   gtest_discover_tests(${stem} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${arg_LABELS}"
                        TIMEOUT ${arg_TIMEOUT} ${environment})
