@@ -100,7 +100,7 @@ class Jobs(DaemonTest):
         self.assertEqual(self.wait_for_state("CANCELLED")["id"], job["id"])
 
     def test_a_timeout_leaves_the_job_running(self):
-        result = self.ctl("--timeout", "1s", *LONG)
+        result = self.ctl("--timeout", "3s", *LONG)
         self.assertEqual((result.code, result.reason), (2, "OPERATION_TIMEOUT"))
         job = self.wait_for_state("RUNNING")
         self.done("jobs", "cancel", job["id"])
