@@ -64,13 +64,20 @@ struct DeviceMemory {
   uint64_t total_bytes = 0;
 };
 
+// What one replay took.
+struct ReplayTiming {
+  double seconds = 0;
+  // Mean clock of the compute units meanwhile; 0 where the device cannot tell.
+  double clock_hertz = 0;
+};
+
 // Operations recorded once, replayed as a whole: a CUDA graph; if synchronous, the call made anew.
 class Recording {
  public:
   virtual ~Recording() = default;
-  // Replays, waits, and returns the seconds the device took, measured on the device (events around
-  // the graph) or, on the CPU, by the monotonic clock around the calls.
-  virtual absl::StatusOr<double> Replay() = 0;
+  // Replays, waits, and returns what the device took, measured on the device (events around the
+  // graph) or, on the CPU, by the monotonic clock around the calls.
+  virtual absl::StatusOr<ReplayTiming> Replay() = 0;
 };
 
 // y[batch, out] = x[batch, in] * w[out, in]^T in the device's compute dtype, by the best dense
@@ -111,6 +118,9 @@ class Device {
   virtual absl::Status Copy(void* dst, const void* src, size_t bytes) = 0;
   virtual absl::Status Fill(void* dst, uint8_t value, size_t bytes) = 0;
   virtual absl::Status Synchronize() = 0;
+  // Evicts from the device's caches what earlier work left there; enqueues. May allocate scratch
+  // memory at the first call.
+  virtual absl::Status FlushCaches() = 0;
 
   // Runs `enqueue` once to record what it enqueues on this device. It must only enqueue: no
   // allocation, no blocking call. Everything it captured must outlive the Recording.

@@ -23,16 +23,20 @@ constexpr uint64_t kReserveBytes = uint64_t{128} << 20;
 // Asking the system costs tens of microseconds; smaller blocks cannot exhaust it by themselves.
 constexpr size_t kUncheckedBytes = size_t{1} << 20;
 
+// A cache that does not replace the oldest line first wants more than its own size to forget all.
+constexpr uint64_t kFlushFactor = 2;
+constexpr uint64_t kLeastFlushBytes = uint64_t{64} << 20;
+
 class CallRecording final : public Recording {
  public:
   explicit CallRecording(std::function<absl::Status()> enqueue) : enqueue_(std::move(enqueue)) {}
 
-  absl::StatusOr<double> Replay() override {
+  absl::StatusOr<ReplayTiming> Replay() override {
     const auto start = std::chrono::steady_clock::now();
     const absl::Status status = enqueue_();
     const auto end = std::chrono::steady_clock::now();
     QTIPD_RETURN_IF_ERROR(status);
-    return std::chrono::duration<double>(end - start).count();
+    return ReplayTiming{.seconds = std::chrono::duration<double>(end - start).count()};
   }
 
  private:
@@ -121,6 +125,14 @@ absl::Status CpuDevice::Copy(void* dst, const void* src, size_t bytes) {
 absl::Status CpuDevice::Fill(void* dst, uint8_t value, size_t bytes) {
   if (bytes > 0) std::memset(dst, value, bytes);
   return absl::OkStatus();
+}
+
+absl::Status CpuDevice::FlushCaches() {
+  if (flush_memory_.data() == nullptr) {
+    const size_t bytes = std::max(kFlushFactor * info_.last_level_cache_bytes, kLeastFlushBytes);
+    QTIPD_ASSIGN_OR_RETURN(flush_memory_, Allocate(bytes));
+  }
+  return Fill(flush_memory_.data(), 0, flush_memory_.bytes());
 }
 
 absl::StatusOr<std::unique_ptr<Recording>> CpuDevice::Record(

@@ -37,6 +37,7 @@ class CpuDevice final : public Device {
   absl::Status Copy(void* dst, const void* src, size_t bytes) override;
   absl::Status Fill(void* dst, uint8_t value, size_t bytes) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
+  absl::Status FlushCaches() override;
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override;
@@ -47,6 +48,7 @@ class CpuDevice final : public Device {
 
   std::function<HostMemory()> read_memory_;
   ThreadPool pool_;
+  Buffer flush_memory_;  // from the first flush
   DeviceInfo info_;
 };
 

@@ -203,7 +203,8 @@ class Timer {
     QTIPD_RETURN_IF_ERROR(recording->Replay().status());
     std::array<double, kReplays> seconds;
     for (double& s : seconds) {
-      QTIPD_ASSIGN_OR_RETURN(s, recording->Replay());
+      QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, recording->Replay());
+      s = timing.seconds;
     }
     std::sort(seconds.begin(), seconds.end());
     return seconds[kReplays / 2] / launches;

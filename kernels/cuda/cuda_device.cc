@@ -170,6 +170,15 @@ absl::Status CudaDevice::Synchronize() {
   return QTIPD_CUDA_STATUS(cudaStreamSynchronize(stream()));
 }
 
+absl::Status CudaDevice::FlushCaches() {
+  // Lines that an access policy window pinned would survive.
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaCtxResetPersistingL2Cache());
+  if (flush_memory_.data() == nullptr) {
+    QTIPD_ASSIGN_OR_RETURN(flush_memory_, Allocate(info_.last_level_cache_bytes));
+  }
+  return Fill(flush_memory_.data(), 0, flush_memory_.bytes());
+}
+
 absl::StatusOr<std::unique_ptr<Recording>> CudaDevice::Record(
     const std::function<absl::Status()>& enqueue) {
   return CudaRecording::Record(stream(), enqueue);

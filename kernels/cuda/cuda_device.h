@@ -26,6 +26,7 @@ class CudaDevice final : public Device {
   absl::Status Copy(void* dst, const void* src, size_t bytes) override;
   absl::Status Fill(void* dst, uint8_t value, size_t bytes) override;
   absl::Status Synchronize() override;
+  absl::Status FlushCaches() override;
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override;
@@ -56,7 +57,8 @@ class CudaDevice final : public Device {
   size_t max_shared_bytes_ = 0;
   absl::Status health_;
   CudaStream stream_;
-  Buffer workspace_;  // released before stream_
+  Buffer workspace_;     // released before stream_
+  Buffer flush_memory_;  // as large as L2, from the first flush
   CublasHandle cublas_;
   CublasLtHandle cublas_lt_;
 };

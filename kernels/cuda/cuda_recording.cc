@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<Recording>> CudaRecording::Record(
   return recording;
 }
 
-absl::StatusOr<double> CudaRecording::Replay() {
+absl::StatusOr<ReplayTiming> CudaRecording::Replay() {
   QTIPD_RETURN_IF_CUDA_ERROR(EnqueueCudaDelay(stream_, kQueueingNanoseconds));
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventRecord(start_.get(), stream_));
   QTIPD_RETURN_IF_CUDA_ERROR(cudaGraphLaunch(graph_.get(), stream_));
@@ -49,7 +49,7 @@ absl::StatusOr<double> CudaRecording::Replay() {
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(stop_.get()));
   float milliseconds = 0;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()));
-  return milliseconds * 1e-3;
+  return ReplayTiming{.seconds = milliseconds * 1e-3};
 }
 
 }  // namespace qtipd

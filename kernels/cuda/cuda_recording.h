@@ -17,7 +17,7 @@ class CudaRecording final : public Recording {
   static absl::StatusOr<std::unique_ptr<Recording>> Record(
       cudaStream_t stream, const std::function<absl::Status()>& enqueue);
 
-  absl::StatusOr<double> Replay() override;
+  absl::StatusOr<ReplayTiming> Replay() override;
 
  private:
   CudaRecording() = default;

@@ -17,6 +17,7 @@
 #include "server/base/clock.h"
 #include "server/engine/metrics_sink.h"
 #include "server/engine/types.h"
+#include "server/telemetry/device_monitor.h"
 
 namespace qtipd {
 
@@ -26,6 +27,7 @@ struct EngineConfig {
   std::vector<std::string> server_paths;  // directories that requests may read
   uint64_t max_upload_bytes = uint64_t{64} << 30;
   std::map<std::string, std::string> build_info;  // version, git_commit, ...; copied into every run
+  MonitorFactory make_monitor;  // called on each device's thread; empty: MakeSilentMonitor
 };
 
 // Bytes on their way out, prepared and hashed; read in order by one thread.

@@ -51,6 +51,7 @@ absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
     config.backend = choice.backend;
     config.index = choice.index;
     config.metrics = parts_.metrics;
+    config.make_monitor = parts_.config.make_monitor;
     config.on_lost = [this](const std::string& device) { DeviceLost(device); };
     QTIPD_ASSIGN_OR_RETURN(auto executor, DeviceExecutor::Start(std::move(config)));
     spdlog::info("device_opened device={} name={}", executor->id(), LogText(executor->info().name));

@@ -3,7 +3,15 @@
 namespace qtipd {
 
 std::string_view CacheModeName(CacheMode mode) {
-  return mode == CacheMode::kRotate ? "rotate" : "hot";
+  switch (mode) {
+    case CacheMode::kRotate:
+      return "rotate";
+    case CacheMode::kCold:
+      return "cold";
+    case CacheMode::kHot:
+      return "hot";
+  }
+  return "";
 }
 
 std::string_view StopReasonName(StopReason reason) {

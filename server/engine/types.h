@@ -69,8 +69,8 @@ struct ImportSpec {
   std::string display_name;
 };
 
-enum class CacheMode { kRotate, kHot };
-std::string_view CacheModeName(CacheMode mode);  // "rotate", "hot"
+enum class CacheMode { kRotate, kCold, kHot };
+std::string_view CacheModeName(CacheMode mode);  // "rotate", "cold", "hot"
 
 struct BenchmarkSpec {
   std::string request_id;
@@ -137,11 +137,54 @@ struct Statistics {
   double p10 = 0;
   double p90 = 0;
   double iqr = 0;
+  double mad = 0;  // median absolute deviation, not scaled
+  // Absent below the samples that leave one beyond them with 99 % confidence: 130 and 662.
+  std::optional<double> p95;
+  std::optional<double> p99;
+  int modes = 1;              // of the distribution
+  int64_t low_outliers = 0;   // below Tukey's fence, q1 - 1.5 IQR; counted, never deleted
+  int64_t high_outliers = 0;  // above q3 + 1.5 IQR
 };
 
 struct StepResult {
   std::string name;
   double median_seconds = 0;  // 0: too short to tell from nothing
+};
+
+// The least time that the device's own measured ceiling allows a run, by the limit that binds.
+struct Roofline {
+  std::string limit;    // "bandwidth", "issue", "shared_memory", "launch"
+  double seconds = 0;   // that a run takes at that limit
+  double fraction = 0;  // seconds / median latency
+  std::map<std::string, double> limit_seconds;  // every limit that is known
+};
+
+struct PhaseResult {
+  std::string name;      // of WeightFormat::fused_phases()
+  double seconds = 0;    // mean over the kernel's blocks
+  double fraction = 0;   // of kernel_seconds
+};
+
+// Where the time inside the fused kernel goes, from time stamps in an instrumented build of it.
+struct PhaseBreakdown {
+  double kernel_seconds = 0;
+  std::vector<PhaseResult> phases;
+};
+
+// What the device was like while it was measured. A value that the device does not tell is absent.
+struct Conditions {
+  std::optional<double> clock_hertz;  // median over the samples
+  std::optional<double> clock_hertz_minimum;
+  std::optional<double> clock_hertz_maximum;
+  std::optional<double> temperature_begin_celsius;
+  std::optional<double> temperature_end_celsius;
+  std::optional<double> power_watts;     // mean, while the path ran without a gap
+  std::optional<double> joules_per_run;  // from the same window
+  std::vector<std::string> clock_events;  // reasons seen, e.g. "SW_POWER_CAP"
+  int64_t throttled_samples = 0;          // kept ones
+  int64_t retaken_samples = 0;            // throttled ones that were taken again
+  std::vector<std::string> foreign_work;  // other work seen on the device, one line each
+  std::string clock_policy = "default";   // "default", "locked"
 };
 
 struct BenchmarkResult {
@@ -162,6 +205,15 @@ struct BenchmarkResult {
   double tokens_per_second = 0;  // batch / median
   double relative_error = 0;     // ||y - y_ref|| / ||y_ref||, y_ref in double on the same W_hat and x
   double relative_error_bound = 0;
+  std::vector<double> sample_clock_hertz;  // one a sample, 0 where not known; empty: the device has none
+  double replay_overhead_seconds = 0;  // what an empty replay measures: in every sample, spread over its runs
+  std::optional<Roofline> roofline;    // absent where the ceiling was not measured
+  std::optional<PhaseBreakdown> phases;       // path fused, where the backend has the build for it
+  std::optional<double> packed_read_seconds;  // a bare read of the weights of this path, cache cold
+  Conditions conditions;
+  std::vector<std::string> warnings;  // "THROTTLED", "FOREIGN_WORK", "UNSTABLE", ...
+  // Results compare only where these are equal: device model, driver, clocks, cache mode, case.
+  std::string comparability_key;
   std::map<std::string, std::string> notes;
   absl::Status status;  // not OK: this cell could not be measured, and why
 };

@@ -1,5 +1,6 @@
 #include "server/service/run_conversion.h"
 
+#include <optional>
 #include <string>
 
 #include "server/service/artifact_conversion.h"
@@ -20,11 +21,63 @@ v1::Latency LatencyProto(const BenchmarkResult& result, Samples samples) {
   proto.set_p10(result.latency.p10);
   proto.set_p90(result.latency.p90);
   proto.set_iqr(result.latency.iqr);
+  proto.set_mad(result.latency.mad);
+  if (result.latency.p95) proto.set_p95(*result.latency.p95);
+  if (result.latency.p99) proto.set_p99(*result.latency.p99);
+  proto.set_modes(result.latency.modes);
+  proto.set_low_outliers(result.latency.low_outliers);
+  proto.set_high_outliers(result.latency.high_outliers);
+  proto.set_replay_overhead_seconds(result.replay_overhead_seconds);
   if (samples == Samples::kKeep) {
     proto.mutable_samples()->Add(result.samples.begin(), result.samples.end());
+    proto.mutable_sample_clock_hertz()->Add(result.sample_clock_hertz.begin(),
+                                            result.sample_clock_hertz.end());
   }
   proto.set_stop_reason(std::string(StopReasonName(result.stop_reason)));
   proto.set_stable(result.is_stable);
+  return proto;
+}
+
+v1::Roofline RooflineProto(const Roofline& roofline) {
+  v1::Roofline proto;
+  proto.set_limit(roofline.limit);
+  proto.set_seconds(roofline.seconds);
+  proto.set_fraction(roofline.fraction);
+  for (const auto& [limit, seconds] : roofline.limit_seconds) {
+    (*proto.mutable_limit_seconds())[limit] = seconds;
+  }
+  return proto;
+}
+
+v1::PhaseBreakdown PhasesProto(const PhaseBreakdown& breakdown) {
+  v1::PhaseBreakdown proto;
+  proto.set_kernel_seconds(breakdown.kernel_seconds);
+  for (const PhaseResult& result : breakdown.phases) {
+    v1::Phase* phase = proto.add_phases();
+    phase->set_name(result.name);
+    phase->set_seconds(result.seconds);
+    phase->set_fraction(result.fraction);
+  }
+  return proto;
+}
+
+v1::Conditions ConditionsProto(const Conditions& conditions) {
+  v1::Conditions proto;
+  const auto set = [&](const std::optional<double>& value, void (v1::Conditions::*setter)(double)) {
+    if (value) (proto.*setter)(*value);
+  };
+  set(conditions.clock_hertz, &v1::Conditions::set_clock_hertz);
+  set(conditions.clock_hertz_minimum, &v1::Conditions::set_clock_hertz_minimum);
+  set(conditions.clock_hertz_maximum, &v1::Conditions::set_clock_hertz_maximum);
+  set(conditions.temperature_begin_celsius, &v1::Conditions::set_temperature_begin_celsius);
+  set(conditions.temperature_end_celsius, &v1::Conditions::set_temperature_end_celsius);
+  set(conditions.power_watts, &v1::Conditions::set_power_watts);
+  set(conditions.joules_per_run, &v1::Conditions::set_joules_per_run);
+  proto.mutable_clock_events()->Add(conditions.clock_events.begin(), conditions.clock_events.end());
+  proto.set_throttled_samples(conditions.throttled_samples);
+  proto.set_retaken_samples(conditions.retaken_samples);
+  proto.mutable_foreign_work()->Add(conditions.foreign_work.begin(), conditions.foreign_work.end());
+  proto.set_clock_policy(conditions.clock_policy);
   return proto;
 }
 
@@ -53,6 +106,12 @@ v1::BenchmarkResult ResultProto(const BenchmarkResult& result, Samples samples) 
   proto.set_tokens_per_second(result.tokens_per_second);
   proto.set_relative_error(result.relative_error);
   proto.set_relative_error_bound(result.relative_error_bound);
+  if (result.roofline) *proto.mutable_roofline() = RooflineProto(*result.roofline);
+  if (result.phases) *proto.mutable_phases() = PhasesProto(*result.phases);
+  if (result.packed_read_seconds) proto.set_packed_read_seconds(*result.packed_read_seconds);
+  *proto.mutable_conditions() = ConditionsProto(result.conditions);
+  proto.mutable_warnings()->Add(result.warnings.begin(), result.warnings.end());
+  proto.set_comparability_key(result.comparability_key);
   for (const auto& [key, value] : result.notes) (*proto.mutable_notes())[key] = value;
   return proto;
 }

@@ -31,14 +31,17 @@ MAY_USE = {
     "kernels/cuda/module": ["kernels/api", "kernels/cuda", "kernels/formats/*"],
     "proto": [],
     "server/base": ["kernels/api"],
-    "server/engine": ["kernels/api", "kernels/io", "server/base"],
+    # What the devices and the host say of themselves.
+    "server/telemetry": ["kernels/api", "kernels/io", "server/base"],
+    "server/engine": ["kernels/api", "kernels/io", "server/base", "server/telemetry"],
     "server/metrics": ["kernels/api", "server/base", "server/engine"],
     "server/service": ["kernels/api", "proto", "server/base", "server/engine"],
     "server/transport": ["kernels/api", "proto", "server/base", "server/engine", "server/metrics",
                          "server/service"],
     # The daemon builds the object graph: it alone knows every part.
     "server": ["kernels/api", "kernels/io", "kernels/cpu", "kernels/formats", "kernels/paths", "proto",
-               "server/base", "server/engine", "server/metrics", "server/service", "server/transport"],
+               "server/base", "server/engine", "server/metrics", "server/service", "server/telemetry",
+               "server/transport"],
     # The client and the server share the protocol and the file reader, nothing else.
     "client": ["kernels/api", "kernels/io", "proto", "server/base"],
 }
@@ -50,6 +53,7 @@ SQLITE = [("SQLite", r"sqlite")]
 MAY_NOT_NAME = {
     "kernels": RPC + PROMETHEUS + SQLITE,
     "server/base": RPC + PROMETHEUS + SQLITE,
+    "server/telemetry": RPC + PROMETHEUS + SQLITE,
     "server/engine": RPC + PROMETHEUS,
     "server/metrics": [("gRPC", r"grpc::|grpcpp/"), RPC[1]] + SQLITE,
     "server/service": [("gRPC", r"grpc::|grpcpp/")] + PROMETHEUS + SQLITE,

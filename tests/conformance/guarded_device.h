@@ -60,6 +60,7 @@ class GuardedDevice final : public Device {
     return device_.Fill(dst, value, bytes);
   }
   absl::Status Synchronize() override { return device_.Synchronize(); }
+  absl::Status FlushCaches() override { return device_.FlushCaches(); }
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override {
     return device_.Record(enqueue);

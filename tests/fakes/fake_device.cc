@@ -15,14 +15,14 @@ class FakeRecording final : public Recording {
  public:
   FakeRecording(std::shared_ptr<FakeDeviceControl> control, std::function<absl::Status()> enqueue)
       : control_(std::move(control)), enqueue_(std::move(enqueue)) {}
-  absl::StatusOr<double> Replay() override {
+  absl::StatusOr<ReplayTiming> Replay() override {
     const int64_t index = control_->replays++;
     control_->on_replay();
     if (control_->is_lost) {
       return MakeError(absl::StatusCode::kInternal, "DEVICE_LOST", "the fake device is lost");
     }
     if (!control_->writes_nothing) QTIPD_RETURN_IF_ERROR(enqueue_());
-    return control_->replay_seconds(index);
+    return ReplayTiming{control_->replay_seconds(index), control_->replay_clock_hertz(index)};
   }
 
  private:
@@ -67,6 +67,10 @@ class FakeDevice final : public Device {
     return absl::OkStatus();
   }
   absl::Status Synchronize() override { return Health(); }
+  absl::Status FlushCaches() override {
+    ++control_->flushes;
+    return Health();
+  }
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override {
     QTIPD_RETURN_IF_ERROR(enqueue());

@@ -29,11 +29,14 @@ struct FakeDeviceControl {
   std::function<double(int64_t)> replay_seconds = [](int64_t n) {
     return 1e-3 + 1e-6 * static_cast<double>(n % 7);
   };
+  // Its clock, 0 where the device does not tell.
+  std::function<double(int64_t)> replay_clock_hertz = [](int64_t) { return 0.0; };
   // Called by every replay on the device's thread, before it runs.
   std::function<void()> on_replay = [] {};
   std::atomic<bool> is_lost{false};  // the next call fails with DEVICE_LOST, and all after it
   std::atomic<uint64_t> free_bytes{uint64_t{1} << 30};  // Allocate fails beyond that
   std::atomic<int64_t> replays{0};
+  std::atomic<int64_t> flushes{0};
   std::atomic<int64_t> live_buffers{0};
   std::atomic<bool> writes_nothing{false};  // replays run nothing: outputs stay as they were
 };

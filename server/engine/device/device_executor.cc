@@ -37,6 +37,7 @@ absl::Status DeviceExecutor::Open() {
   QTIPD_ASSIGN_OR_RETURN(device_, config_.backend->OpenDevice(config_.index));
   info_ = device_->info();
   residents_ = std::make_unique<ResidentSet>(info_.id, *config_.metrics);
+  monitor_ = config_.make_monitor ? config_.make_monitor(info_) : MakeSilentMonitor();
   QTIPD_ASSIGN_OR_RETURN(memory_, device_->Memory());
   return absl::OkStatus();
 }
@@ -109,7 +110,7 @@ void DeviceExecutor::Loop() {
 }
 
 void DeviceExecutor::RunOne(Work work) {
-  DeviceLease lease{*device_, *residents_, health_};
+  DeviceLease lease{*device_, *residents_, *monitor_, health_};
   work(lease);
   std::lock_guard lock(mutex_);
   is_busy_ = false;

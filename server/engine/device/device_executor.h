@@ -18,6 +18,7 @@
 #include "server/engine/device/resident_set.h"
 #include "server/engine/metrics_sink.h"
 #include "server/engine/types.h"
+#include "server/telemetry/device_monitor.h"
 
 namespace qtipd {
 
@@ -25,6 +26,7 @@ namespace qtipd {
 struct DeviceLease {
   Device& device;
   ResidentSet& residents;
+  DeviceMonitor& monitor;
   // Not OK once the device is lost: the work must fail with it and touch nothing.
   const absl::Status& health;
 };
@@ -39,6 +41,7 @@ class DeviceExecutor {
     int index = 0;
     size_t max_queue = 64;
     MetricsSink* metrics = nullptr;  // outlives the executor
+    MonitorFactory make_monitor;     // empty: MakeSilentMonitor
     // Called once, on the device's thread, after the work that met the loss has returned.
     std::function<void(const std::string& device)> on_lost;
   };
@@ -74,6 +77,7 @@ class DeviceExecutor {
   std::thread thread_;
   std::unique_ptr<Device> device_;          // the thread's own
   std::unique_ptr<ResidentSet> residents_;  // made before Start returns
+  std::unique_ptr<DeviceMonitor> monitor_;  // made before Start returns
   absl::Status health_;                     // the thread's own
 
   mutable std::mutex mutex_;

@@ -18,8 +18,8 @@ constexpr int kMaxWarmUps = 50;
 absl::Status WarmUp(Sampler& sampler) {
   double busy_seconds = 0;
   for (int i = 0; i < kMaxWarmUps && (i < kMinWarmUps || busy_seconds < kWarmUpSeconds); ++i) {
-    QTIPD_ASSIGN_OR_RETURN(const double seconds, sampler.Sample());
-    busy_seconds += seconds * static_cast<double>(sampler.runs_per_sample());
+    QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, sampler.Sample());
+    busy_seconds += timing.seconds * static_cast<double>(sampler.runs_per_sample());
   }
   return absl::OkStatus();
 }
@@ -34,8 +34,8 @@ absl::StatusOr<Measurement> Measure(Sampler& sampler, StoppingRule& rule, Clock&
     if (is_cancelled()) {
       return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled between samples");
     }
-    QTIPD_ASSIGN_OR_RETURN(const double seconds, sampler.Sample());
-    measurement.samples.push_back(seconds);
+    QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, sampler.Sample());
+    measurement.samples.push_back(timing.seconds);
     const double elapsed = clock.MonotonicSeconds() - start;
     reason = rule.Check(measurement.samples, elapsed);
     progress(rule.Fraction(measurement.samples, elapsed));

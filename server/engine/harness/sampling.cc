@@ -28,7 +28,7 @@ class SingleRunSampler final : public Sampler {
     }));
     return sampler;
   }
-  absl::StatusOr<double> Sample() override {
+  absl::StatusOr<ReplayTiming> Sample() override {
     copy_ = (copy_ + 1) % range_.path->copies();
     return recording_->Replay();
   }
@@ -58,9 +58,10 @@ class RotationSampler final : public Sampler {
     }));
     return std::make_unique<RotationSampler>(std::move(recording), runs);
   }
-  absl::StatusOr<double> Sample() override {
-    QTIPD_ASSIGN_OR_RETURN(const double seconds, recording_->Replay());
-    return seconds / runs_;
+  absl::StatusOr<ReplayTiming> Sample() override {
+    QTIPD_ASSIGN_OR_RETURN(ReplayTiming timing, recording_->Replay());
+    timing.seconds /= runs_;
+    return timing;
   }
   int64_t runs_per_sample() const override { return runs_; }
 

@@ -37,12 +37,12 @@ struct StepRange {
   int end_step = 0;
 };
 
-// Gives one sample at a time: the device's seconds for one run of a StepRange. Lives on the
+// Gives one sample at a time: the device's seconds for one run of a StepRange, and its clock. Lives on the
 // device's thread; the path, x and y outlive it.
 class Sampler {
  public:
   virtual ~Sampler() = default;
-  virtual absl::StatusOr<double> Sample() = 0;
+  virtual absl::StatusOr<ReplayTiming> Sample() = 0;
   // Runs whose mean one sample is.
   virtual int64_t runs_per_sample() const = 0;
 };

@@ -40,8 +40,8 @@ absl::StatusOr<std::vector<double>> StepsInPlace(Device& device, const StepRange
   for (int i = 0; i < repetitions; ++i) {
     if (is_cancelled()) return Cancelled();
     for (size_t step = 0; step < samplers.size(); ++step) {
-      QTIPD_ASSIGN_OR_RETURN(const double seconds, samplers[step]->Sample());
-      samples[step].push_back(seconds);
+      QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, samplers[step]->Sample());
+      samples[step].push_back(timing.seconds);
     }
   }
   std::vector<double> seconds;
@@ -69,8 +69,8 @@ absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(
       std::vector<double> samples;
       for (int i = 0; i < repetitions; ++i) {
         if (is_cancelled()) return Cancelled();
-        QTIPD_ASSIGN_OR_RETURN(const double seconds, sampler->Sample());
-        samples.push_back(seconds);
+        QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, sampler->Sample());
+        samples.push_back(timing.seconds);
       }
       until = std::clamp(Median(samples), before, std::max(before, whole_median));
     }

@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -84,10 +85,33 @@ absl::Status ToStatus(const Json& json) {
                    json.at("metadata").get<std::map<std::string, std::string>>());
 }
 
+Json FromOptional(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+// Also absent in records of versions that did not have it.
+std::optional<double> OptionalNumber(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  return found->get<double>();
+}
+
 Json FromStatistics(const Statistics& s) {
-  return {{"median", s.median}, {"ci_low", s.ci_low},   {"ci_high", s.ci_high},
-          {"mean", s.mean},     {"minimum", s.minimum}, {"maximum", s.maximum},
-          {"p10", s.p10},       {"p90", s.p90},         {"iqr", s.iqr}};
+  return {{"median", s.median},
+          {"ci_low", s.ci_low},
+          {"ci_high", s.ci_high},
+          {"mean", s.mean},
+          {"minimum", s.minimum},
+          {"maximum", s.maximum},
+          {"p10", s.p10},
+          {"p90", s.p90},
+          {"iqr", s.iqr},
+          {"mad", s.mad},
+          {"p95", FromOptional(s.p95)},
+          {"p99", FromOptional(s.p99)},
+          {"modes", s.modes},
+          {"low_outliers", s.low_outliers},
+          {"high_outliers", s.high_outliers}};
 }
 
 Statistics ToStatistics(const Json& json) {
@@ -99,7 +123,78 @@ Statistics ToStatistics(const Json& json) {
           .maximum = Number(json, "maximum"),
           .p10 = Number(json, "p10"),
           .p90 = Number(json, "p90"),
-          .iqr = Number(json, "iqr")};
+          .iqr = Number(json, "iqr"),
+          .mad = OptionalNumber(json, "mad").value_or(0),
+          .p95 = OptionalNumber(json, "p95"),
+          .p99 = OptionalNumber(json, "p99"),
+          .modes = json.value("modes", 1),
+          .low_outliers = json.value("low_outliers", int64_t{0}),
+          .high_outliers = json.value("high_outliers", int64_t{0})};
+}
+
+Json FromRoofline(const std::optional<Roofline>& roofline) {
+  if (!roofline) return nullptr;
+  return {{"limit", roofline->limit},
+          {"seconds", roofline->seconds},
+          {"fraction", roofline->fraction},
+          {"limit_seconds", roofline->limit_seconds}};
+}
+
+std::optional<Roofline> ToRoofline(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return Roofline{.limit = json.at("limit"),
+                  .seconds = Number(json, "seconds"),
+                  .fraction = Number(json, "fraction"),
+                  .limit_seconds = json.at("limit_seconds")};
+}
+
+Json FromPhases(const std::optional<PhaseBreakdown>& breakdown) {
+  if (!breakdown) return nullptr;
+  Json phases = Json::array();
+  for (const PhaseResult& phase : breakdown->phases) {
+    phases.push_back(Json::array({phase.name, phase.seconds, phase.fraction}));
+  }
+  return {{"kernel_seconds", breakdown->kernel_seconds}, {"phases", phases}};
+}
+
+std::optional<PhaseBreakdown> ToPhases(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  PhaseBreakdown breakdown;
+  breakdown.kernel_seconds = Number(json, "kernel_seconds");
+  for (const Json& phase : json.at("phases")) {
+    breakdown.phases.push_back({phase.at(0), phase.at(1), phase.at(2)});
+  }
+  return breakdown;
+}
+
+Json FromConditions(const Conditions& c) {
+  return {{"clock_hertz", FromOptional(c.clock_hertz)},
+          {"clock_hertz_minimum", FromOptional(c.clock_hertz_minimum)},
+          {"clock_hertz_maximum", FromOptional(c.clock_hertz_maximum)},
+          {"temperature_begin_celsius", FromOptional(c.temperature_begin_celsius)},
+          {"temperature_end_celsius", FromOptional(c.temperature_end_celsius)},
+          {"power_watts", FromOptional(c.power_watts)},
+          {"joules_per_run", FromOptional(c.joules_per_run)},
+          {"clock_events", c.clock_events},
+          {"throttled_samples", c.throttled_samples},
+          {"retaken_samples", c.retaken_samples},
+          {"foreign_work", c.foreign_work},
+          {"clock_policy", c.clock_policy}};
+}
+
+Conditions ToConditions(const Json& json) {
+  return {.clock_hertz = OptionalNumber(json, "clock_hertz"),
+          .clock_hertz_minimum = OptionalNumber(json, "clock_hertz_minimum"),
+          .clock_hertz_maximum = OptionalNumber(json, "clock_hertz_maximum"),
+          .temperature_begin_celsius = OptionalNumber(json, "temperature_begin_celsius"),
+          .temperature_end_celsius = OptionalNumber(json, "temperature_end_celsius"),
+          .power_watts = OptionalNumber(json, "power_watts"),
+          .joules_per_run = OptionalNumber(json, "joules_per_run"),
+          .clock_events = json.at("clock_events"),
+          .throttled_samples = json.at("throttled_samples"),
+          .retaken_samples = json.at("retaken_samples"),
+          .foreign_work = json.at("foreign_work"),
+          .clock_policy = json.at("clock_policy")};
 }
 
 // The value of an enum whose Name function gives `name`, over [first, last].
@@ -188,6 +283,13 @@ BenchmarkResult ParseResult(const Json& json) {
   result.tokens_per_second = Number(json, "tokens_per_second");
   result.relative_error = Number(json, "relative_error");
   result.relative_error_bound = Number(json, "relative_error_bound");
+  result.replay_overhead_seconds = OptionalNumber(json, "replay_overhead_seconds").value_or(0);
+  result.roofline = ToRoofline(json.value("roofline", Json()));
+  result.phases = ToPhases(json.value("phases", Json()));
+  result.packed_read_seconds = OptionalNumber(json, "packed_read_seconds");
+  if (json.contains("conditions")) result.conditions = ToConditions(json.at("conditions"));
+  result.warnings = json.value("warnings", std::vector<std::string>());
+  result.comparability_key = json.value("comparability_key", "");
   result.notes = json.at("notes");
   result.status = ToStatus(json.at("status"));
   return result;
@@ -270,6 +372,13 @@ std::string ResultToJson(const BenchmarkResult& result) {
                {"tokens_per_second", result.tokens_per_second},
                {"relative_error", result.relative_error},
                {"relative_error_bound", result.relative_error_bound},
+               {"replay_overhead_seconds", result.replay_overhead_seconds},
+               {"roofline", FromRoofline(result.roofline)},
+               {"phases", FromPhases(result.phases)},
+               {"packed_read_seconds", FromOptional(result.packed_read_seconds)},
+               {"conditions", FromConditions(result.conditions)},
+               {"warnings", result.warnings},
+               {"comparability_key", result.comparability_key},
                {"notes", result.notes},
                {"status", FromStatus(result.status)}});
 }

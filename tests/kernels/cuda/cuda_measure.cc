@@ -42,7 +42,7 @@ double Median(CudaDevice& device, int launches, const Enqueue& enqueue) {
   }));
   std::vector<double> seconds(kReplays);
   Value(recording->Replay());
-  for (double& s : seconds) s = Value(recording->Replay());
+  for (double& s : seconds) s = Value(recording->Replay()).seconds;
   std::sort(seconds.begin(), seconds.end());
   return seconds[kReplays / 2] / launches;
 }

@@ -104,7 +104,7 @@ TEST_F(HarnessTest, AGpuSampleIsTheMeanOverWholeRotations) {
   NotingPath path(3, 2);
   auto sampler = MakeSampler(*device_, Whole(path));
   EXPECT_EQ((*sampler)->runs_per_sample(), 18);  // at least 16, and whole rotations
-  EXPECT_DOUBLE_EQ(*(*sampler)->Sample(), 0.1);
+  EXPECT_DOUBLE_EQ((*sampler)->Sample()->seconds, 0.1);
   EXPECT_EQ(path.runs.size() % 18, 0u);
   EXPECT_EQ(path.runs[5].copy, 2);
 }
