@@ -18,10 +18,14 @@ std::string_view StopReasonName(StopReason reason) {
   switch (reason) {
     case StopReason::kConverged:
       return "CONVERGED";
+    case StopReason::kNoiseStable:
+      return "NOISE_STABLE";
     case StopReason::kSampleLimit:
       return "SAMPLE_LIMIT";
     case StopReason::kTimeout:
       return "TIMEOUT";
+    case StopReason::kThrottled:
+      return "THROTTLED";
     case StopReason::kCancelled:
       return "CANCELLED";
   }

@@ -80,13 +80,17 @@ struct BenchmarkSpec {
   std::vector<int64_t> batches;    // at least one
   CacheMode cache_mode = CacheMode::kRotate;
   uint64_t seed = 1;  // activations
-  // Stopping: exactly `samples` if not 0, else until the 95 % interval of the median is within
-  // `relative_half_width`, between min_samples and max_samples, at most `max_seconds` of wall time.
+  // Stopping: exactly `samples` if not 0, else when `stopping_criterion` (harness/stopping.h) says
+  // so, between min_samples and max_samples, at most `max_seconds` of wall time.
   int64_t samples = 0;
-  int64_t min_samples = 30;
-  int64_t max_samples = 10000;
+  std::string stopping_criterion = "ci-width";
+  std::map<std::string, double> stopping_parameters;  // the criterion's own that are not default
+  int64_t min_samples = 0;                            // 0: the criterion's default
+  int64_t max_samples = 0;                            // 0: the criterion's default
+  // Half the 95 % interval of the median, over the median, at which a result is stable.
   double relative_half_width = 0.005;
   double max_seconds = 15;
+  bool lock_clocks = false;  // hold the device's clock at its default meanwhile
 };
 
 struct LoadSpec {
@@ -124,7 +128,14 @@ struct ArtifactRecord {
   std::vector<std::string> loaded_on;  // device ids it is resident on now
 };
 
-enum class StopReason { kConverged, kSampleLimit, kTimeout, kCancelled };
+enum class StopReason {
+  kConverged,
+  kNoiseStable,  // the spread of the samples no longer changes: more of them would not help
+  kSampleLimit,
+  kTimeout,
+  kThrottled,  // it would be one of the first two, but most samples were taken at a reduced clock
+  kCancelled
+};
 std::string_view StopReasonName(StopReason reason);  // "CONVERGED", ...
 
 struct Statistics {
