@@ -15,7 +15,7 @@ namespace qtipd {
 namespace {
 
 // Migrations in order; the database's user_version counts those applied.
-constexpr const char* kMigrations[] = {kHistorySchema};
+constexpr const char* kMigrations[] = {kHistorySchema, kHistorySampleClocks};
 constexpr int64_t kVersion = std::size(kMigrations);
 
 constexpr int kDefaultPageSize = 100;
@@ -63,6 +63,12 @@ Page<T> FinishPage(std::vector<T> items, int64_t rows_wanted, TokenOf token_of) 
 absl::Status NotFound(const std::string& reason, const std::string& field, const std::string& got,
                       const std::string& allowed) {
   return FieldError(absl::StatusCode::kNotFound, reason, field, got, allowed);
+}
+
+std::vector<double> Doubles(std::span<const std::byte> blob) {
+  std::vector<double> values(blob.size() / sizeof(double));
+  if (!values.empty()) std::memcpy(values.data(), blob.data(), values.size() * sizeof(double));
+  return values;
 }
 
 absl::Status NoSuchOperation(const std::string& id) {
@@ -338,7 +344,8 @@ class SqliteHistory final : public HistoryStore {
     static_assert(std::endian::native == std::endian::little, "samples are stored little-endian");
     SqliteStatement insert(database_->handle(),
                            "INSERT INTO results (run_id, position, path, batch, cache_mode, "
-                           "median_seconds, samples, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+                           "median_seconds, samples, sample_clocks, record) "
+                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     return insert.Bind(run_id)
         .Bind(position)
         .Bind(result.path)
@@ -346,6 +353,7 @@ class SqliteHistory final : public HistoryStore {
         .Bind(std::string(CacheModeName(result.cache_mode)))
         .Bind(result.latency.median)
         .Bind(std::as_bytes(std::span(result.samples)))
+        .Bind(std::as_bytes(std::span(result.sample_clock_hertz)))
         .Bind(ResultToJson(result))
         .Execute();
   }
@@ -354,16 +362,16 @@ class SqliteHistory final : public HistoryStore {
     QTIPD_ASSIGN_OR_RETURN(RunRecord run, RunFromJson(json));
     run.id = std::to_string(id);
     SqliteStatement query(database_->handle(),
-                          "SELECT record, samples FROM results WHERE run_id = ? ORDER BY position");
+                          "SELECT record, samples, sample_clocks FROM results WHERE run_id = ? "
+                          "ORDER BY position");
     query.Bind(id);
     while (true) {
       QTIPD_ASSIGN_OR_RETURN(const bool has_row, query.Step());
       if (!has_row) return run;
       QTIPD_ASSIGN_OR_RETURN(BenchmarkResult result, ResultFromJson(query.Text(0)));
       if (with_samples) {
-        const std::span<const std::byte> blob = query.Blob(1);
-        result.samples.resize(blob.size() / sizeof(double));
-        if (!blob.empty()) std::memcpy(result.samples.data(), blob.data(), blob.size());
+        result.samples = Doubles(query.Blob(1));
+        result.sample_clock_hertz = Doubles(query.Blob(2));
       }
       run.results.push_back(std::move(result));
     }

@@ -133,6 +133,9 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   result.cache_mode = CacheMode::kHot;
   result.stop_reason = StopReason::kTimeout;
   result.samples = {0.1, 1.0 / 3, 1e-300};
+  result.sample_clock_hertz = {1.5e9, 0, 1.2e9};
+  result.latency.modes = 2;
+  result.latency.p95 = 0.25;
   result.steps = {{"input_rotation", 0.25}};
   result.relative_error = std::numeric_limits<double>::infinity();
   result.status = InvalidField("RESULT_INCORRECT", "f", "g", "a");
@@ -148,6 +151,11 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   EXPECT_EQ(out->environment, run.environment);
   const BenchmarkResult& read = out->results.at(0);
   EXPECT_EQ(read.samples, result.samples);
+  EXPECT_EQ(read.sample_clock_hertz, result.sample_clock_hertz);
+  EXPECT_EQ(read.latency.modes, 2);
+  EXPECT_EQ(read.latency.p95, 0.25);
+  EXPECT_FALSE(read.latency.p99.has_value());
+  EXPECT_TRUE(history_->ListRuns({})->items.at(0).results.at(0).sample_clock_hertz.empty());
   EXPECT_EQ(read.cache_mode, CacheMode::kHot);
   EXPECT_EQ(read.stop_reason, StopReason::kTimeout);
   EXPECT_EQ(read.steps.at(0).name, "input_rotation");
@@ -203,6 +211,24 @@ TEST_F(HistoryTest, PruneKeepsTheNewestAndTheUnfinished) {
   const auto left = history_->ListOperations({});
   ASSERT_EQ(left->items.size(), 3u);
   EXPECT_EQ(left->items[2].id, unfinished);
+}
+
+TEST_F(HistoryTest, OpensAHistoryOfTheFirstVersion) {
+  RunRecord run;
+  run.artifact = "w";
+  run.results.emplace_back().samples = {0.5};
+  const std::string id = *history_->InsertRun(run);
+  history_.reset();
+  // What the first version did not have.
+  ASSERT_TRUE((*SqliteDatabase::Open(path_))
+                  ->Run("ALTER TABLE results DROP COLUMN sample_clocks; PRAGMA user_version=1")
+                  .ok());
+  Open();
+  const auto read = history_->GetRun(id);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->results.at(0).samples, run.results[0].samples);
+  EXPECT_TRUE(read->results.at(0).sample_clock_hertz.empty());
+  EXPECT_TRUE(history_->InsertRun(run).ok());
 }
 
 TEST_F(HistoryTest, RefusesAHistoryOfALaterVersion) {
