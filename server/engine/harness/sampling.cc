@@ -1,94 +1,33 @@
 #include "server/engine/harness/sampling.h"
 
-#include <algorithm>
-#include <utility>
+#include <cstdlib>
 
-#include "kernels/api/status.h"
+#include "server/engine/harness/sampling_modes.h"
 
 namespace qtipd {
 namespace {
 
-constexpr uint64_t kMinRotation = uint64_t{256} << 20;
-constexpr uint64_t kMinRotationOnGpu = uint64_t{320} << 20;
-constexpr int kMinRunsPerReplay = 16;
+constexpr const SamplingMode* kModes[] = {&kRotateSampling, &kColdSampling, &kHotSampling};
 
-absl::Status Enqueue(const StepRange& range, int copy) {
-  return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
+const SamplingMode& Find(CacheMode mode) {
+  for (const SamplingMode* candidate : kModes) {
+    if (candidate->mode == mode) return *candidate;
+  }
+  std::abort();  // a mode without its line in the table, which a test would have found
 }
-
-// One recording of a call that takes the next copy at every replay.
-class SingleRunSampler final : public Sampler {
- public:
-  explicit SingleRunSampler(const StepRange& range) : range_(range) {}
-
-  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
-    auto sampler = std::make_unique<SingleRunSampler>(range);
-    QTIPD_ASSIGN_OR_RETURN(sampler->recording_, device.Record([self = sampler.get()] {
-      return Enqueue(self->range_, self->copy_);
-    }));
-    return sampler;
-  }
-  absl::StatusOr<ReplayTiming> Sample() override {
-    copy_ = (copy_ + 1) % range_.path->copies();
-    return recording_->Replay();
-  }
-  int64_t runs_per_sample() const override { return 1; }
-
- private:
-  const StepRange range_;
-  std::unique_ptr<Recording> recording_;
-  int copy_ = 0;
-};
-
-// One recording of whole rotations.
-class RotationSampler final : public Sampler {
- public:
-  RotationSampler(std::unique_ptr<Recording> recording, int runs)
-      : recording_(std::move(recording)), runs_(runs) {}
-
-  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
-    const int copies = range.path->copies();
-    const int rotations = (kMinRunsPerReplay + copies - 1) / copies;
-    const int runs = rotations * copies;
-    QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
-      for (int run = 0; run < runs; ++run) {
-        QTIPD_RETURN_IF_ERROR(Enqueue(range, run % copies));
-      }
-      return absl::OkStatus();
-    }));
-    return std::make_unique<RotationSampler>(std::move(recording), runs);
-  }
-  absl::StatusOr<ReplayTiming> Sample() override {
-    QTIPD_ASSIGN_OR_RETURN(ReplayTiming timing, recording_->Replay());
-    timing.seconds /= runs_;
-    return timing;
-  }
-  int64_t runs_per_sample() const override { return runs_; }
-
- private:
-  std::unique_ptr<Recording> recording_;
-  const int runs_;
-};
 
 }  // namespace
 
 CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& device,
                     uint64_t free_bytes) {
-  CopyPlan plan;
-  if (mode == CacheMode::kHot || weight_bytes == 0) return plan;
-  const uint64_t beyond_cache = 3 * device.last_level_cache_bytes + 1;
-  const uint64_t least = device.is_synchronous ? kMinRotation : kMinRotationOnGpu;
-  const uint64_t wanted = (std::max(beyond_cache, least) + weight_bytes - 1) / weight_bytes;
-  const uint64_t affordable = std::max<uint64_t>(1, free_bytes / 2 / weight_bytes);
-  plan.copies =
-      static_cast<int>(std::min({wanted, affordable, static_cast<uint64_t>(kMostCopies)}));
-  plan.exceeds_cache = static_cast<uint64_t>(plan.copies) * weight_bytes >= beyond_cache;
-  return plan;
+  return Find(mode).plan_copies(weight_bytes, device, free_bytes);
 }
 
-absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(Device& device, const StepRange& range) {
-  return device.info().is_synchronous ? SingleRunSampler::Make(device, range)
-                                      : RotationSampler::Make(device, range);
+absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(CacheMode mode, Device& device,
+                                                     const StepRange& range) {
+  return Find(mode).make_sampler(device, range);
 }
+
+bool IsBackToBack(CacheMode mode) { return Find(mode).is_back_to_back; }
 
 }  // namespace qtipd

@@ -1,10 +1,9 @@
-// How runs touch memory: over how many weight copies a measurement rotates, and what one sample is.
+// How runs touch memory: over how many weight copies a measurement goes, and what one sample is.
 #ifndef QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_H_
 #define QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_H_
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/api/device.h"
@@ -22,12 +21,6 @@ struct CopyPlan {
 
 inline constexpr int kMostCopies = 2048;
 
-// Chooses the copies for a path that reads `weight_bytes` per run. `hot` is one copy. `rotate`
-// takes as many as exceed 3x the last-level cache and 256 MiB (320 MiB on a GPU, whose L2 keeps
-// lines that a plain LRU would not), within half of `free_bytes`.
-CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& device,
-                    uint64_t free_bytes);
-
 // Steps [first_step, end_step) of a prepared path with its input and output.
 struct StepRange {
   PreparedPath* path = nullptr;
@@ -37,8 +30,8 @@ struct StepRange {
   int end_step = 0;
 };
 
-// Gives one sample at a time: the device's seconds for one run of a StepRange, and its clock. Lives on the
-// device's thread; the path, x and y outlive it.
+// Gives one sample at a time: the device's seconds for one run of a StepRange, and its clock. Lives
+// on the device's thread; the path, x and y outlive it.
 class Sampler {
  public:
   virtual ~Sampler() = default;
@@ -47,10 +40,30 @@ class Sampler {
   virtual int64_t runs_per_sample() const = 0;
 };
 
-// On a synchronous device a sample is one run on the next copy. On another, where a replay has to
-// be long against the clock's resolution and launches must not be seen, a sample is the mean over
-// one replay of whole rotations, at least 16 runs.
-absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(Device& device, const StepRange& range);
+// A way to take samples: one file sampling_<name>.cc and one line of the table in sampling.cc.
+struct SamplingMode {
+  CacheMode mode;
+  // The copies of a path that reads `weight_bytes` per run, where `free_bytes` of memory are free.
+  CopyPlan (*plan_copies)(uint64_t weight_bytes, const DeviceInfo& device, uint64_t free_bytes);
+  absl::StatusOr<std::unique_ptr<Sampler>> (*make_sampler)(Device& device, const StepRange& range);
+  // Nothing but runs between two samples: the device never idles, and a step that is replayed on
+  // its own after the one before it meets the caches as in a whole run.
+  bool is_back_to_back = true;
+};
+
+// `rotate`: as many copies as exceed 3x the last-level cache and 256 MiB (320 MiB on a GPU, whose
+// L2 keeps lines that a plain LRU would not), within half of the free memory; `cold`, `hot`: one.
+CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& device,
+                    uint64_t free_bytes);
+
+// `rotate` and `hot`: on a synchronous device a sample is one run on the next copy. On another,
+// where a replay has to be long against the clock's resolution and launches must not be seen, a
+// sample is the mean over one replay of whole rotations, at least 16 runs. `cold`: a sample is one
+// run, with the caches flushed before it.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(CacheMode mode, Device& device,
+                                                     const StepRange& range);
+
+bool IsBackToBack(CacheMode mode);
 
 }  // namespace qtipd
 

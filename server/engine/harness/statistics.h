@@ -14,6 +14,12 @@ namespace qtipd {
 // The fewest samples for which order statistics give a 95 % interval of the median.
 inline constexpr size_t kMinSamplesForInterval = 6;
 
+// The fewest samples of which, with 99 % confidence, at least one lies beyond the percentile; below
+// them it is left out. Source: MLPerf LoadGen's early stopping criterion (binomial test, c = 0.99),
+// https://github.com/mlcommons/inference/blob/master/loadgen/early_stopping.h
+inline constexpr size_t kMinSamplesForP95 = 130;
+inline constexpr size_t kMinSamplesForP99 = 662;
+
 // Zero-based indices (low, high) into n sorted samples between which the median lies with at least
 // 95 % probability, whatever the distribution: the largest k with P(Binomial(n, 1/2) <= k - 1) <=
 // 2.5 % gives (k - 1, n - k). Below kMinSamplesForInterval: (0, n - 1), with less coverage. n > 0.
@@ -29,6 +35,11 @@ double Median(std::span<const double> samples);
 
 // Half the width of the median's interval, over the median; infinite for a median of 0.
 double RelativeHalfWidth(const Statistics& statistics);
+// The same of `samples`, which is not empty, in time linear in their number.
+double RelativeHalfWidth(std::span<const double> samples);
+
+// How many modes the distribution of `samples` has, as in statistics_modes.cc.
+int CountModes(std::span<const double> samples);
 
 }  // namespace qtipd
 

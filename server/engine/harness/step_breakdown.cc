@@ -12,9 +12,8 @@
 namespace qtipd {
 namespace {
 
-absl::Status Cancelled() {
-  return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled between steps");
-}
+// The device is warm already; a new recording's first replays are not.
+constexpr double kStepWarmUpSeconds = 0.002;
 
 std::vector<StepResult> Named(const PreparedPath& path, const std::vector<double>& seconds) {
   std::vector<StepResult> results;
@@ -24,21 +23,49 @@ std::vector<StepResult> Named(const PreparedPath& path, const std::vector<double
   return results;
 }
 
-absl::StatusOr<std::vector<double>> StepsInPlace(Device& device, const StepRange& whole,
-                                                 int repetitions,
-                                                 const std::function<bool()>& is_cancelled) {
+// Tells after each round of replays whether there is to be another.
+class Rounds {
+ public:
+  Rounds(const StepBudget& budget, double max_seconds, Clock& clock,
+         const std::function<bool()>& is_cancelled)
+      : repetitions_(budget.repetitions),
+        clock_(clock),
+        is_cancelled_(is_cancelled),
+        end_(clock.MonotonicSeconds() + max_seconds) {}
+
+  absl::StatusOr<bool> Next() {
+    if (is_cancelled_()) {
+      return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled between steps");
+    }
+    if (done_ >= repetitions_) return false;
+    if (done_ >= kLeastStepRepetitions && clock_.MonotonicSeconds() >= end_) return false;
+    ++done_;
+    return true;
+  }
+
+ private:
+  const int repetitions_;
+  Clock& clock_;
+  const std::function<bool()>& is_cancelled_;
+  const double end_;
+  int done_ = 0;
+};
+
+absl::StatusOr<std::vector<double>> StepsInPlace(CacheMode mode, Device& device,
+                                                 const StepRange& whole, Rounds rounds) {
   std::vector<std::unique_ptr<Sampler>> samplers;
   for (int step = 0; step < whole.end_step; ++step) {
     StepRange alone = whole;
     alone.first_step = step;
     alone.end_step = step + 1;
-    QTIPD_ASSIGN_OR_RETURN(auto sampler, MakeSampler(device, alone));
+    QTIPD_ASSIGN_OR_RETURN(auto sampler, MakeSampler(mode, device, alone));
     samplers.push_back(std::move(sampler));
   }
   // Every sampler moves to its next copy at each call, so all are on the same one.
   std::vector<std::vector<double>> samples(samplers.size());
-  for (int i = 0; i < repetitions; ++i) {
-    if (is_cancelled()) return Cancelled();
+  while (true) {
+    QTIPD_ASSIGN_OR_RETURN(const bool go_on, rounds.Next());
+    if (!go_on) break;
     for (size_t step = 0; step < samplers.size(); ++step) {
       QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, samplers[step]->Sample());
       samples[step].push_back(timing.seconds);
@@ -54,9 +81,20 @@ absl::StatusOr<std::vector<double>> StepsInPlace(Device& device, const StepRange
   return seconds;
 }
 
+absl::StatusOr<double> MedianOf(Sampler& sampler, Rounds rounds) {
+  std::vector<double> samples;
+  while (true) {
+    QTIPD_ASSIGN_OR_RETURN(const bool go_on, rounds.Next());
+    if (!go_on) return Median(samples);
+    QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, sampler.Sample());
+    samples.push_back(timing.seconds);
+  }
+}
+
 absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(
-    Device& device, const StepRange& whole, double whole_median, int repetitions,
-    const std::function<bool()>& is_cancelled) {
+    CacheMode mode, Device& device, const StepRange& whole, double whole_median,
+    const StepBudget& budget, Clock& clock, const std::function<bool()>& is_cancelled) {
+  const double share = budget.max_seconds / (whole.end_step - 1);
   std::vector<double> differences;
   double before = 0;
   for (int step = 1; step <= whole.end_step; ++step) {
@@ -64,15 +102,11 @@ absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(
     if (step < whole.end_step) {
       StepRange prefix = whole;
       prefix.end_step = step;
-      QTIPD_ASSIGN_OR_RETURN(auto sampler, MakeSampler(device, prefix));
-      QTIPD_RETURN_IF_ERROR(WarmUp(*sampler));
-      std::vector<double> samples;
-      for (int i = 0; i < repetitions; ++i) {
-        if (is_cancelled()) return Cancelled();
-        QTIPD_ASSIGN_OR_RETURN(const ReplayTiming timing, sampler->Sample());
-        samples.push_back(timing.seconds);
-      }
-      until = std::clamp(Median(samples), before, std::max(before, whole_median));
+      const Rounds rounds(budget, share, clock, is_cancelled);  // the warm-up counts too
+      QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(mode, device, prefix));
+      QTIPD_RETURN_IF_ERROR(WarmUp(*sampler, clock, kStepWarmUpSeconds).status());
+      QTIPD_ASSIGN_OR_RETURN(const double median, MedianOf(*sampler, rounds));
+      until = std::clamp(median, before, std::max(before, whole_median));
     }
     differences.push_back(until - before);
     before = until;
@@ -82,15 +116,18 @@ absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(
 
 }  // namespace
 
-absl::StatusOr<std::vector<StepResult>> MeasureSteps(Device& device, const StepRange& whole,
-                                                     double whole_median, int repetitions,
+absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& device,
+                                                     const StepRange& whole, double whole_median,
+                                                     const StepBudget& budget, Clock& clock,
                                                      const std::function<bool()>& is_cancelled) {
   if (whole.end_step == 1) return Named(*whole.path, {whole_median});
+  const bool in_place = device.info().is_synchronous && IsBackToBack(mode);
   QTIPD_ASSIGN_OR_RETURN(
       const std::vector<double> seconds,
-      device.info().is_synchronous
-          ? StepsInPlace(device, whole, repetitions, is_cancelled)
-          : DifferencesOfPrefixes(device, whole, whole_median, repetitions, is_cancelled));
+      in_place
+          ? StepsInPlace(mode, device, whole,
+                         Rounds(budget, budget.max_seconds, clock, is_cancelled))
+          : DifferencesOfPrefixes(mode, device, whole, whole_median, budget, clock, is_cancelled));
   return Named(*whole.path, seconds);
 }
 

@@ -3,16 +3,60 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "kernels/api/error.h"
-#include "server/engine/harness/statistics.h"
+#include "kernels/api/status.h"
+#include "server/engine/harness/stopping_criterion.h"
 
 namespace qtipd {
 namespace {
 
+constexpr const CriterionEntry* kCriteria[] = {&kCiWidthCriterion, &kStdrelCriterion,
+                                               &kEntropyCriterion, &kSampleCountCriterion};
+
 constexpr int64_t kMostSamples = 1'000'000;
 constexpr double kMostSeconds = 3600;
 
+const CriterionEntry* Find(std::string_view name) {
+  for (const CriterionEntry* entry : kCriteria) {
+    if (entry->name == name) return entry;
+  }
+  return nullptr;
+}
+
+const CriterionParameter* FindParameter(const CriterionEntry& criterion, std::string_view name) {
+  for (const CriterionParameter& parameter : criterion.parameters) {
+    if (parameter.name == name) return &parameter;
+  }
+  return nullptr;
+}
+
+// "a, b, c"
+template <typename List, typename NameOf>
+std::string Names(const List& list, const NameOf& name_of) {
+  std::string names;
+  for (const auto& item : list) {
+    if (!names.empty()) names += ", ";
+    names += name_of(item);
+  }
+  return names;
+}
+
+absl::Status Invalid(const std::string& field, const std::string& got, const std::string& allowed) {
+  return InvalidField("STOPPING_RULE_INVALID", field, got, allowed);
+}
+
+int64_t MaxSamples(const BenchmarkSpec& spec, const CriterionEntry& criterion) {
+  return spec.max_samples == 0 ? criterion.max_samples : spec.max_samples;
+}
+
+int64_t MinSamples(const BenchmarkSpec& spec, const CriterionEntry& criterion) {
+  if (spec.min_samples != 0) return spec.min_samples;
+  return std::min(criterion.min_samples, MaxSamples(spec, criterion));
+}
+
+// Exactly so many, however long that takes.
 class FixedSamplesRule final : public StoppingRule {
  public:
   explicit FixedSamplesRule(int64_t samples) : samples_(static_cast<size_t>(samples)) {}
@@ -28,63 +72,64 @@ class FixedSamplesRule final : public StoppingRule {
   const size_t samples_;
 };
 
-class NarrowIntervalRule final : public StoppingRule {
+// A criterion within the limits that hold for all of them.
+class LimitedRule final : public StoppingRule {
  public:
-  explicit NarrowIntervalRule(const IntervalRule& rule)
-      : rule_(rule),
-        next_check_(std::max(static_cast<size_t>(rule.min_samples), kMinSamplesForInterval)) {}
+  LimitedRule(std::unique_ptr<StoppingCriterion> criterion, const CriterionSettings& settings,
+              double max_seconds)
+      : criterion_(std::move(criterion)),
+        min_samples_(static_cast<size_t>(settings.min_samples)),
+        max_samples_(static_cast<size_t>(settings.max_samples)),
+        max_seconds_(max_seconds) {}
 
   std::optional<StopReason> Check(std::span<const double> samples,
                                   double elapsed_seconds) override {
-    if (samples.size() >= next_check_) {
-      // Sorting all samples after each would cost more than the samples; 3 % more at a time keeps
-      // the total near-linear and wastes little.
-      next_check_ = samples.size() + samples.size() / 32 + 1;
-      if (RelativeHalfWidth(Summarise(samples)) <= rule_.relative_half_width) {
-        return StopReason::kConverged;
-      }
+    criterion_->Add(samples.back());
+    if (samples.size() >= min_samples_) {
+      if (const auto reason = criterion_->Check(samples, elapsed_seconds)) return reason;
     }
-    if (samples.size() >= static_cast<size_t>(rule_.max_samples)) return StopReason::kSampleLimit;
-    if (elapsed_seconds >= rule_.max_seconds) return StopReason::kTimeout;
+    if (samples.size() >= max_samples_) return StopReason::kSampleLimit;
+    if (elapsed_seconds >= max_seconds_) return StopReason::kTimeout;
     return std::nullopt;
   }
 
   double Fraction(std::span<const double> samples, double elapsed_seconds) const override {
-    const double by_count =
-        static_cast<double>(samples.size()) / static_cast<double>(rule_.max_samples);
-    return std::min(1.0, std::max(by_count, elapsed_seconds / rule_.max_seconds));
+    const double by_count = static_cast<double>(samples.size()) / static_cast<double>(max_samples_);
+    return std::min(1.0, std::max(by_count, elapsed_seconds / max_seconds_));
   }
 
  private:
-  const IntervalRule rule_;
-  size_t next_check_;
+  const std::unique_ptr<StoppingCriterion> criterion_;
+  const size_t min_samples_;
+  const size_t max_samples_;
+  const double max_seconds_;
 };
 
-absl::Status Invalid(const std::string& field, const std::string& got, const std::string& allowed) {
-  return InvalidField("STOPPING_RULE_INVALID", field, got, allowed);
-}
-
-}  // namespace
-
-std::unique_ptr<StoppingRule> FixedSamples(int64_t samples) {
-  return std::make_unique<FixedSamplesRule>(samples);
-}
-
-std::unique_ptr<StoppingRule> UntilIntervalIsNarrow(const IntervalRule& rule) {
-  return std::make_unique<NarrowIntervalRule>(rule);
-}
-
-absl::Status CheckStopping(const BenchmarkSpec& spec) {
-  if (spec.samples < 0 || spec.samples > kMostSamples) {
-    return Invalid("samples", std::to_string(spec.samples), "0 to 1000000");
+absl::Status CheckParameters(const BenchmarkSpec& spec, const CriterionEntry& criterion) {
+  for (const auto& [name, value] : spec.stopping_parameters) {
+    const CriterionParameter* parameter = FindParameter(criterion, name);
+    if (parameter == nullptr) {
+      return Invalid(
+          "stopping parameter of " + std::string(criterion.name), "'" + name + "'",
+          Names(criterion.parameters, [](const auto& p) { return std::string(p.name); }));
+    }
+    if (!parameter->is_allowed(value)) {
+      return Invalid("stopping parameter " + name, OptionText(value),
+                     std::string(parameter->allowed));
+    }
   }
-  if (spec.samples > 0) return absl::OkStatus();
-  if (spec.min_samples < 1 || spec.min_samples > spec.max_samples) {
-    return Invalid("min_samples", std::to_string(spec.min_samples),
-                   "1 to max_samples (" + std::to_string(spec.max_samples) + ")");
+  return absl::OkStatus();
+}
+
+absl::Status CheckLimits(const BenchmarkSpec& spec, const CriterionEntry& criterion) {
+  const int64_t max_samples = MaxSamples(spec, criterion);
+  if (max_samples < 1 || max_samples > kMostSamples) {
+    return Invalid("max_samples", std::to_string(max_samples), "1 to 1000000");
   }
-  if (spec.max_samples > kMostSamples) {
-    return Invalid("max_samples", std::to_string(spec.max_samples), "1 to 1000000");
+  const int64_t min_samples = MinSamples(spec, criterion);
+  if (min_samples < 1 || min_samples > max_samples) {
+    return Invalid("min_samples", std::to_string(min_samples),
+                   "1 to max_samples (" + std::to_string(max_samples) + ")");
   }
   if (!(spec.relative_half_width > 0 && spec.relative_half_width < 1)) {
     return Invalid("relative_half_width", OptionText(spec.relative_half_width),
@@ -96,12 +141,33 @@ absl::Status CheckStopping(const BenchmarkSpec& spec) {
   return absl::OkStatus();
 }
 
-std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec) {
-  if (spec.samples > 0) return FixedSamples(spec.samples);
-  return UntilIntervalIsNarrow({.relative_half_width = spec.relative_half_width,
-                                .min_samples = spec.min_samples,
-                                .max_samples = spec.max_samples,
-                                .max_seconds = spec.max_seconds});
+}  // namespace
+
+absl::Status CheckStopping(const BenchmarkSpec& spec) {
+  if (spec.samples < 0 || spec.samples > kMostSamples) {
+    return Invalid("samples", std::to_string(spec.samples), "0 to 1000000");
+  }
+  const CriterionEntry* criterion = Find(spec.stopping_criterion);
+  if (criterion == nullptr) {
+    return Invalid("stopping criterion", "'" + spec.stopping_criterion + "'",
+                   Names(kCriteria, [](const auto* entry) { return std::string(entry->name); }));
+  }
+  QTIPD_RETURN_IF_ERROR(CheckParameters(spec, *criterion));
+  return spec.samples > 0 ? absl::OkStatus() : CheckLimits(spec, *criterion);
+}
+
+std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec, int64_t runs_per_sample) {
+  if (spec.samples > 0) return std::make_unique<FixedSamplesRule>(spec.samples);
+  const CriterionEntry& criterion = *Find(spec.stopping_criterion);
+  CriterionSettings settings{.relative_half_width = spec.relative_half_width,
+                             .min_samples = MinSamples(spec, criterion),
+                             .max_samples = MaxSamples(spec, criterion),
+                             .runs_per_sample = runs_per_sample};
+  for (const CriterionParameter& parameter : criterion.parameters) {
+    settings.parameters[std::string(parameter.name)] = parameter.default_value;
+  }
+  for (const auto& [name, value] : spec.stopping_parameters) settings.parameters[name] = value;
+  return std::make_unique<LimitedRule>(criterion.make(settings), settings, spec.max_seconds);
 }
 
 }  // namespace qtipd

@@ -16,31 +16,33 @@ class StoppingRule {
  public:
   virtual ~StoppingRule() = default;
   // Why to stop now, or nothing: go on. `elapsed_seconds` is wall time since the first sample
-  // began.
+  // began. Each call has one sample more than the one before.
   virtual std::optional<StopReason> Check(std::span<const double> samples,
                                           double elapsed_seconds) = 0;
   // Share of the work done in [0, 1], an estimate for progress.
   virtual double Fraction(std::span<const double> samples, double elapsed_seconds) const = 0;
 };
 
-// Exactly `samples`, however long that takes.
-std::unique_ptr<StoppingRule> FixedSamples(int64_t samples);
-
-struct IntervalRule {
-  double relative_half_width = 0.005;
-  int64_t min_samples = 30;
-  int64_t max_samples = 10000;
-  double max_seconds = 15;
-};
-
-// Until the 95 % interval of the median is within `relative_half_width` of it on either side, at
-// most `max_samples` or `max_seconds`. The interval says how well the median is known; the spread
-// of the samples does not.
-std::unique_ptr<StoppingRule> UntilIntervalIsNarrow(const IntervalRule& rule);
-
-// The rule that a benchmark asks for. Errors: InvalidArgument/STOPPING_RULE_INVALID by field.
+// The criteria, each with its parameters and their defaults:
+//   ci-width      the 95 % interval of the median is within spec.relative_half_width of it on
+//   either
+//                 side, and measuring took `min-time` 0.5 s, or max_samples.
+//                 The interval says how well the median is known; the spread of samples does not.
+//   stdrel        relative standard deviation below `max-noise` 0.005, or no longer changing, after
+//                 `min-time` 0.5 s of device time
+//   entropy       the entropy of the samples seen so far no longer grows: `max-angle` 0.048
+//   degrees,
+//                 `min-r2` 0.36
+//   sample-count  `target-samples` 100
+// The last three are nvbench's, https://github.com/NVIDIA/nvbench. For all, min_samples are taken
+// (30 with ci-width, else 10), and at most max_samples or max_seconds.
+//
+// Errors: InvalidArgument/STOPPING_RULE_INVALID by field.
 absl::Status CheckStopping(const BenchmarkSpec& spec);
-std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec);
+
+// The rule that a benchmark asks for, whose spec has passed CheckStopping. `runs_per_sample` runs
+// are behind each sample.
+std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec, int64_t runs_per_sample);
 
 }  // namespace qtipd
 

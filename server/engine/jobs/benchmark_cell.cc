@@ -1,13 +1,17 @@
 #include "server/engine/jobs/benchmark_cell.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "server/engine/harness/conditions_watch.h"
+#include "server/engine/harness/energy.h"
 #include "server/engine/harness/measure.h"
 #include "server/engine/harness/sampling.h"
 #include "server/engine/harness/statistics.h"
@@ -19,6 +23,10 @@ namespace {
 
 // Replays for the step breakdown: enough for a steady median, few beside the measurement itself.
 constexpr int64_t kMostStepRepetitions = 30;
+
+// Its time in seconds, and beyond that the share of what the samples took.
+constexpr double kStepSeconds = 0.2;
+constexpr double kStepShare = 0.05;
 
 constexpr double kMeasureEnd = 0.85;  // share of a cell's progress
 
@@ -68,6 +76,7 @@ void Describe(const CellProblem& problem, const PreparedPath& path, BenchmarkRes
 void Record(Measurement measurement, const BenchmarkSpec& spec, BenchmarkResult& result) {
   result.latency = measurement.statistics;
   result.samples = std::move(measurement.samples);
+  result.sample_clock_hertz = std::move(measurement.sample_clock_hertz);
   result.stop_reason = measurement.stop_reason;
   result.is_stable = result.samples.size() >= kMinSamplesForInterval &&
                      RelativeHalfWidth(result.latency) <= spec.relative_half_width;
@@ -75,6 +84,72 @@ void Record(Measurement measurement, const BenchmarkSpec& spec, BenchmarkResult&
   if (median <= 0) return;
   result.effective_bytes_per_second = static_cast<double>(result.bytes_per_run) / median;
   result.tokens_per_second = static_cast<double>(result.batch) / median;
+}
+
+void RecordConditions(const ConditionsWatch& watch, const BenchmarkSpec& spec,
+                      BenchmarkResult& result) {
+  result.conditions = watch.Summary(result.sample_clock_hertz);
+  result.conditions.clock_policy = spec.lock_clocks ? "locked" : "default";
+  result.warnings = watch.Warnings();
+  if (!result.is_stable) result.warnings.emplace_back("UNSTABLE");
+}
+
+// The clock that samples are judged by: the one that is held, else what the warm-up reached.
+double Reference(const CellProblem& problem, std::span<const double> warm_up_clocks) {
+  return problem.locked_clock_hertz > 0 ? problem.locked_clock_hertz
+                                        : ReferenceClock(warm_up_clocks);
+}
+
+// What the parts of a cell's measurement share.
+struct CellRun {
+  const CellProblem& problem;
+  DeviceLease& lease;
+  Clock& clock;
+  std::function<bool()> is_cancelled;
+  std::function<void(double)> report;  // gets the share of the samples
+  BenchmarkResult& result;
+};
+
+// Judged, timed samples of the whole path, and what the device was like meanwhile.
+absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& y) {
+  const auto& [problem, lease, clock, is_cancelled, report, result] = run;
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
+  QTIPD_ASSIGN_OR_RETURN(result.replay_overhead_seconds, MeasureReplayOverhead(lease.device));
+  // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
+  QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
+  ConditionsWatch watch(lease.monitor, clock);
+  watch.SetReference(Reference(problem, clocks));
+  const auto rule = MakeStoppingRule(problem.spec, sampler.runs_per_sample());
+  watch.Begin();
+  QTIPD_ASSIGN_OR_RETURN(Measurement measurement, Measure({.sampler = sampler,
+                                                           .rule = *rule,
+                                                           .watch = watch,
+                                                           .clock = clock,
+                                                           .is_cancelled = is_cancelled,
+                                                           .progress = report}));
+  watch.End();
+  Record(std::move(measurement), problem.spec, result);
+  RecordConditions(watch, problem.spec, result);
+  return absl::OkStatus();
+}
+
+absl::Status RecordEnergy(const CellRun& run, Sampler& sampler) {
+  // Flushes between the runs would be charged to them.
+  if (!IsBackToBack(run.problem.spec.cache_mode)) return absl::OkStatus();
+  QTIPD_ASSIGN_OR_RETURN(const std::optional<EnergyUse> energy,
+                         MeasureEnergy(sampler, run.lease.monitor, run.clock, run.is_cancelled));
+  if (!energy) return absl::OkStatus();
+  run.result.conditions.joules_per_run = energy->joules_per_run;
+  run.result.conditions.power_watts = energy->watts;
+  return absl::OkStatus();
+}
+
+StepBudget BudgetFor(const BenchmarkResult& result) {
+  const double measured = result.latency.mean * static_cast<double>(result.samples.size()) *
+                          static_cast<double>(result.runs_per_sample);
+  const auto samples = static_cast<int64_t>(result.samples.size());
+  return {.repetitions = static_cast<int>(std::min(kMostStepRepetitions, samples)),
+          .max_seconds = kStepSeconds + kStepShare * measured};
 }
 
 absl::Status CheckOutput(const CellProblem& problem, Device& device, const Buffer& y,
@@ -104,26 +179,23 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
                         .y = operands.y.data(),
                         .first_step = 0,
                         .end_step = static_cast<int>(path->steps().size())};
-  QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(device, whole));
+  QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(problem.spec.cache_mode, device, whole));
   result.runs_per_sample = sampler->runs_per_sample();
-  QTIPD_RETURN_IF_ERROR(WarmUp(*sampler));
-  // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
-  QTIPD_RETURN_IF_ERROR(device.Fill(operands.y.data(), 0xFF, operands.y.bytes()));
-
   const std::string stage = result.path + " batch=" + std::to_string(result.batch);
-  const auto is_cancelled = [&] { return progress.IsCancelled(); };
-  const auto rule = MakeStoppingRule(problem.spec);
-  QTIPD_ASSIGN_OR_RETURN(Measurement measurement,
-                         Measure(*sampler, *rule, clock, is_cancelled, [&](double fraction) {
-                           progress.Report(kMeasureEnd * fraction, stage);
-                         }));
-  Record(std::move(measurement), problem.spec, result);
+  const CellRun run{
+      .problem = problem,
+      .lease = lease,
+      .clock = clock,
+      .is_cancelled = [&] { return progress.IsCancelled(); },
+      .report = [&](double fraction) { progress.Report(kMeasureEnd * fraction, stage); },
+      .result = result};
+  QTIPD_RETURN_IF_ERROR(MeasureLatency(run, *sampler, operands.y));
   // Before the steps run on their own and overwrite y.
   const absl::Status correct = CheckOutput(problem, device, operands.y, result);
-  const auto repetitions =
-      static_cast<int>(std::min(kMostStepRepetitions, static_cast<int64_t>(result.samples.size())));
-  QTIPD_ASSIGN_OR_RETURN(
-      result.steps, MeasureSteps(device, whole, result.latency.median, repetitions, is_cancelled));
+  QTIPD_RETURN_IF_ERROR(RecordEnergy(run, *sampler));
+  QTIPD_ASSIGN_OR_RETURN(result.steps,
+                         MeasureSteps(problem.spec.cache_mode, device, whole, result.latency.median,
+                                      BudgetFor(result), clock, run.is_cancelled));
   progress.Report(1, stage);
   return correct;
 }

@@ -19,12 +19,13 @@ struct CellProblem {
   int64_t batch = 1;
   ResidentWeights& resident;
   const ReferenceCase& reference;  // of at least `batch` rows
+  double locked_clock_hertz = 0;   // 0: the clock is not locked, or the device does not tell where
 };
 
-// Prepares the path, warms it up, measures it, breaks it down into steps and checks the output of
-// the timed replays; fills `result` as far as it got. Errors: Cancelled; what the path or the
-// device cannot do; Internal/RESULT_INCORRECT if the output is further from the reference than the
-// bound, with every figure filled in.
+// Prepares the path, warms it up, measures it while watching the device, breaks it down into steps
+// and checks the output of the timed replays; fills `result` as far as it got. Errors: Cancelled;
+// what the path or the device cannot do; Internal/RESULT_INCORRECT if the output is further from
+// the reference than the bound, with every figure filled in.
 absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& clock,
                          Progress& progress, BenchmarkResult& result);
 

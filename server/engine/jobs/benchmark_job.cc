@@ -1,13 +1,17 @@
 #include "server/engine/jobs/benchmark_job.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/base/log_text.h"
+#include "server/engine/harness/comparability.h"
 #include "server/engine/harness/correctness.h"
+#include "server/engine/harness/held_clocks.h"
 #include "server/engine/harness/stopping.h"
 #include "server/engine/jobs/benchmark_cell.h"
 #include "server/engine/jobs/environment.h"
@@ -32,8 +36,8 @@ absl::StatusOr<ReferenceCase> MakeReference(const BenchmarkSpec& spec, const Job
   return MakeReferenceCase(*format, loaded.layer, compute_dtype, spec.seed, batch);
 }
 
-RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context,
-                      const DeviceInfo& device) {
+RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context, DeviceLease& lease) {
+  const DeviceInfo& device = lease.device.info();
   RunRecord run;
   run.artifact = loaded.record.name;
   run.artifact_sha256 = loaded.record.sha256;
@@ -44,6 +48,7 @@ RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context,
   run.device = device.id;
   run.device_name = device.name;
   run.environment = CaptureEnvironment(context.build_info, device);
+  run.environment.merge(lease.monitor.Facts());
   run.create_time = context.clock.NowUnixMillis();
   return run;
 }
@@ -53,12 +58,20 @@ bool EndsRun(const absl::Status& status) {
   return absl::IsCancelled(status) || GetErrorInfo(status).reason == "DEVICE_LOST";
 }
 
-absl::StatusOr<std::vector<BenchmarkResult>> MeasureCells(const BenchmarkSpec& spec,
-                                                          const JobContext& context,
-                                                          const LoadedArtifact& loaded,
-                                                          const ReferenceCase& reference,
-                                                          DeviceLease& lease, Progress& progress) {
-  std::vector<BenchmarkResult> results;
+// Where LockClocks holds the clock, as the run's environment has it; 0 where it is not held, or not
+// told.
+double LockedClock(const BenchmarkSpec& spec, const RunRecord& run) {
+  const auto fact = run.environment.find("clock_sm_default_hertz");
+  double hertz = 0;
+  if (!spec.lock_clocks || fact == run.environment.end()) return 0;
+  return absl::SimpleAtod(fact->second, &hertz) && hertz > 0 ? hertz : 0;
+}
+
+// Fills run.results.
+absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
+                          const LoadedArtifact& loaded, const ReferenceCase& reference,
+                          DeviceLease& lease, Progress& progress, RunRecord& run) {
+  std::vector<BenchmarkResult>& results = run.results;
   const double share =
       (1 - kReferenceEnd) / static_cast<double>(spec.paths.size() * spec.batches.size());
   for (const std::string& path_id : spec.paths) {
@@ -70,15 +83,21 @@ absl::StatusOr<std::vector<BenchmarkResult>> MeasureCells(const BenchmarkSpec& s
       result.cache_mode = spec.cache_mode;
       const double begin = kReferenceEnd + share * static_cast<double>(results.size() - 1);
       PartialProgress cell_progress(progress, begin, begin + share);
-      result.status = MeasureCell({spec, *path, batch, *loaded.resident, reference}, lease,
-                                  context.clock, cell_progress, result);
+      const CellProblem problem{.spec = spec,
+                                .path = *path,
+                                .batch = batch,
+                                .resident = *loaded.resident,
+                                .reference = reference,
+                                .locked_clock_hertz = LockedClock(spec, run)};
+      result.status = MeasureCell(problem, lease, context.clock, cell_progress, result);
+      result.comparability_key = ComparabilityKey(run, result);
       if (result.status.ok()) continue;
       if (EndsRun(result.status)) return result.status;
       spdlog::warn("benchmark_cell_failed artifact={} path={} batch={} {}", loaded.record.name,
                    path_id, batch, LogStatus(result.status));
     }
   }
-  return results;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -112,14 +131,18 @@ absl::StatusOr<std::string> RunBenchmark(const BenchmarkSpec& spec, const JobCon
                                          DeviceLease& lease, Progress& progress) {
   const double start = context.clock.MonotonicSeconds();
   progress.Report(0, "load");
+  // First, so that a refusal costs nothing; released on every way out.
+  std::unique_ptr<HeldClocks> held_clocks;
+  if (spec.lock_clocks) {
+    QTIPD_ASSIGN_OR_RETURN(held_clocks, HeldClocks::Acquire(lease.monitor));
+  }
   QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
                          LoadArtifact(spec.artifact, false, context, lease));
   progress.Report(kReferenceEnd / 2, "reference");
   QTIPD_ASSIGN_OR_RETURN(const ReferenceCase reference,
                          MakeReference(spec, context, loaded, lease.device.info().compute_dtype));
-  RunRecord run = DescribeRun(loaded, context, lease.device.info());
-  QTIPD_ASSIGN_OR_RETURN(run.results,
-                         MeasureCells(spec, context, loaded, reference, lease, progress));
+  RunRecord run = DescribeRun(loaded, context, lease);
+  QTIPD_RETURN_IF_ERROR(MeasureCells(spec, context, loaded, reference, lease, progress, run));
   run.seconds = context.clock.MonotonicSeconds() - start;
   context.metrics.BenchmarkFinished(run);
   const bool any_ok = std::any_of(run.results.begin(), run.results.end(),

@@ -17,7 +17,8 @@ absl::Status CheckBenchmark(const BenchmarkSpec& spec, const JobContext& context
 
 // Measures every path at every batch size, checks each output against double precision, and stores
 // the run. Returns the run's id. A cell that cannot be measured has its own status in the result;
-// if none could, the job fails with the first one's.
+// if none could, the job fails with the first one's. Errors besides: those of
+// DeviceMonitor::LockClocks where the spec asks for it.
 absl::StatusOr<std::string> RunBenchmark(const BenchmarkSpec& spec, const JobContext& context,
                                          DeviceLease& lease, Progress& progress);
 

@@ -34,6 +34,7 @@ std::map<std::string, std::string> CaptureEnvironment(
   const std::string model = ReadHostFacts().cpu_name;
   if (!model.empty()) environment["cpu_model"] = model;
   if (const std::string load = LoadAverage(); !load.empty()) environment["load_average"] = load;
+  environment["compute_units"] = std::to_string(device.compute_units);
   if (!device.uuid.empty()) environment["device_uuid"] = device.uuid;
   return environment;
 }

@@ -83,7 +83,11 @@ std::string SpecSha256(const BenchmarkSpec& spec) {
   hash.Add(spec.artifact).Add(spec.device).Add(CacheModeName(spec.cache_mode)).Add(spec.seed);
   for (const std::string& path : spec.paths) hash.Add("path").Add(path);
   for (const int64_t batch : spec.batches) hash.Add("batch").Add(batch);
-  return hash.Add(spec.samples)
+  for (const auto& [name, value] : spec.stopping_parameters)
+    hash.Add("stopping").Add(name).Add(value);
+  return hash.Add(spec.stopping_criterion)
+      .Add(uint64_t{spec.lock_clocks})
+      .Add(spec.samples)
       .Add(spec.min_samples)
       .Add(spec.max_samples)
       .Add(spec.relative_half_width)

@@ -20,6 +20,7 @@
 #include "tests/fakes/fake_device.h"
 #include "tests/fakes/fake_format.h"
 #include "tests/fakes/fake_metrics.h"
+#include "tests/fakes/fake_monitor.h"
 #include "tests/fakes/fake_path.h"
 #include "tests/fakes/temp_dir.h"
 
@@ -52,6 +53,7 @@ class EngineFixture : public ::testing::Test {
     config_.data_dir = directory_ / "data";
     config_.device_selection = "fake";
     config_.build_info = {{"version", "test"}};
+    config_.make_monitor = FakeMonitors(monitor_);
     Open();
   }
 
@@ -135,6 +137,7 @@ class EngineFixture : public ::testing::Test {
   FakeMetrics metrics_;
   EngineConfig config_;
   std::shared_ptr<FakeDeviceControl> device_ = std::make_shared<FakeDeviceControl>();
+  std::shared_ptr<FakeMonitorControl> monitor_ = std::make_shared<FakeMonitorControl>();
   std::shared_ptr<FakeFormatControl> format_ = std::make_shared<FakeFormatControl>();
   std::unique_ptr<Engine> engine_;
 };

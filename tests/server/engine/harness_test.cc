@@ -10,49 +10,10 @@
 #include "server/engine/harness/measure.h"
 #include "server/engine/harness/sampling.h"
 #include "server/engine/harness/step_breakdown.h"
-#include "tests/fakes/fake_clock.h"
-#include "tests/fakes/fake_device.h"
+#include "tests/server/engine/harness_fixture.h"
 
 namespace qtipd {
 namespace {
-
-// Notes which copies and steps were run.
-class NotingPath final : public PreparedPath {
- public:
-  NotingPath(int copies, int steps) : copies_(copies) {
-    for (int i = 0; i < steps; ++i) steps_.push_back("step" + std::to_string(i));
-  }
-  const std::vector<std::string>& steps() const override { return steps_; }
-  int copies() const override { return copies_; }
-  absl::Status Run(int copy, const void*, void*, int first_step, int end_step) override {
-    runs.push_back({copy, first_step, end_step});
-    return absl::OkStatus();
-  }
-  bool RepeatsPrevious(int step) const override { return step == repeating_step; }
-  uint64_t bytes_per_run() const override { return 0; }
-  uint64_t weight_bytes() const override { return 0; }
-
-  struct OneRun {
-    int copy, first_step, end_step;
-    bool operator==(const OneRun&) const = default;
-  };
-  std::vector<OneRun> runs;
-  int repeating_step = -1;
-
- private:
-  const int copies_;
-  std::vector<std::string> steps_;
-};
-
-class HarnessTest : public ::testing::Test {
- protected:
-  StepRange Whole(NotingPath& path) {
-    return {&path, nullptr, nullptr, 0, static_cast<int>(path.steps().size())};
-  }
-  std::shared_ptr<FakeDeviceControl> control_ = std::make_shared<FakeDeviceControl>();
-  std::unique_ptr<Device> device_ = MakeFakeDevice(control_);
-  FakeClock clock_;
-};
 
 // ---- Copies ----
 
@@ -81,19 +42,19 @@ TEST_F(HarnessTest, RotationSaysWhenMemoryForbidsIt) {
   EXPECT_EQ(PlanCopies(CacheMode::kRotate, 16, control_->info, UINT64_MAX).copies, kMostCopies);
 }
 
-TEST_F(HarnessTest, HotIsOneCopy) {
+TEST_F(HarnessTest, HotAndColdAreOneCopy) {
   EXPECT_EQ(PlanCopies(CacheMode::kHot, 1000, control_->info, UINT64_MAX).copies, 1);
+  EXPECT_EQ(PlanCopies(CacheMode::kCold, 1000, control_->info, UINT64_MAX).copies, 1);
 }
 
 // ---- Samples ----
 
 TEST_F(HarnessTest, ASynchronousDeviceRunsTheNextCopyPerSample) {
   NotingPath path(3, 2);
-  auto sampler = MakeSampler(*device_, Whole(path));
-  ASSERT_TRUE(sampler.ok());
-  EXPECT_EQ((*sampler)->runs_per_sample(), 1);
+  const auto sampler = Make(path);
+  EXPECT_EQ(sampler->runs_per_sample(), 1);
   path.runs.clear();  // recording may run the call once
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE((*sampler)->Sample().ok());
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(sampler->Sample().ok());
   const std::vector<NotingPath::OneRun> expected = {{1, 0, 2}, {2, 0, 2}, {0, 0, 2}, {1, 0, 2}};
   EXPECT_EQ(path.runs, expected);
 }
@@ -102,56 +63,147 @@ TEST_F(HarnessTest, AGpuSampleIsTheMeanOverWholeRotations) {
   control_->info.is_synchronous = false;
   control_->replay_seconds = [](int64_t) { return 1.8; };
   NotingPath path(3, 2);
-  auto sampler = MakeSampler(*device_, Whole(path));
-  EXPECT_EQ((*sampler)->runs_per_sample(), 18);  // at least 16, and whole rotations
-  EXPECT_DOUBLE_EQ((*sampler)->Sample()->seconds, 0.1);
+  const auto sampler = Make(path);
+  EXPECT_EQ(sampler->runs_per_sample(), 18);  // at least 16, and whole rotations
+  EXPECT_DOUBLE_EQ(sampler->Sample()->seconds, 0.1);
   EXPECT_EQ(path.runs.size() % 18, 0u);
   EXPECT_EQ(path.runs[5].copy, 2);
 }
 
+TEST_F(HarnessTest, AHotSampleOnAGpuIsTheMeanOverManyRuns) {
+  control_->info.is_synchronous = false;
+  NotingPath path(1, 1);
+  EXPECT_EQ(Make(path, CacheMode::kHot)->runs_per_sample(), 16);
+}
+
+TEST_F(HarnessTest, AColdSampleIsOneRunAfterAFlush) {
+  for (const bool is_synchronous : {true, false}) {
+    control_->info.is_synchronous = is_synchronous;
+    NotingPath path(1, 2);
+    const auto sampler = Make(path, CacheMode::kCold);
+    EXPECT_EQ(sampler->runs_per_sample(), 1);
+    path.runs.clear();
+    control_->flushes = 0;
+    control_->on_replay = [&] { EXPECT_EQ(control_->flushes, control_->replays); };
+    control_->replays = 0;
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(sampler->Sample().ok());
+    EXPECT_EQ(path.runs.size(), 3u);
+    EXPECT_EQ(control_->flushes, 3);
+  }
+}
+
+TEST_F(HarnessTest, EveryCacheModeSamples) {
+  for (const CacheMode mode : {CacheMode::kRotate, CacheMode::kCold, CacheMode::kHot}) {
+    NotingPath path(1, 1);
+    EXPECT_TRUE(Make(path, mode)->Sample().ok()) << CacheModeName(mode);
+    EXPECT_EQ(IsBackToBack(mode), mode != CacheMode::kCold);
+  }
+}
+
+// ---- The loop ----
+
 TEST_F(HarnessTest, WarmsUpForAWhileButNotForever) {
   NotingPath path(1, 1);
-  auto sampler = *MakeSampler(*device_, Whole(path));
+  const auto sampler = Make(path);
   control_->replay_seconds = [](int64_t) { return 0.02; };
-  ASSERT_TRUE(WarmUp(*sampler).ok());
+  ASSERT_TRUE(WarmUp(*sampler, clock_, 0.05).ok());
   EXPECT_EQ(control_->replays, 3);
   control_->replays = 0;
   control_->replay_seconds = [](int64_t) { return 1e-9; };
-  ASSERT_TRUE(WarmUp(*sampler).ok());
-  EXPECT_EQ(control_->replays, 50);
+  ASSERT_TRUE(WarmUp(*sampler, clock_, 0.05).ok());
+  EXPECT_EQ(control_->replays, 5000);  // the clock stands still
+  control_->replays = 0;
+  clock_.SetStep(0.01);
+  ASSERT_TRUE(WarmUp(*sampler, clock_, 0.05).ok());
+  EXPECT_LE(control_->replays, 6);
 }
 
-TEST_F(HarnessTest, KeepsEverySampleInOrder) {
+TEST_F(HarnessTest, AWarmUpTellsTheClockThatItReached) {
   NotingPath path(1, 1);
-  auto sampler = *MakeSampler(*device_, Whole(path));
+  control_->replay_seconds = [](int64_t) { return 0.01; };
+  control_->replay_clock_hertz = [](int64_t n) { return n < 2 ? 3e8 : 1.5e9; };
+  const auto clocks = WarmUp(*Make(path), clock_, 0.05);
+  ASSERT_TRUE(clocks.ok());
+  EXPECT_EQ(ReferenceClock(*clocks), 1.5e9);
+  EXPECT_EQ(ReferenceClock(std::vector<double>{0, 0, 0, 0}), 0);
+}
+
+TEST_F(HarnessTest, AnEmptyReplayIsMeasuredByItself) {
+  control_->replay_seconds = [](int64_t n) { return n < 3 ? 1.0 : 2e-6; };  // a warm-up, then
+  EXPECT_EQ(*MeasureReplayOverhead(*device_), 2e-6);
+}
+
+TEST_F(HarnessTest, KeepsEverySampleInOrderWithItsClock) {
+  NotingPath path(1, 1);
   control_->replay_seconds = [](int64_t n) { return n == 2 ? 100.0 : 1.0 + n; };
-  const auto measured = Measure(
-      *sampler, *FixedSamples(4), clock_, [] { return false; }, [](double) {});
+  control_->replay_clock_hertz = [](int64_t n) { return n == 1 ? 0.0 : 1e9 + n; };
+  const auto measured = RunLoop(*Make(path), Fixed(4));
   ASSERT_TRUE(measured.ok());
   EXPECT_EQ(measured->samples, (std::vector<double>{1, 2, 100, 4}));
+  EXPECT_EQ(measured->sample_clock_hertz, (std::vector<double>{1e9, 0, 1e9 + 2, 1e9 + 3}));
   EXPECT_EQ(measured->stop_reason, StopReason::kSampleLimit);
   EXPECT_EQ(measured->statistics.median, 3);
 }
 
+TEST_F(HarnessTest, ADeviceWithoutAClockHasNoClocks) {
+  NotingPath path(1, 1);
+  EXPECT_TRUE(RunLoop(*Make(path), Fixed(4))->sample_clock_hertz.empty());
+}
+
 TEST_F(HarnessTest, StopsByTheClockOnTheWall) {
   NotingPath path(1, 1);
-  auto sampler = *MakeSampler(*device_, Whole(path));
   clock_.SetStep(1);
   control_->replay_seconds = [](int64_t n) { return n % 2 == 0 ? 1.0 : 2.0; };  // never narrow
-  const auto measured = Measure(
-      *sampler, *UntilIntervalIsNarrow({.max_seconds = 20}), clock_, [] { return false; },
-      [](double) {});
+  BenchmarkSpec spec;
+  spec.max_seconds = 20;
+  const auto measured = RunLoop(*Make(path), spec);
   EXPECT_EQ(measured->stop_reason, StopReason::kTimeout);
   EXPECT_EQ(measured->samples.size(), 20u);
 }
 
 TEST_F(HarnessTest, IsCancelledBetweenSamples) {
   NotingPath path(1, 1);
-  auto sampler = *MakeSampler(*device_, Whole(path));
-  const auto measured = Measure(
-      *sampler, *FixedSamples(1000), clock_, [&] { return control_->replays >= 5; }, [](double) {});
+  ConditionsWatch watch(monitor_, clock_);
+  const auto measured =
+      RunLoop(*Make(path), Fixed(1000), watch, [&] { return control_->replays >= 5; });
   EXPECT_TRUE(absl::IsCancelled(measured.status()));
   EXPECT_EQ(control_->replays, 5);
+}
+
+TEST_F(HarnessTest, TakesAThrottledSampleAgain) {
+  NotingPath path(1, 1);
+  control_->replay_seconds = [](int64_t n) { return 1.0 + n; };
+  control_->replay_clock_hertz = [](int64_t n) { return n == 1 ? 0.7e9 : 1e9; };
+  ConditionsWatch watch(monitor_, clock_);
+  watch.SetReference(1e9);
+  const auto measured = RunLoop(*Make(path), Fixed(3), watch, never_);
+  EXPECT_EQ(measured->samples, (std::vector<double>{1, 3, 4}));
+  EXPECT_EQ(watch.Summary({}).retaken_samples, 1);
+  EXPECT_EQ(watch.Summary({}).throttled_samples, 0);
+}
+
+TEST_F(HarnessTest, AThrottledDeviceGivesFlaggedSamplesAndNotNone) {
+  NotingPath path(1, 1);
+  control_->replay_seconds = [](int64_t) { return 1.0; };
+  control_->replay_clock_hertz = [](int64_t) { return 0.7e9; };
+  ConditionsWatch watch(monitor_, clock_);
+  watch.SetReference(1e9);
+  const auto measured = RunLoop(*Make(path), BenchmarkSpec(), watch, never_);
+  EXPECT_EQ(measured->samples.size(), 30u);
+  EXPECT_EQ(measured->stop_reason, StopReason::kThrottled);  // it would be CONVERGED
+  EXPECT_EQ(watch.Summary({}).retaken_samples, 20);
+  EXPECT_EQ(watch.Summary({}).throttled_samples, 30);
+}
+
+// What the loop itself costs on a path that takes no time: a rule that looked at all samples after
+// each would need 10^8 steps here, and far longer than the samples.
+TEST_F(HarnessTest, TenThousandSamplesAreJudgedInPassing) {
+  NotingPath path(1, 1);
+  BenchmarkSpec spec;
+  control_->replay_seconds = [](int64_t n) { return n % 2 == 0 ? 1e-3 : 2e-3; };
+  const auto measured = RunLoop(*Make(path), spec);
+  EXPECT_EQ(measured->samples.size(), 10'000u);
+  EXPECT_EQ(measured->stop_reason, StopReason::kSampleLimit);
 }
 
 // ---- Steps ----
@@ -159,7 +211,8 @@ TEST_F(HarnessTest, IsCancelledBetweenSamples) {
 TEST_F(HarnessTest, StepsOnASynchronousDeviceAreReplayedInPlace) {
   NotingPath path(2, 3);
   control_->replay_seconds = [](int64_t n) { return 1.0 + static_cast<double>(n % 3); };
-  const auto steps = MeasureSteps(*device_, Whole(path), 6, 4, [] { return false; });
+  const auto steps = MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 6, {.repetitions = 4},
+                                  clock_, never_);
   ASSERT_TRUE(steps.ok());
   EXPECT_EQ((*steps)[0].name, "step0");
   EXPECT_EQ((*steps)[0].median_seconds, 1);
@@ -172,7 +225,8 @@ TEST_F(HarnessTest, AStepThatRepeatsTheOneBeforeIsChargedTheDifference) {
   NotingPath path(2, 3);
   path.repeating_step = 2;
   control_->replay_seconds = [](int64_t n) { return std::vector<double>{1, 4, 6}[n % 3]; };
-  const auto steps = *MeasureSteps(*device_, Whole(path), 7, 4, [] { return false; });
+  const auto steps = *MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 7, {.repetitions = 4},
+                                   clock_, never_);
   EXPECT_EQ(steps[1].median_seconds, 4);
   EXPECT_EQ(steps[2].median_seconds, 2);
 }
@@ -184,7 +238,8 @@ TEST_F(HarnessTest, StepsOnAGpuAddUpToTheWhole) {
   control_->replay_seconds = [&](int64_t) {
     return 16e-6 * std::vector<double>{0, 1, 5, 6}[path.runs.back().end_step];
   };
-  const auto steps = MeasureSteps(*device_, Whole(path), 6e-6, 5, [] { return false; });
+  const auto steps = MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 6e-6,
+                                  {.repetitions = 5}, clock_, never_);
   ASSERT_TRUE(steps.ok());
   EXPECT_NEAR((*steps)[0].median_seconds, 1e-6, 1e-12);
   EXPECT_NEAR((*steps)[1].median_seconds, 4e-6, 1e-12);
@@ -197,7 +252,8 @@ TEST_F(HarnessTest, NoiseMakesNoStepNegative) {
   control_->replay_seconds = [&](int64_t) {
     return 16e-6 * std::vector<double>{0, 3, 2, 9}[path.runs.back().end_step];
   };
-  const auto steps = *MeasureSteps(*device_, Whole(path), 6e-6, 5, [] { return false; });
+  const auto steps = *MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 6e-6,
+                                   {.repetitions = 5}, clock_, never_);
   double sum = 0;
   for (const StepResult& step : steps) {
     EXPECT_GE(step.median_seconds, 0);
@@ -206,9 +262,48 @@ TEST_F(HarnessTest, NoiseMakesNoStepNegative) {
   EXPECT_NEAR(sum, 6e-6, 1e-12);
 }
 
+TEST_F(HarnessTest, ColdStepsAddUpToTheWholeOnASynchronousDeviceToo) {
+  NotingPath path(1, 2);
+  control_->replay_seconds = [&](int64_t) {
+    return std::vector<double>{0, 2e-6, 5e-6}[path.runs.back().end_step];
+  };
+  const auto steps = *MeasureSteps(CacheMode::kCold, *device_, Whole(path), 5e-6,
+                                   {.repetitions = 5}, clock_, never_);
+  EXPECT_NEAR(steps[0].median_seconds, 2e-6, 1e-12);
+  EXPECT_NEAR(steps[1].median_seconds, 3e-6, 1e-12);
+}
+
+TEST_F(HarnessTest, StepsTakeNoMoreThanTheirTime) {
+  for (const bool is_synchronous : {true, false}) {
+    control_->info.is_synchronous = is_synchronous;
+    control_->replays = 0;
+    control_->on_replay = [&] { clock_.Advance(0.1); };
+    NotingPath path(1, 2);
+    const StepBudget budget{.repetitions = 1000, .max_seconds = 1};
+    ASSERT_TRUE(
+        MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 1, budget, clock_, never_).ok());
+    EXPECT_LE(control_->replays, 12);
+  }
+}
+
+TEST_F(HarnessTest, SlowStepsAreStillReplayedAFewTimes) {
+  control_->on_replay = [&] { clock_.Advance(100); };
+  NotingPath path(1, 2);
+  ASSERT_TRUE(MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 1, {}, clock_, never_).ok());
+  EXPECT_EQ(control_->replays, 2 * kLeastStepRepetitions);
+}
+
+TEST_F(HarnessTest, StepsAreCancelledBetweenReplays) {
+  NotingPath path(1, 2);
+  const auto steps = MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 1, {}, clock_,
+                                  [&] { return control_->replays >= 2; });
+  EXPECT_TRUE(absl::IsCancelled(steps.status()));
+}
+
 TEST_F(HarnessTest, AnOnlyStepIsTheWhole) {
   NotingPath path(1, 1);
-  const auto steps = *MeasureSteps(*device_, Whole(path), 0.5, 5, [] { return false; });
+  const auto steps = *MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 0.5,
+                                   {.repetitions = 5}, clock_, never_);
   EXPECT_EQ(steps[0].median_seconds, 0.5);
   EXPECT_EQ(control_->replays, 0);
 }

@@ -1,0 +1,79 @@
+#include <utility>
+
+#include "kernels/api/status.h"
+#include "server/engine/harness/sampling_modes.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int kMinRunsPerReplay = 16;
+
+// One recording of a call that takes the next copy at every replay.
+class SingleRunSampler final : public Sampler {
+ public:
+  explicit SingleRunSampler(const StepRange& range) : range_(range) {}
+
+  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
+    auto sampler = std::make_unique<SingleRunSampler>(range);
+    QTIPD_ASSIGN_OR_RETURN(sampler->recording_, device.Record([self = sampler.get()] {
+      return EnqueueRun(self->range_, self->copy_);
+    }));
+    return sampler;
+  }
+  absl::StatusOr<ReplayTiming> Sample() override {
+    copy_ = (copy_ + 1) % range_.path->copies();
+    return recording_->Replay();
+  }
+  int64_t runs_per_sample() const override { return 1; }
+
+ private:
+  const StepRange range_;
+  std::unique_ptr<Recording> recording_;
+  int copy_ = 0;
+};
+
+// One recording of whole rotations.
+class RotationSampler final : public Sampler {
+ public:
+  RotationSampler(std::unique_ptr<Recording> recording, int runs)
+      : recording_(std::move(recording)), runs_(runs) {}
+
+  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
+    const int copies = range.path->copies();
+    const int rotations = (kMinRunsPerReplay + copies - 1) / copies;
+    const int runs = rotations * copies;
+    QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
+      for (int run = 0; run < runs; ++run) {
+        QTIPD_RETURN_IF_ERROR(EnqueueRun(range, run % copies));
+      }
+      return absl::OkStatus();
+    }));
+    return std::make_unique<RotationSampler>(std::move(recording), runs);
+  }
+  absl::StatusOr<ReplayTiming> Sample() override {
+    QTIPD_ASSIGN_OR_RETURN(ReplayTiming timing, recording_->Replay());
+    timing.seconds /= runs_;
+    return timing;
+  }
+  int64_t runs_per_sample() const override { return runs_; }
+
+ private:
+  std::unique_ptr<Recording> recording_;
+  const int runs_;
+};
+
+}  // namespace
+
+absl::Status EnqueueRun(const StepRange& range, int copy) {
+  return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
+}
+
+absl::StatusOr<std::unique_ptr<Sampler>> MakeBackToBackSampler(Device& device,
+                                                               const StepRange& range) {
+  return device.info().is_synchronous ? SingleRunSampler::Make(device, range)
+                                      : RotationSampler::Make(device, range);
+}
+
+CopyPlan PlanOneCopy(uint64_t, const DeviceInfo&, uint64_t) { return {}; }
+
+}  // namespace qtipd

@@ -1,0 +1,30 @@
+// Which results may be compared.
+#ifndef QTIPD_SERVER_ENGINE_HARNESS_COMPARABILITY_H_
+#define QTIPD_SERVER_ENGINE_HARNESS_COMPARABILITY_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/engine/types.h"
+
+namespace qtipd {
+
+// Grows with every change of the harness that moves figures: what a sample is, how caches are made
+// cold, what is timed.
+inline constexpr int kProtocolVersion = 2;
+
+// Everything that two results must share for the difference of their medians to mean the code, as
+// text: "device=NVIDIA H200; units=132; driver=580; clocks=default; cache=rotate; protocol=2;
+// format=qtip; options=bits=2,code=hyb; shape=4096x4096; path=fused; batch=1". A driver counts by
+// its major version; "none" where the device has none. In values, '%' and ';' are written %25 and
+// %3B.
+std::string ComparabilityKey(const RunRecord& run, const BenchmarkResult& result);
+
+// The names of the parts in which two keys differ, or which only one of them has, in the first
+// one's order.
+std::vector<std::string> DifferingParts(std::string_view a, std::string_view b);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_HARNESS_COMPARABILITY_H_

@@ -1,0 +1,102 @@
+#include "server/engine/harness/conditions_watch.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "server/engine/harness/statistics.h"
+
+namespace qtipd {
+namespace {
+
+// Of DeviceReading::clock_events: these take the clock away from a kernel. A power cap and a sync
+// boost are how the device works under load; they are listed, and the sample's own clock judges.
+constexpr std::array<std::string_view, 4> kSlowdowns = {
+    "HW_SLOWDOWN", "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN", "HW_POWER_BRAKE_SLOWDOWN"};
+
+constexpr int64_t kDriftedShare = 20;  // one in so many
+
+bool IsSlowdown(const std::string& event) {
+  return std::find(kSlowdowns.begin(), kSlowdowns.end(), event) != kSlowdowns.end();
+}
+
+bool HasGrown(const std::optional<uint64_t>& before, const std::optional<uint64_t>& after) {
+  return before && after && *after > *before;
+}
+
+std::vector<double> Known(std::span<const double> clocks) {
+  std::vector<double> known;
+  std::copy_if(clocks.begin(), clocks.end(), std::back_inserter(known),
+               [](double hertz) { return hertz > 0; });
+  return known;
+}
+
+}  // namespace
+
+void ConditionsWatch::Begin() {
+  Poll(clock_.MonotonicSeconds());
+  first_ = last_;
+}
+
+void ConditionsWatch::Poll(double now) {
+  last_poll_ = now;
+  last_ = monitor_.Read();
+  if (last_.clock_hertz) polled_clocks_.push_back(*last_.clock_hertz);
+  clock_events_.insert(last_.clock_events.begin(), last_.clock_events.end());
+  for (const std::string& line : last_.foreign_work) {
+    if (foreign_work_.size() < kMostForeignWork) foreign_work_.insert(line);
+  }
+  is_slowed_down_ = std::any_of(last_.clock_events.begin(), last_.clock_events.end(), IsSlowdown);
+  was_slowed_down_ = was_slowed_down_ || is_slowed_down_;
+}
+
+ConditionsWatch::Verdict ConditionsWatch::Judge(const ReplayTiming& timing, double now) {
+  if (now - last_poll_ >= kPollSeconds) Poll(now);
+  const bool has_clock = timing.clock_hertz > 0 && reference_hertz_ > 0;
+  const bool is_slow = has_clock && timing.clock_hertz < kThrottledClock * reference_hertz_;
+  if ((is_slow || is_slowed_down_) && retaken_ < kMostRetakes) {
+    ++retaken_;
+    return Verdict::kTakeAgain;
+  }
+  ++kept_;
+  if (is_slow || is_slowed_down_) ++throttled_;
+  if (has_clock && timing.clock_hertz < kDriftedClock * reference_hertz_) ++drifted_;
+  return Verdict::kKeep;
+}
+
+Conditions ConditionsWatch::Summary(std::span<const double> sample_clock_hertz) const {
+  Conditions conditions;
+  std::vector<double> clocks = Known(sample_clock_hertz);
+  if (clocks.empty()) clocks = polled_clocks_;
+  if (!clocks.empty()) {
+    const auto [low, high] = std::minmax_element(clocks.begin(), clocks.end());
+    conditions.clock_hertz = Median(clocks);
+    conditions.clock_hertz_minimum = *low;
+    conditions.clock_hertz_maximum = *high;
+  }
+  if (first_) conditions.temperature_begin_celsius = first_->temperature_celsius;
+  conditions.temperature_end_celsius = last_.temperature_celsius;
+  conditions.clock_events.assign(clock_events_.begin(), clock_events_.end());
+  conditions.throttled_samples = throttled_;
+  conditions.retaken_samples = retaken_;
+  conditions.foreign_work.assign(foreign_work_.begin(), foreign_work_.end());
+  return conditions;
+}
+
+std::vector<std::string> ConditionsWatch::Warnings() const {
+  std::vector<std::string> warnings;
+  if (throttled_ > 0 || was_slowed_down_) warnings.emplace_back("THROTTLED");
+  if (kDriftedShare * drifted_ > kept_) warnings.emplace_back("CLOCK_DRIFT");
+  if (!foreign_work_.empty()) warnings.emplace_back("FOREIGN_WORK");
+  if (first_ && (HasGrown(first_->ecc_corrected_errors, last_.ecc_corrected_errors) ||
+                 HasGrown(first_->ecc_uncorrected_errors, last_.ecc_uncorrected_errors))) {
+    warnings.emplace_back("ECC_ERRORS");
+  }
+  return warnings;
+}
+
+double ReferenceClock(std::span<const double> warm_up_clock_hertz) {
+  return Median(Known(warm_up_clock_hertz.subspan(warm_up_clock_hertz.size() / 2)));
+}
+
+}  // namespace qtipd

@@ -1,0 +1,28 @@
+// The sampling modes that there are, and what several of them replay.
+#ifndef QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_MODES_H_
+#define QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_MODES_H_
+
+#include <memory>
+
+#include "server/engine/harness/sampling.h"
+
+namespace qtipd {
+
+extern const SamplingMode kRotateSampling;
+extern const SamplingMode kColdSampling;
+extern const SamplingMode kHotSampling;
+
+// One run of the range on weight copy `copy`, enqueued.
+absl::Status EnqueueRun(const StepRange& range, int copy);
+
+// Replays without a gap over all copies of the path: one run a replay where the device is
+// synchronous, else whole rotations of at least 16 runs.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeBackToBackSampler(Device& device,
+                                                               const StepRange& range);
+
+// One weight copy, whatever the sizes.
+CopyPlan PlanOneCopy(uint64_t weight_bytes, const DeviceInfo& device, uint64_t free_bytes);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_MODES_H_
