@@ -7,8 +7,9 @@ namespace qtipd {
 
 absl::StatusOr<v1::CacheMode> ParseCacheMode(const std::string& field, const std::string& text) {
   if (text == "rotate") return v1::CACHE_MODE_ROTATE;
+  if (text == "cold") return v1::CACHE_MODE_COLD;
   if (text == "hot") return v1::CACHE_MODE_HOT;
-  return UsageError(field, "'" + text + "'", "rotate, hot");
+  return UsageError(field, "'" + text + "'", kCacheModes);
 }
 
 absl::StatusOr<v1::Run> RunBenchmark(Session& session, Connection& connection,

@@ -9,7 +9,9 @@
 
 namespace qtipd {
 
-// "rotate", "hot". Errors: USAGE.
+inline constexpr char kCacheModes[] = "rotate, cold, hot";
+
+// One of kCacheModes. Errors: USAGE.
 absl::StatusOr<v1::CacheMode> ParseCacheMode(const std::string& field, const std::string& text);
 
 // Starts `request` with a request id of its own and waits for the run.

@@ -4,10 +4,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/artifact_view.h"
+#include "client/conditions_view.h"
 #include "client/rpc_status.h"
 #include "client/units.h"
 #include "kernels/api/error.h"
@@ -81,6 +83,19 @@ std::vector<Cell> ResultRow(const v1::Run& run, const v1::BenchmarkResult& resul
   return row;
 }
 
+bool HasWarnings(const std::vector<v1::Run>& runs) {
+  for (const v1::Run& run : runs) {
+    for (const v1::BenchmarkResult& result : run.results()) {
+      if (result.warnings_size() > 0) return true;
+    }
+  }
+  return false;
+}
+
+Cell WarningsCell(const v1::BenchmarkResult& result) {
+  return result.warnings().empty() ? Absent() : Cell(absl::StrJoin(result.warnings(), " "));
+}
+
 // The names of all steps, each path's in its own order.
 std::vector<std::string> StepNames(const std::vector<v1::Run>& runs) {
   std::vector<std::string> names;
@@ -115,24 +130,30 @@ const v1::BenchmarkResult* FindDense(const v1::Run& run, int64_t batch) {
 
 Table ResultTable(const std::vector<v1::Run>& runs) {
   const TimeUnit unit = UnitOf(runs, Median);
-  Table table({{"artifact", "artifact"},
-               {"bits", "bits", Align::kRight},
-               {"path", "path"},
-               {"batch", "batch", Align::kRight},
-               {"cache", "cache_mode"},
-               {absl::StrCat("median ", std::string(unit.name)), "median_seconds", Align::kRight},
-               {"±95 %", "relative_half_width", Align::kRight},
-               {"samples", "samples", Align::kRight},
-               {"vs dense", "speedup_over_dense", Align::kRight},
-               {"GB/s", "effective_bytes_per_second", Align::kRight},
-               {"tokens/s", "tokens_per_second", Align::kRight},
-               {"ratio", "compression_ratio", Align::kRight},
-               {"rel W MSE", "relative_weight_mse", Align::kRight},
-               {"rel error", "relative_error", Align::kRight},
-               {"stop", "stop_reason"}});
+  std::vector<Column> columns = {
+      {"artifact", "artifact"},
+      {"bits", "bits", Align::kRight},
+      {"path", "path"},
+      {"batch", "batch", Align::kRight},
+      {"cache", "cache_mode"},
+      {absl::StrCat("median ", std::string(unit.name)), "median_seconds", Align::kRight},
+      {"±95 %", "relative_half_width", Align::kRight},
+      {"samples", "samples", Align::kRight},
+      {"vs dense", "speedup_over_dense", Align::kRight},
+      {"GB/s", "effective_bytes_per_second", Align::kRight},
+      {"tokens/s", "tokens_per_second", Align::kRight},
+      {"ratio", "compression_ratio", Align::kRight},
+      {"rel W MSE", "relative_weight_mse", Align::kRight},
+      {"rel error", "relative_error", Align::kRight},
+      {"stop", "stop_reason"}};
+  const bool has_warnings = HasWarnings(runs);
+  if (has_warnings) columns.push_back({"warnings", "warnings"});
+  Table table(std::move(columns));
   for (const v1::Run& run : runs) {
     for (const v1::BenchmarkResult& result : run.results()) {
-      table.AddRow(ResultRow(run, result, unit));
+      std::vector<Cell> row = ResultRow(run, result, unit);
+      if (has_warnings) row.push_back(WarningsCell(result));
+      table.AddRow(std::move(row));
     }
   }
   return table;
@@ -195,6 +216,7 @@ Table RunDetails(const v1::Run& run) {
   for (const v1::BenchmarkResult& result : run.results()) {
     const std::string cell = absl::StrCat(result.path(), " batch=", result.batch());
     if (result.has_error()) table.AddRow({cell, ErrorLine(FromRpcStatus(result.error()))});
+    AddConditions(result, cell, table);
     const std::map<std::string, std::string> notes(result.notes().begin(), result.notes().end());
     for (const auto& [name, value] : notes) table.AddRow({cell + ": " + name, value});
   }

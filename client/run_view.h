@@ -10,7 +10,8 @@
 namespace qtipd {
 
 // One row a path and batch of every run: latency with its interval, bandwidth, compression, errors,
-// and the speed-up over `dense` of the same run and batch, "-" where that was not measured.
+// and the speed-up over `dense` of the same run and batch, "-" where that was not measured. A
+// column of warnings follows where there is one.
 Table ResultTable(const std::vector<v1::Run>& runs);
 
 // One row a path and batch, one column a step, in microseconds or what fits; a step that a path

@@ -81,11 +81,11 @@ void ReadBenchmark(Reader& reader, v1::StartBenchmarkRequest& request) {
   }
   request.add_batches(reader.Get<int64_t>("benchmark.batch", "a whole number"));
   const auto cache =
-      ParseCacheMode("benchmark.cache", reader.Get<std::string>("benchmark.cache", "rotate, hot"));
+      ParseCacheMode("benchmark.cache", reader.Get<std::string>("benchmark.cache", kCacheModes));
   if (cache.ok()) {
     request.set_cache_mode(*cache);
   } else {
-    reader.Fail("benchmark.cache", "rotate, hot");
+    reader.Fail("benchmark.cache", kCacheModes);
   }
   request.mutable_stopping()->set_samples(
       reader.Get<int64_t>("benchmark.samples", "a whole number"));

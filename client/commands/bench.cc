@@ -1,8 +1,9 @@
-// qtipctl bench --artifact A[,B] --path dense,dequant,fused --batch 1,2 --cache rotate|hot
+// qtipctl bench --artifact A[,B] --path dense,dequant,fused --batch 1,2 --cache rotate|cold|hot
 #include <cmath>
 #include <memory>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "client/benchmark.h"
 #include "client/commands/commands.h"
 #include "client/parse.h"
@@ -28,13 +29,33 @@ struct BenchFlags {
   int64_t max_samples = 0;
   double precision = 0;
   double max_seconds = 0;
+  std::string criterion;                // empty: the daemon's
+  std::vector<std::string> parameters;  // KEY=VALUE
+  bool lock_clocks = false;
 };
+
+// The daemon knows the criteria and their parameters; here a value has only to be a number.
+absl::Status FillParameters(const std::vector<std::string>& texts, v1::StoppingRule& rule) {
+  for (const std::string& text : texts) {
+    QTIPD_ASSIGN_OR_RETURN(const auto pair, ParseKeyValue("--stopping", text));
+    double value = 0;
+    if (!absl::SimpleAtod(pair.second, &value)) {
+      return UsageError("--stopping", "'" + text + "'", "KEY=VALUE with a number as the value");
+    }
+    if (!rule.mutable_parameters()->insert({pair.first, value}).second) {
+      return UsageError("--stopping", "'" + pair.first + "' more than once", "each key once");
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status FillStopping(const BenchFlags& flags, v1::StoppingRule& rule) {
   rule.set_samples(flags.samples);
   rule.set_min_samples(flags.min_samples);
   rule.set_max_samples(flags.max_samples);
   rule.set_relative_half_width(flags.precision);
+  rule.set_criterion(flags.criterion);
+  QTIPD_RETURN_IF_ERROR(FillParameters(flags.parameters, rule));
   if (flags.max_seconds == 0) return absl::OkStatus();
   // Written so that NaN, too, is refused: no Duration can hold it.
   if (!(flags.max_seconds > 0 && flags.max_seconds <= kLongestSeconds)) {
@@ -63,6 +84,7 @@ absl::StatusOr<v1::StartBenchmarkRequest> MakeRequest(const Session& session,
   QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
   request.set_seed(seed);
   QTIPD_RETURN_IF_ERROR(FillStopping(flags, *request.mutable_stopping()));
+  request.set_lock_clocks(flags.lock_clocks);
   return request;
 }
 
@@ -89,16 +111,28 @@ void AddBenchCommand(CLI::App& root, Action& action) {
   verb->add_option("--path", flags->paths, "dense,dequant,fused; all if not given");
   verb->add_option("--batch", flags->batches, "Batch sizes, separated by commas")
       ->capture_default_str();
-  verb->add_option("--cache", flags->cache,
-                   "rotate: copies rotate, so that the cache is cold; hot: one copy")
+  verb->add_option(
+          "--cache", flags->cache,
+          "rotate: copies rotate, so that the cache is cold; cold: it is flushed; hot: one "
+          "copy")
       ->capture_default_str();
   verb->add_option("--samples", flags->samples, "Exactly that many samples, and no other rule");
-  verb->add_option("--min-samples", flags->min_samples, "At least that many (30)");
-  verb->add_option("--max-samples", flags->max_samples, "At most that many (10000)");
-  verb->add_option("--precision", flags->precision,
-                   "Stop once the 95 % interval is within this fraction of the median (0.005)");
+  verb->add_option("--stopping-criterion", flags->criterion,
+                   "ci-width (default), stdrel, entropy, sample-count");
+  verb->add_option("--stopping", flags->parameters, "KEY=VALUE of the criterion; may be repeated")
+      ->allow_extra_args(false);
+  verb->add_option("--min-samples", flags->min_samples,
+                   "At least that many (30 with ci-width, else 10)");
+  verb->add_option("--max-samples", flags->max_samples,
+                   "At most that many (10000 with ci-width, else 1000000)");
+  verb->add_option(
+      "--precision", flags->precision,
+      "A result is stable once the 95 % interval is within this fraction of the median "
+      "(0.005); ci-width stops there");
   verb->add_option("--max-seconds", flags->max_seconds, "Stop after that time for each cell (15)");
   verb->add_option("--seed", flags->seed, "Of the activations (1)");
+  verb->add_flag("--lock-clocks", flags->lock_clocks,
+                 "Hold the device's clock at its default meanwhile; needs permission");
   verb->callback(
       [&action, flags] { action = [flags](Session& session) { return Bench(session, *flags); }; });
 }

@@ -15,10 +15,13 @@ absl::StatusOr<CacheMode> FromProto(v1::CacheMode mode) {
     case v1::CACHE_MODE_UNSPECIFIED:
     case v1::CACHE_MODE_ROTATE:
       return CacheMode::kRotate;
+    case v1::CACHE_MODE_COLD:
+      return CacheMode::kCold;
     case v1::CACHE_MODE_HOT:
       return CacheMode::kHot;
     default:  // proto3 enums are open: a newer client may send a value that this server lacks
-      return InvalidField("CACHE_MODE_UNKNOWN", "cache_mode", std::to_string(mode), "rotate, hot");
+      return InvalidField("CACHE_MODE_UNKNOWN", "cache_mode", std::to_string(mode),
+                          "rotate, cold, hot");
   }
 }
 
@@ -43,6 +46,8 @@ absl::Status FillStopping(const v1::StoppingRule& rule, BenchmarkSpec& spec) {
   if (rule.min_samples() > 0) spec.min_samples = rule.min_samples();
   if (rule.max_samples() > 0) spec.max_samples = rule.max_samples();
   if (rule.relative_half_width() > 0) spec.relative_half_width = rule.relative_half_width();
+  if (!rule.criterion().empty()) spec.stopping_criterion = rule.criterion();
+  for (const auto& [name, value] : rule.parameters()) spec.stopping_parameters[name] = value;
   if (rule.has_timeout()) {
     spec.max_seconds =
         static_cast<double>(rule.timeout().seconds()) + rule.timeout().nanos() * 1e-9;
@@ -70,6 +75,7 @@ absl::StatusOr<google::longrunning::Operation> StartBenchmark(
   QTIPD_ASSIGN_OR_RETURN(spec.cache_mode, FromProto(request.cache_mode()));
   spec.seed = request.seed() == 0 ? kDefaultSeed : request.seed();
   QTIPD_RETURN_IF_ERROR(FillStopping(request.stopping(), spec));
+  spec.lock_clocks = request.lock_clocks();
   QTIPD_ASSIGN_OR_RETURN(const OperationRecord operation, engine.StartBenchmark(spec));
   return ToProto(operation, engine, Samples::kKeep);
 }

@@ -85,8 +85,18 @@ TEST_F(AppTest, WantsExactlyOneSourceOfWeights) {
 }
 
 TEST_F(AppTest, RefusesACacheModeItDoesNotKnow) {
-  ExpectUsage({"bench", "--artifact", "w2", "--cache", "cold"},
-              "error: USAGE: --cache: got 'cold', allowed rotate, hot");
+  ExpectUsage({"bench", "--artifact", "w2", "--cache", "warm"},
+              "error: USAGE: --cache: got 'warm', allowed rotate, cold, hot");
+}
+
+TEST_F(AppTest, StoppingParametersAreNumbersByName) {
+  ExpectUsage({"bench", "--artifact", "w2", "--stopping", "max-noise"},
+              "error: USAGE: --stopping: got 'max-noise', allowed KEY=VALUE");
+  ExpectUsage({"bench", "--artifact", "w2", "--stopping", "max-noise=low"},
+              "error: USAGE: --stopping: got 'max-noise=low', allowed KEY=VALUE with a number as "
+              "the value");
+  ExpectUsage({"bench", "--artifact", "w2", "--stopping", "min-time=1", "--stopping", "min-time=2"},
+              "error: USAGE: --stopping: got 'min-time' more than once, allowed each key once");
 }
 
 TEST_F(AppTest, RefusesNumbersThatCannotBeMeant) {

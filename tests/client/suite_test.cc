@@ -60,7 +60,11 @@ TEST(ParseSuite, NamesAKeyOfTheWrongType) {
   EXPECT_EQ(GetErrorInfo(ParseWith("bits = [2, 3, 4]", "bits = [2, 'x']")).metadata["field"],
             "changed.toml: bits");
   EXPECT_EQ(GetErrorInfo(ParseWith("cache = \"rotate\"", "cache = \"warm\"")).metadata["allowed"],
-            "rotate, hot");
+            "rotate, cold, hot");
+}
+
+TEST(ParseSuite, TakesACacheThatIsFlushed) {
+  EXPECT_TRUE(ParseWith("cache = \"rotate\"", "cache = \"cold\"").ok());
 }
 
 TEST(ParseSuite, RefusesWhatIsNoToml) {

@@ -158,6 +158,40 @@ TEST(RunConversion, KeepsSamplesInOrder) {
   EXPECT_EQ(proto.results(0).steps(0).name(), "input_rotation");
 }
 
+TEST(RunConversion, CarriesWhatTheDeviceWasLike) {
+  RunRecord run;
+  BenchmarkResult& result = run.results.emplace_back();
+  result.sample_clock_hertz = {1e9, 2e9};
+  result.replay_overhead_seconds = 2e-6;
+  result.stop_reason = StopReason::kNoiseStable;
+  result.latency.mad = 0.5;
+  result.latency.p95 = 3;
+  result.latency.modes = 2;
+  result.latency.high_outliers = 4;
+  result.conditions.clock_hertz = 1.5e9;
+  result.conditions.joules_per_run = 0.25;
+  result.conditions.throttled_samples = 3;
+  result.conditions.foreign_work = {"pid 1"};
+  result.warnings = {"THROTTLED"};
+  result.comparability_key = "device=X";
+  const v1::BenchmarkResult proto = ToProto(run, Samples::kKeep).results(0);
+  EXPECT_EQ(proto.latency().stop_reason(), "NOISE_STABLE");
+  EXPECT_EQ(proto.latency().sample_clock_hertz(1), 2e9);
+  EXPECT_EQ(proto.latency().replay_overhead_seconds(), 2e-6);
+  EXPECT_EQ(proto.latency().mad(), 0.5);
+  EXPECT_EQ(proto.latency().p95(), 3);
+  EXPECT_FALSE(proto.latency().has_p99());
+  EXPECT_EQ(proto.latency().modes(), 2);
+  EXPECT_EQ(proto.latency().high_outliers(), 4);
+  EXPECT_EQ(proto.conditions().clock_hertz(), 1.5e9);
+  EXPECT_EQ(proto.conditions().joules_per_run(), 0.25);
+  EXPECT_FALSE(proto.conditions().has_power_watts());
+  EXPECT_EQ(proto.conditions().throttled_samples(), 3);
+  EXPECT_EQ(proto.conditions().foreign_work(0), "pid 1");
+  EXPECT_EQ(proto.warnings(0), "THROTTLED");
+  EXPECT_EQ(proto.comparability_key(), "device=X");
+}
+
 TEST(RunConversion, LeavesSamplesOutOfLists) {
   const v1::Run proto = ToProto(OneRun(), Samples::kLeaveOut);
   EXPECT_EQ(proto.results(0).latency().samples_size(), 0);

@@ -154,8 +154,11 @@ TEST_F(Handlers, BenchmarkFillsTheDefaultsOfTheProto) {
   EXPECT_EQ(spec.cache_mode, CacheMode::kRotate);
   EXPECT_EQ(spec.seed, 1u);
   EXPECT_EQ(spec.samples, 0);
-  EXPECT_EQ(spec.min_samples, 30);
-  EXPECT_EQ(spec.max_samples, 10000);
+  EXPECT_EQ(spec.stopping_criterion, "ci-width");
+  EXPECT_TRUE(spec.stopping_parameters.empty());
+  EXPECT_EQ(spec.min_samples, 0);  // the criterion's
+  EXPECT_EQ(spec.max_samples, 0);
+  EXPECT_FALSE(spec.lock_clocks);
   EXPECT_EQ(spec.relative_half_width, 0.005);
   EXPECT_EQ(spec.max_seconds, 15);
 }
@@ -169,6 +172,9 @@ TEST_F(Handlers, BenchmarkTakesWhatIsGiven) {
   request.set_seed(5);
   request.mutable_stopping()->set_samples(200);
   request.mutable_stopping()->mutable_timeout()->set_nanos(500'000'000);
+  request.mutable_stopping()->set_criterion("stdrel");
+  (*request.mutable_stopping()->mutable_parameters())["max-noise"] = 0.01;
+  request.set_lock_clocks(true);
   ASSERT_TRUE(StartBenchmark(engine_, request, call_).ok());
   const BenchmarkSpec& spec = *engine_.benchmark;
   EXPECT_EQ(spec.paths, (std::vector<std::string>{"fused"}));
@@ -177,6 +183,16 @@ TEST_F(Handlers, BenchmarkTakesWhatIsGiven) {
   EXPECT_EQ(spec.seed, 5u);
   EXPECT_EQ(spec.samples, 200);
   EXPECT_EQ(spec.max_seconds, 0.5);
+  EXPECT_EQ(spec.stopping_criterion, "stdrel");
+  EXPECT_EQ(spec.stopping_parameters.at("max-noise"), 0.01);
+  EXPECT_TRUE(spec.lock_clocks);
+}
+
+TEST_F(Handlers, BenchmarkTakesACacheThatIsFlushed) {
+  v1::StartBenchmarkRequest request;
+  request.set_cache_mode(v1::CACHE_MODE_COLD);
+  ASSERT_TRUE(StartBenchmark(engine_, request, call_).ok());
+  EXPECT_EQ(engine_.benchmark->cache_mode, CacheMode::kCold);
 }
 
 TEST_F(Handlers, BenchmarkRefusesAStoppingRuleThatNeverEnds) {
