@@ -25,6 +25,7 @@ constexpr size_t kUncheckedBytes = size_t{1} << 20;
 
 // A cache that does not replace the oldest line first wants more than its own size to forget all.
 constexpr uint64_t kFlushFactor = 2;
+constexpr int64_t kLineBytes = 64;
 constexpr uint64_t kLeastFlushBytes = uint64_t{64} << 20;
 
 class CallRecording final : public Recording {
@@ -131,8 +132,17 @@ absl::Status CpuDevice::FlushCaches() {
   if (flush_memory_.data() == nullptr) {
     const size_t bytes = std::max(kFlushFactor * info_.last_level_cache_bytes, kLeastFlushBytes);
     QTIPD_ASSIGN_OR_RETURN(flush_memory_, Allocate(bytes));
+    // Pages that were never written may all be one page of zeros.
+    QTIPD_RETURN_IF_ERROR(Fill(flush_memory_.data(), 1, bytes));
   }
-  return Fill(flush_memory_.data(), 0, flush_memory_.bytes());
+  // Reads, as large fills may pass the caches by; on every thread, as each core has caches of its
+  // own. That also keeps the threads awake for the run that follows.
+  const auto* bytes = flush_memory_.as<const volatile char>();
+  const auto lines = static_cast<int64_t>(flush_memory_.bytes() / kLineBytes);
+  pool_.ParallelFor(lines, [bytes](int, int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) static_cast<void>(bytes[line * kLineBytes]);
+  });
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Recording>> CpuDevice::Record(
