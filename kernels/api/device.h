@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/api/device_ceiling.h"
 #include "kernels/api/dtype.h"
 
 namespace qtipd {
@@ -128,6 +129,11 @@ class Device {
       const std::function<absl::Status()>& enqueue) = 0;
 
   virtual absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) = 0;
+
+  // Measures what the device can do at best; blocks for at most about 1.5 seconds and takes scratch
+  // memory, up to 1 GiB, meanwhile. Errors: Cancelled; ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
+  virtual absl::StatusOr<DeviceCeiling> MeasureCeiling(
+      const std::function<bool()>& is_cancelled) = 0;
 
   // OK, or why this device can no longer be used.
   virtual absl::Status Health() = 0;

@@ -11,14 +11,17 @@ namespace qtipd {
 
 // One size of a bandwidth curve, last-level cache cold.
 struct BandwidthPoint {
-  uint64_t bytes = 0;    // read, or read plus written
-  double seconds = 0;    // of one pass, launch included
+  uint64_t bytes = 0;  // read, or read plus written
+  double seconds = 0;  // of one pass in a row of many, its launch included
 };
 
 struct DeviceCeiling {
   std::vector<BandwidthPoint> read;  // streaming read, by ascending size
   std::vector<BandwidthPoint> copy;
-  double launch_seconds = 0;  // each further empty node of a recording; 0 where calls are direct
+  // Each further empty kernel of a recording: one after the other, and where each lets the next
+  // one start early (programmatic dependent launch). 0 where calls are direct, or cannot overlap.
+  double launch_seconds = 0;
+  double overlapped_launch_seconds = 0;
   double replay_seconds = 0;  // what the replay of an empty recording measures
   double clock_hertz = 0;     // while the rates below were measured
   // Operations per second of the whole device by kind. Kinds are shared with
@@ -26,6 +29,10 @@ struct DeviceCeiling {
   // (wavefronts of a load from shared memory).
   std::map<std::string, double> rates;
 };
+
+// Seconds that a read of `bytes` takes at best: on the curve of `ceiling`, straight between its
+// points, at the last point's bandwidth beyond it. 0 where no curve was measured.
+double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes);
 
 }  // namespace qtipd
 

@@ -11,6 +11,7 @@
 #include "hwy/targets.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/cpu/cpu_ceiling.h"
 #include "kernels/cpu/openblas_dense.h"
 
 namespace qtipd {
@@ -154,6 +155,10 @@ absl::StatusOr<std::unique_ptr<Recording>> CpuDevice::Record(
 absl::StatusOr<std::unique_ptr<DenseMultiply>> CpuDevice::PrepareDense(
     const DenseProblem& problem) {
   return PrepareOpenBlasDense(problem);
+}
+
+absl::StatusOr<DeviceCeiling> CpuDevice::MeasureCeiling(const std::function<bool()>& is_cancelled) {
+  return MeasureCpuCeiling(*this, is_cancelled);
 }
 
 }  // namespace qtipd

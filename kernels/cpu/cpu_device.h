@@ -41,6 +41,7 @@ class CpuDevice final : public Device {
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override;
+  absl::StatusOr<DeviceCeiling> MeasureCeiling(const std::function<bool()>& is_cancelled) override;
   absl::Status Health() override { return absl::OkStatus(); }
 
  private:

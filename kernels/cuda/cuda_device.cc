@@ -1,11 +1,13 @@
 #include "kernels/cuda/cuda_device.h"
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <utility>
 
 #include "kernels/api/error.h"
 #include "kernels/cuda/cublas_dense.h"
+#include "kernels/cuda/cuda_ceiling.h"
 #include "kernels/cuda/cuda_recording.h"
 
 namespace qtipd {
@@ -14,6 +16,8 @@ namespace {
 // NVIDIA's recommendation for cuBLAS on Hopper.
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr int kMinComputeCapability = 80;
+// Far longer than the host takes to queue a replay, on the busiest host.
+constexpr std::chrono::seconds kGateTimeout(10);
 
 // 13000 is "13.0".
 std::string VersionText(int version) {
@@ -60,6 +64,7 @@ absl::Status CudaDevice::Initialize(int index) {
   cudaStream_t stream = nullptr;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   stream_.reset(stream);
+  QTIPD_ASSIGN_OR_RETURN(gate_, CudaGate::Create(stream, kGateTimeout));
   return CreateCublas();
 }
 
@@ -181,12 +186,17 @@ absl::Status CudaDevice::FlushCaches() {
 
 absl::StatusOr<std::unique_ptr<Recording>> CudaDevice::Record(
     const std::function<absl::Status()>& enqueue) {
-  return CudaRecording::Record(stream(), enqueue);
+  return CudaRecording::Record(stream(), *gate_, enqueue);
 }
 
 absl::StatusOr<std::unique_ptr<DenseMultiply>> CudaDevice::PrepareDense(
     const DenseProblem& problem) {
   return PrepareCublasDense(*this, problem);
+}
+
+absl::StatusOr<DeviceCeiling> CudaDevice::MeasureCeiling(
+    const std::function<bool()>& is_cancelled) {
+  return MeasureCudaCeiling(*this, is_cancelled);
 }
 
 absl::Status CudaDevice::Health() {

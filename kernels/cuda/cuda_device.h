@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "kernels/api/device.h"
+#include "kernels/cuda/cuda_gate.h"
 #include "kernels/cuda/cuda_handles.h"
 
 namespace qtipd {
@@ -30,6 +31,7 @@ class CudaDevice final : public Device {
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override;
+  absl::StatusOr<DeviceCeiling> MeasureCeiling(const std::function<bool()>& is_cancelled) override;
   absl::Status Health() override;
 
   // The queue that every kernel of this device goes to.
@@ -57,8 +59,9 @@ class CudaDevice final : public Device {
   size_t max_shared_bytes_ = 0;
   absl::Status health_;
   CudaStream stream_;
-  Buffer workspace_;     // released before stream_
-  Buffer flush_memory_;  // as large as L2, from the first flush
+  std::unique_ptr<CudaGate> gate_;  // of every recording
+  Buffer workspace_;                // released before stream_
+  Buffer flush_memory_;             // as large as L2, from the first flush
   CublasHandle cublas_;
   CublasLtHandle cublas_lt_;
 };

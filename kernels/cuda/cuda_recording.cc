@@ -1,14 +1,7 @@
 #include "kernels/cuda/cuda_recording.h"
 
-#include <utility>
-
-#include "kernels/cuda/cuda_delay.h"
-
 namespace qtipd {
 namespace {
-
-// Longer than the host takes to queue two events and a graph.
-constexpr unsigned kQueueingNanoseconds = 60'000;
 
 // Ends the capture even where `enqueue` failed: the stream would stay unusable.
 absl::StatusOr<CudaGraph> Capture(cudaStream_t stream,
@@ -26,10 +19,9 @@ absl::StatusOr<CudaGraph> Capture(cudaStream_t stream,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Recording>> CudaRecording::Record(
-    cudaStream_t stream, const std::function<absl::Status()>& enqueue) {
+    cudaStream_t stream, CudaGate& gate, const std::function<absl::Status()>& enqueue) {
   QTIPD_ASSIGN_OR_RETURN(const CudaGraph graph, Capture(stream, enqueue));
-  std::unique_ptr<CudaRecording> recording(new CudaRecording());
-  recording->stream_ = stream;
+  std::unique_ptr<CudaRecording> recording(new CudaRecording(stream, gate));
   QTIPD_ASSIGN_OR_RETURN(recording->start_, MakeCudaEvent());
   QTIPD_ASSIGN_OR_RETURN(recording->stop_, MakeCudaEvent());
   cudaGraphExec_t exec = nullptr;
@@ -41,15 +33,24 @@ absl::StatusOr<std::unique_ptr<Recording>> CudaRecording::Record(
   return recording;
 }
 
-absl::StatusOr<ReplayTiming> CudaRecording::Replay() {
-  QTIPD_RETURN_IF_CUDA_ERROR(EnqueueCudaDelay(stream_, kQueueingNanoseconds));
+absl::Status CudaRecording::Queue() {
+  QTIPD_RETURN_IF_ERROR(gate_.Close());
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventRecord(start_.get(), stream_));
   QTIPD_RETURN_IF_CUDA_ERROR(cudaGraphLaunch(graph_.get(), stream_));
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventRecord(stop_.get(), stream_));
-  QTIPD_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(stop_.get()));
+  return gate_.Stamp();
+}
+
+absl::StatusOr<ReplayTiming> CudaRecording::Replay() {
+  const absl::Status queued = Queue();
+  gate_
+      .Open();  // also where queueing failed: what is behind the gate must not wait for its timeout
+  QTIPD_RETURN_IF_ERROR(queued);
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream_));
+  QTIPD_RETURN_IF_ERROR(gate_.Check());
   float milliseconds = 0;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()));
-  return ReplayTiming{.seconds = milliseconds * 1e-3};
+  return ReplayTiming{.seconds = milliseconds * 1e-3, .clock_hertz = gate_.ClockHertz()};
 }
 
 }  // namespace qtipd

@@ -68,6 +68,9 @@ class GuardedDevice final : public Device {
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem& p) override {
     return device_.PrepareDense(p);
   }
+  absl::StatusOr<DeviceCeiling> MeasureCeiling(const std::function<bool()>& is_cancelled) override {
+    return device_.MeasureCeiling(is_cancelled);
+  }
   absl::Status Health() override { return device_.Health(); }
 
  private:

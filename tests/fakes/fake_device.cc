@@ -79,6 +79,11 @@ class FakeDevice final : public Device {
   absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override {
     return absl::UnimplementedError("the fake device has no dense multiply");
   }
+  absl::StatusOr<DeviceCeiling> MeasureCeiling(const std::function<bool()>&) override {
+    ++control_->ceilings;
+    QTIPD_RETURN_IF_ERROR(Health());
+    return control_->ceiling;
+  }
   absl::Status Health() override {
     if (!control_->is_lost) return absl::OkStatus();
     return MakeError(absl::StatusCode::kInternal, "DEVICE_LOST", "the fake device is lost");

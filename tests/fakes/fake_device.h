@@ -38,6 +38,10 @@ struct FakeDeviceControl {
   std::atomic<int64_t> replays{0};
   std::atomic<int64_t> flushes{0};
   std::atomic<int64_t> live_buffers{0};
+  // What MeasureCeiling returns: an error, or 1 TB/s after 1 us of launch.
+  absl::StatusOr<DeviceCeiling> ceiling = DeviceCeiling{
+      .read = {{1'000'000, 2e-6}, {2'000'000, 3e-6}}, .copy = {}, .replay_seconds = 1e-6};
+  std::atomic<int64_t> ceilings{0};         // measured
   std::atomic<bool> writes_nothing{false};  // replays run nothing: outputs stay as they were
 };
 

@@ -24,6 +24,13 @@ __device__ __forceinline__ uint2 LoadStreaming64(const void* p) {
   return v;
 }
 
+// A word that the host may write meanwhile; never from a cache.
+__device__ __forceinline__ uint32_t LoadSystem(const uint32_t* p) {
+  uint32_t v;
+  asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+  return v;
+}
+
 // Address of `p` in the shared-memory window.
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));

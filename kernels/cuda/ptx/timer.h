@@ -6,11 +6,25 @@
 
 namespace qtipd::ptx {
 
-// Nanoseconds of the GPU-wide timer; ticks coarsely (about a microsecond).
+// Nanoseconds of the GPU-wide timer; ticks coarsely (1 us and more before Hopper).
 __device__ __forceinline__ uint64_t GlobalTimerNanoseconds() {
   uint64_t nanoseconds;
   asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(nanoseconds));
   return nanoseconds;
+}
+
+// Cycles of this multiprocessor's clock; counters of different ones are not aligned.
+__device__ __forceinline__ uint64_t ClockCycles() {
+  uint64_t cycles;
+  asm volatile("mov.u64 %0, %%clock64;" : "=l"(cycles));
+  return cycles;
+}
+
+// The multiprocessor that the calling thread runs on; ids may have gaps.
+__device__ __forceinline__ uint32_t MultiprocessorId() {
+  uint32_t id;
+  asm volatile("mov.u32 %0, %%smid;" : "=r"(id));
+  return id;
 }
 
 }  // namespace qtipd::ptx

@@ -143,5 +143,38 @@ TEST(CpuBackend, OpensItsOnlyDevice) {
   EXPECT_EQ(GetErrorInfo(backend->OpenDevice(1).status()).reason, "DEVICE_UNKNOWN");
 }
 
+TEST(CpuDevice, TheCeilingIsOneThatAHostCanHave) {
+  CpuDevice device({.threads = 2, .read_memory = {}});
+  const auto ceiling = device.MeasureCeiling([] { return false; });
+  ASSERT_TRUE(ceiling.ok()) << ceiling.status();
+  ASSERT_GE(ceiling->read.size(), 2u);
+  for (const auto* curve : {&ceiling->read, &ceiling->copy}) {
+    EXPECT_EQ(curve->front().bytes, uint64_t{1} << 20);
+    for (const BandwidthPoint& point : *curve) {
+      EXPECT_GT(point.bytes / point.seconds, 1e7);  // the slowest host under a sanitizer
+      EXPECT_LT(point.bytes / point.seconds, 1e13);
+    }
+  }
+  EXPECT_LT(ceiling->clock_hertz, 10e9);
+  EXPECT_GT(ceiling->clock_hertz, 10e6);
+  EXPECT_EQ(ceiling->launch_seconds, 0);
+  EXPECT_TRUE(ceiling->rates.empty());
+}
+
+TEST(CpuDevice, ACeilingCanBeCancelled) {
+  CpuDevice device({.threads = 1, .read_memory = {}});
+  const auto ceiling = device.MeasureCeiling([] { return true; });
+  EXPECT_EQ(GetErrorInfo(ceiling.status()).reason, "CANCELLED");
+}
+
+TEST(CpuDevice, TheCeilingTakesNoMoreMemoryThanThereIs) {
+  CpuDevice device({.threads = 1, .read_memory = [] {
+                      return HostMemory{uint64_t{1} << 30, uint64_t{192} << 20};
+                    }});
+  const auto ceiling = device.MeasureCeiling([] { return false; });
+  ASSERT_TRUE(ceiling.ok()) << ceiling.status();
+  EXPECT_EQ(ceiling->read.back().bytes, uint64_t{16} << 20);  // a quarter of what is not reserved
+}
+
 }  // namespace
 }  // namespace qtipd

@@ -1,10 +1,11 @@
-#include "kernels/cuda/cuda_delay.h"
+#include "tests/kernels/cuda/spin_kernel.h"
+
 #include "kernels/cuda/ptx/timer.h"
 
 namespace qtipd {
 namespace {
 
-__global__ void DelayKernel(unsigned nanoseconds) {
+__global__ void Spin(unsigned nanoseconds) {
   const uint64_t end = ptx::GlobalTimerNanoseconds() + nanoseconds;
   while (ptx::GlobalTimerNanoseconds() < end) {
   }
@@ -12,8 +13,8 @@ __global__ void DelayKernel(unsigned nanoseconds) {
 
 }  // namespace
 
-cudaError_t EnqueueCudaDelay(cudaStream_t stream, unsigned nanoseconds) {
-  DelayKernel<<<1, 1, 0, stream>>>(nanoseconds);
+cudaError_t EnqueueSpin(cudaStream_t stream, unsigned nanoseconds) {
+  Spin<<<1, 1, 0, stream>>>(nanoseconds);
   return cudaGetLastError();
 }
 
