@@ -1,5 +1,5 @@
-// The seam for inference paths. A path is one file in kernels/paths/ whose stem is its id: one way to
-// compute y = W x from a resident layer, and what a benchmark times.
+// The seam for inference paths. A path is one file in kernels/paths/ whose stem is its id: one way
+// to compute y = W x from a resident layer, and what a benchmark times.
 #ifndef QTIPD_KERNELS_API_INFERENCE_PATH_H_
 #define QTIPD_KERNELS_API_INFERENCE_PATH_H_
 
@@ -26,18 +26,23 @@ class PreparedPath {
   virtual const std::vector<std::string>& steps() const = 0;
   virtual int copies() const = 0;
 
-  // Enqueues steps [first_step, end_step) of y = W x on weight copy `copy`. Steps before `first_step`
-  // must have run once before, so that their outputs exist.
+  // Enqueues steps [first_step, end_step) of y = W x on weight copy `copy`. Steps before
+  // `first_step` must have run once before, so that their outputs exist.
   //   x [batch, in_features], y [batch, out_features], device compute dtype, y overwritten.
   virtual absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) = 0;
 
-  // Whether running `step` alone also runs the step before it, because the format cannot do without:
-  // its own cost is then the difference of the two.
+  // Whether running `step` alone also runs the step before it, because the format cannot do
+  // without: its own cost is then the difference of the two.
   virtual bool RepeatsPrevious(int /*step*/) const { return false; }
   // Bytes that one run must move from and to memory: weights as stored for this path, x and y.
   virtual uint64_t bytes_per_run() const = 0;
   // Bytes of weights that this path keeps resident per copy: the compressed layer, or dense W_hat.
   virtual uint64_t weight_bytes() const = 0;
+  // What one run does beyond moving bytes; see ResidentWeights.
+  virtual OperationCounts operations() const { return {}; }
+  // Runs the fused kernel of this path once through its instrumented build, on `copy` and what the
+  // last Run left; blocks. Errors: Unimplemented/PHASES_UNSUPPORTED where the path has none.
+  virtual absl::StatusOr<PhaseTimes> MeasurePhases(int copy, const void* x, void* y);
   // Facts for the record, for example which dense routine was chosen.
   virtual std::map<std::string, std::string> notes() const { return {}; }
 };
@@ -48,11 +53,13 @@ class InferencePath {
   virtual std::string_view id() const = 0;
   virtual std::string_view summary() const = 0;
   // Weight bytes of one copy, so that the caller can choose the number of copies beforehand.
-  virtual uint64_t WeightBytesPerCopy(const ResidentWeights& weights, const Device& device) const = 0;
+  virtual uint64_t WeightBytesPerCopy(const ResidentWeights& weights,
+                                      const Device& device) const = 0;
   // Errors: Unimplemented/BATCH_UNSUPPORTED, ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
   virtual absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device,
                                                                 ResidentWeights& weights,
-                                                                int64_t batch, int copies) const = 0;
+                                                                int64_t batch,
+                                                                int copies) const = 0;
 };
 
 }  // namespace qtipd

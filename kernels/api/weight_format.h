@@ -4,6 +4,7 @@
 #define QTIPD_KERNELS_API_WEIGHT_FORMAT_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,6 +64,18 @@ struct QuantizeReport {
   std::vector<std::pair<std::string, double>> step_seconds;
 };
 
+// Amounts of work by kind: the kinds of DeviceCeiling::rates, and "launch", a number of kernels.
+using OperationCounts = std::map<std::string, double>;
+
+// Where the time of one run of a fused kernel went.
+struct PhaseTimes {
+  double kernel_seconds = 0;  // from the first block's begin to the last block's end
+  // Seconds by phase, means over the blocks, in order; they add up to kernel_seconds. The names are
+  // those of WeightFormat::fused_phases(), and "launch_skew": what blocks waited on average before
+  // they began and after they ended.
+  std::vector<std::pair<std::string, double>> phases;
+};
+
 // A layer resident on a device, in one or more identical copies of everything that a multiply reads
 // per weight, so that timing can rotate over them. Enqueue methods run on the device's queue and
 // return; buffers must outlive the work. `copy` is in [0, copies()).
@@ -87,10 +100,11 @@ class ResidentWeights {
   virtual DType inner_dtype() const = 0;
 
   // Names of the transform steps, in order; frozen, they appear in results.
-  virtual std::vector<std::string> input_steps() const = 0;   // e.g. {"input_rotation"}
-  virtual std::vector<std::string> output_steps() const = 0;  // e.g. {"output_rotation", "output_scale"}
-  // Runs the first `step_count` steps (1 to the number of steps). The result is complete only with all
-  // steps; fewer exist so that a step's cost is the difference of two graphs.
+  virtual std::vector<std::string> input_steps() const = 0;  // e.g. {"input_rotation"}
+  virtual std::vector<std::string> output_steps()
+      const = 0;  // e.g. {"output_rotation", "output_scale"}
+  // Runs the first `step_count` steps (1 to the number of steps). The result is complete only with
+  // all steps; fewer exist so that a step's cost is the difference of two graphs.
   virtual absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) = 0;
   virtual absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) = 0;
 
@@ -102,6 +116,16 @@ class ResidentWeights {
   // Decodes the layer's weights in the original basis, W_hat [out, in], to `w` of `dtype` (F32 or
   // the compute dtype). May allocate and block; never timed.
   virtual absl::Status DecodeOriginal(void* w, DType dtype) = 0;
+
+  // What one call of a method above does beyond moving bytes, for the roofline. Lower bounds: what
+  // is not known is left out.
+  virtual OperationCounts multiply_operations(int64_t /*batch*/) const { return {}; }
+  virtual OperationCounts decode_operations() const { return {}; }
+  virtual OperationCounts transform_operations(int64_t /*batch*/) const { return {}; }  // all steps
+
+  // Runs Multiply once through an instrumented build of the same kernel; blocks, and may allocate.
+  // Never part of a latency. Errors: Unimplemented/PHASES_UNSUPPORTED where there is no such build.
+  virtual absl::StatusOr<PhaseTimes> MeasurePhases(int copy, int64_t batch, const void* u, void* z);
 
   // A second resident layer with `copies` copies of the same weights on the same device.
   virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const = 0;
@@ -159,7 +183,8 @@ class FormatBackend {
   // Quantizes on `device`. Deterministic for a problem on a backend.
   // Errors: InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, ResourceExhausted, Cancelled.
   virtual absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
-                                               Progress& progress, QuantizeReport& report) const = 0;
+                                               Progress& progress,
+                                               QuantizeReport& report) const = 0;
   // Upper bound of device memory that Load needs, per copy.
   virtual uint64_t LoadBytes(const PackedLayer& layer) const = 0;
   virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,

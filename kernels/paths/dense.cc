@@ -33,6 +33,7 @@ class PreparedDense final : public PreparedPath {
   }
   uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
   uint64_t weight_bytes() const override { return weights_.bytes() / copies_; }
+  OperationCounts operations() const override { return {{"launch", 1}}; }  // the library's, at least
   std::map<std::string, std::string> notes() const override {
     std::map<std::string, std::string> notes = {{"dense_multiply", multiply_->description()}};
     for (const auto& [candidate, seconds] : multiply_->candidate_seconds()) {

@@ -18,6 +18,7 @@ class PreparedDequant final : public PreparedPath {
     LinearScratch scratch;
     Buffer decoded;  // [out_features, in_features], device compute dtype
     std::unique_ptr<DenseMultiply> multiply;
+    int64_t batch = 1;
     uint64_t activation_bytes = 0;
   };
 
@@ -39,6 +40,11 @@ class PreparedDequant final : public PreparedPath {
   }
   std::map<std::string, std::string> notes() const override {
     return {{"dense_multiply", parts_.multiply->description()}};
+  }
+  OperationCounts operations() const override {
+    const ResidentWeights& weights = *parts_.weights;
+    return Sum(Sum(weights.decode_operations(), weights.transform_operations(parts_.batch)),
+               {{"launch", 1}});  // the library's, at least
   }
 
  private:
@@ -72,6 +78,7 @@ class DequantPath final : public InferencePath {
                                                 .in_features = shape.in_features,
                                                 .batch = batch,
                                                 .output_dtype = weights.inner_dtype()}));
+    parts.batch = batch;
     parts.activation_bytes = ActivationBytes(device, shape, batch);
     return std::make_unique<PreparedDequant>(std::move(parts));
   }

@@ -31,6 +31,12 @@ class PreparedFused final : public PreparedPath {
   uint64_t weight_bytes() const override {
     return weights_->multiply_bytes() + weights_->transform_bytes();
   }
+  OperationCounts operations() const override {
+    return Sum(weights_->multiply_operations(batch_), weights_->transform_operations(batch_));
+  }
+  absl::StatusOr<PhaseTimes> MeasurePhases(int copy, const void* x, void* y) override {
+    return weights_->MeasurePhases(copy, batch_, scratch_.u(x), scratch_.z(y));
+  }
 
  private:
   std::unique_ptr<ResidentWeights> weights_;

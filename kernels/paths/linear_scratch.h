@@ -23,6 +23,12 @@ inline uint64_t ActivationBytes(const Device& device, Shape shape, int64_t batch
          DTypeSize(device.info().compute_dtype);
 }
 
+// Both together, kind by kind.
+inline OperationCounts Sum(OperationCounts a, const OperationCounts& b) {
+  for (const auto& [kind, amount] : b) a[kind] += amount;
+  return a;
+}
+
 // Scratch and step bookkeeping for one layer and batch. A format without input (output) transforms
 // has no u (z): the middle steps read x (write y).
 class LinearScratch {
@@ -56,6 +62,10 @@ class LinearScratch {
     return (step > 0 && step < input_steps_) || step > input_steps_ + middle_steps_;
   }
 
+  // What the middle steps read and write.
+  const void* u(const void* x) const { return input_steps_ > 0 ? u_.data() : x; }
+  void* z(void* y) const { return z_.data() != nullptr ? z_.data() : y; }
+
   // Runs [first_step, end_step). middle(index, u, z) runs one of the middle steps. The transforms
   // of one side can only be run as a prefix, so a range that begins inside a side runs it from its
   // first step; a step's own cost is the difference of two ranges.
@@ -63,8 +73,8 @@ class LinearScratch {
   absl::Status Run(ResidentWeights& weights, const void* x, void* y, int first_step, int end_step,
                    const Middle& middle) {
     const int middle_end = input_steps_ + middle_steps_;
-    const void* u = input_steps_ > 0 ? u_.data() : x;
-    void* z = z_.data() != nullptr ? z_.data() : y;
+    const void* u = this->u(x);
+    void* z = this->z(y);
     if (const int end = std::min(end_step, input_steps_); first_step < end) {
       QTIPD_RETURN_IF_ERROR(weights.InputTransform(batch_, x, u_.data(), end));
     }

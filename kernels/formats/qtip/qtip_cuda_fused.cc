@@ -2,6 +2,7 @@
 
 #include <cuda_fp16.h>
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace qtipd {
@@ -15,6 +16,8 @@ constexpr int kWideRowsInFlight = 2;
 // Partial sums share the block's memory with the 128 KiB table; 24 KiB fit beside it on every
 // device that the table fits on.
 constexpr int64_t kPartialBytes = 24 * 1024;
+
+constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -30,6 +33,45 @@ int ColumnsFor(int64_t batch) {
   if (batch == 1) return 1;
   if (batch <= kSegmentColumns) return kSegmentColumns;
   return batch <= 8 ? 8 : 16;
+}
+
+// Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
+// 2, 3 and 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
+// tests/kernels/cuda/count_instructions.py: of every family the shape with the fewest, which is the
+// one with most units or row blocks in flight.
+double InstructionsPerWeight(const FusedConfig& config, int bits) {
+  using Counts = std::array<double, 3>;
+  constexpr Counts kResident1 = {2.770, 2.883, 2.723}, kResident4 = {2.777, 2.805, 2.766};
+  constexpr Counts kLooping1 = {3.000, 3.164, 3.094}, kLooping4 = {3.023, 3.219, 3.121};
+  constexpr Counts kWide8 = {4.016, 4.734, 3.898}, kWide16 = {4.578, 5.328, 4.516};
+  if (config.columns > 8) return kWide16[bits - 2];
+  if (config.columns > kSegmentColumns) return kWide8[bits - 2];
+  const bool is_single = config.columns == 1;
+  if (config.units_per_warp > 0) return (is_single ? kResident1 : kResident4)[bits - 2];
+  return (is_single ? kLooping1 : kLooping4)[bits - 2];
+}
+
+// All but the vectors.
+FusedArguments Describe(const FusedProblem& problem, const FusedConfig& config, const void* packed,
+                        const void* table) {
+  const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
+  return {.packed = static_cast<const char*>(packed),
+          .table = static_cast<const uint32_t*>(table),
+          .out_features = static_cast<int>(problem.out_features),
+          .in_features = static_cast<int>(problem.in_features),
+          .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
+          .chunk_rows = config.chunk_rows,
+          .row_quotient = row_blocks / config.grid,
+          .row_remainder = row_blocks % config.grid};
+}
+
+template <typename Arguments>
+absl::Status Launch(const CudaDevice& device, int bits, const FusedConfig& config,
+                    const Arguments& arguments) {
+  const auto launch = bits == 2   ? LaunchFusedBits<2, Arguments>
+                      : bits == 3 ? LaunchFusedBits<3, Arguments>
+                                  : LaunchFusedBits<4, Arguments>;
+  return launch(device, config, arguments);
 }
 
 }  // namespace
@@ -71,28 +113,39 @@ std::string FusedConfig::ToString() const {
          std::to_string(shared_bytes);
 }
 
+OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors) {
+  const FusedConfig config = ChooseFusedConfig(problem, multiprocessors);
+  const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
+  const auto weights =
+      static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
+  const double fill = static_cast<double>(config.grid) * kFoldedBytes / kWavefrontBytes;
+  return {{"launch", launches},
+          {"issue", launches * weights / 32 * InstructionsPerWeight(config, problem.bits)},
+          {"shared_memory", launches * (weights / 2 / 32 + fill)}};
+}
+
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
                          const void* table, const void* u, void* z) {
   const FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
   for (int64_t first = 0; first < problem.batch; first += config.columns) {
-    const FusedArguments arguments = {
-        .packed = static_cast<const char*>(packed),
-        .table = static_cast<const uint32_t*>(table),
-        .u = static_cast<const __half*>(u) + first * problem.in_features,
-        .z = static_cast<float*>(z) + first * problem.out_features,
-        .out_features = static_cast<int>(problem.out_features),
-        .in_features = static_cast<int>(problem.in_features),
-        .columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first)),
-        .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
-        .chunk_rows = config.chunk_rows,
-        .row_quotient = static_cast<int>(problem.out_features / kUnitRows) / config.grid,
-        .row_remainder = static_cast<int>(problem.out_features / kUnitRows) % config.grid};
-    const auto launch = problem.bits == 2   ? LaunchFusedBits<2>
-                        : problem.bits == 3 ? LaunchFusedBits<3>
-                                            : LaunchFusedBits<4>;
-    QTIPD_RETURN_IF_ERROR(launch(device, config, arguments));
+    FusedArguments arguments = Describe(problem, config, packed, table);
+    arguments.u = static_cast<const __half*>(u) + first * problem.in_features;
+    arguments.z = static_cast<float*>(z) + first * problem.out_features;
+    arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
+    QTIPD_RETURN_IF_ERROR(Launch(device, problem.bits, config, arguments));
   }
   return absl::OkStatus();
+}
+
+absl::Status LaunchTracedFused(const CudaDevice& device, const FusedProblem& problem,
+                               const void* packed, const void* table, const void* u, void* z,
+                               PhaseRecord* records) {
+  const FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
+  TracedArguments arguments = {Describe(problem, config, packed, table), records};
+  arguments.u = u;
+  arguments.z = static_cast<float*>(z);
+  arguments.columns = static_cast<int>(problem.batch);
+  return Launch(device, problem.bits, config, arguments);
 }
 
 }  // namespace qtipd

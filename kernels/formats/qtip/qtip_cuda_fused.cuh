@@ -73,8 +73,9 @@ __device__ __forceinline__ void StorePartial(float* partial, const float (&sums)
 // Activations stay in registers while the warp walks down the row blocks. in_features is 128 *
 // warps that share a row * kUnits (or less than 128). chunk_rows is a multiple of the row blocks
 // that the block's warps hold in flight, so that a warp's ring goes on through all chunks.
-template <int kBits, int kUnits, int kColumns>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedArguments args) {
+template <int kBits, int kUnits, int kColumns, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Arguments args) {
+  typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kRing = kUnitsInFlight / kUnits;
   const int lane = threadIdx.x % 32;
@@ -114,6 +115,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
   }
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
   __syncthreads();
+  probe.TableIsReady();
 
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int chunk_end = min(chunk + args.chunk_rows, rows.count);
@@ -137,15 +139,19 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const FusedAr
       }
     }
     __syncthreads();
+    probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk,
                              2 << args.warps_per_row_log2);
     if (chunk_end < rows.count) __syncthreads();
+    probe.ReductionIsDone();
   }
+  probe.Finish();
 }
 
 // For more than 8192 columns: kRows row blocks at a time, all warps along the columns.
-template <int kBits, int kRows, int kColumns>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArguments args) {
+template <int kBits, int kRows, int kColumns, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
+  typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kRing = kUnitsInFlight / kRows;
   const int lane = threadIdx.x % 32;
@@ -177,6 +183,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
   Activations b = activations(0);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
   __syncthreads();
+  probe.TableIsReady();
 
   for (int row = 0; row < rows.count; row += kRows) {
     const int count = min(kRows, rows.count - row);
@@ -207,42 +214,49 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const FusedArg
       }
     }
     __syncthreads();
+    probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + row, count, 2 * kFusedWarps);
     if (row + kRows < rows.count) __syncthreads();
+    probe.ReductionIsDone();
   }
+  probe.Finish();
 }
 
-template <int kBits, int kColumns>
+template <int kBits, int kColumns, typename Arguments>
 auto ChooseFusedKernel(const FusedConfig& config) {
   if constexpr (kColumns > 4) {
-    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns>
-                                      : FusedWide<kBits, 2, kColumns>;
+    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns, Arguments>
+                                      : FusedWide<kBits, 2, kColumns, Arguments>;
   } else {
-    if (config.units_per_warp == 1) return FusedResident<kBits, 1, kColumns>;
-    if (config.units_per_warp == 2) return FusedResident<kBits, 2, kColumns>;
-    if (config.units_per_warp == 4) return FusedResident<kBits, 4, kColumns>;
-    if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns>;
-    if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns>;
-    return FusedLooping<kBits, 4, kColumns>;
+    if (config.units_per_warp == 1) return FusedResident<kBits, 1, kColumns, Arguments>;
+    if (config.units_per_warp == 2) return FusedResident<kBits, 2, kColumns, Arguments>;
+    if (config.units_per_warp == 4) return FusedResident<kBits, 4, kColumns, Arguments>;
+    if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns, Arguments>;
+    if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns, Arguments>;
+    return FusedLooping<kBits, 4, kColumns, Arguments>;
   }
 }
 
-template <int kBits>
+template <int kBits, typename Arguments>
 absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
-                             const FusedArguments& arguments) {
+                             const Arguments& arguments) {
   const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
                                  .block = kDecodeThreads,
                                  .shared_bytes = config.shared_bytes,
                                  .overlaps_previous = true};
   switch (config.columns) {
     case 1:
-      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 1>(config), arguments);
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 1, Arguments>(config),
+                          arguments);
     case 4:
-      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 4>(config), arguments);
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 4, Arguments>(config),
+                          arguments);
     case 8:
-      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 8>(config), arguments);
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 8, Arguments>(config),
+                          arguments);
     default:
-      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 16>(config), arguments);
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 16, Arguments>(config),
+                          arguments);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "kernels/api/weight_format.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/qtip/qtip_cuda_layout.h"
 
@@ -32,6 +33,11 @@ struct FusedConfig {
 };
 
 FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
+
+// What LaunchFused does: "launch", kernels; "issue", instructions of a warp in the decode loop
+// alone, counted in the machine code; "shared_memory", wavefronts: one for every 32 lookups, and
+// the filling of the table in every block. Lower bounds.
+OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors);
 
 // One pass over the weights serves this many activation vectors; from there decoding once is
 // better.
@@ -66,15 +72,48 @@ struct FusedArguments {
   int row_quotient;
   int row_remainder;
 };
-template <int kBits>
+
+// What one block of the traced build tells. The phases follow each other without a gap.
+struct PhaseRecord {
+  uint64_t begin_nanoseconds;  // of the GPU-wide timer
+  uint64_t end_nanoseconds;
+  uint32_t codebook_cycles;  // of the block's multiprocessor: until the table is filled
+  uint32_t loop_cycles;      // decode and multiply, all chunks
+  uint32_t reduce_cycles;    // adding up the warps, all chunks
+};
+
+struct TracedArguments : FusedArguments {
+  PhaseRecord* records;  // one a block
+};
+
+// As LaunchFused, through the traced build: the same source, with time stamps. records is device
+// memory for ChooseFusedConfig(problem, ...).grid of them; batch is 1 to kMaxFusedBatch.
+absl::Status LaunchTracedFused(const CudaDevice& device, const FusedProblem& problem,
+                               const void* packed, const void* table, const void* u, void* z,
+                               PhaseRecord* records);
+
+// Arguments is FusedArguments, or TracedArguments for the traced build.
+template <int kBits, typename Arguments>
 absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
-                             const FusedArguments& arguments);
-extern template absl::Status LaunchFusedBits<2>(const CudaDevice&, const FusedConfig&,
-                                                const FusedArguments&);
-extern template absl::Status LaunchFusedBits<3>(const CudaDevice&, const FusedConfig&,
-                                                const FusedArguments&);
-extern template absl::Status LaunchFusedBits<4>(const CudaDevice&, const FusedConfig&,
-                                                const FusedArguments&);
+                             const Arguments& arguments);
+extern template absl::Status LaunchFusedBits<2, FusedArguments>(const CudaDevice&,
+                                                                const FusedConfig&,
+                                                                const FusedArguments&);
+extern template absl::Status LaunchFusedBits<3, FusedArguments>(const CudaDevice&,
+                                                                const FusedConfig&,
+                                                                const FusedArguments&);
+extern template absl::Status LaunchFusedBits<4, FusedArguments>(const CudaDevice&,
+                                                                const FusedConfig&,
+                                                                const FusedArguments&);
+extern template absl::Status LaunchFusedBits<2, TracedArguments>(const CudaDevice&,
+                                                                 const FusedConfig&,
+                                                                 const TracedArguments&);
+extern template absl::Status LaunchFusedBits<3, TracedArguments>(const CudaDevice&,
+                                                                 const FusedConfig&,
+                                                                 const TracedArguments&);
+extern template absl::Status LaunchFusedBits<4, TracedArguments>(const CudaDevice&,
+                                                                 const FusedConfig&,
+                                                                 const TracedArguments&);
 
 }  // namespace qtipd
 

@@ -3,7 +3,7 @@
 
 namespace qtipd {
 
-template absl::Status LaunchFusedBits<4>(const CudaDevice&, const FusedConfig&,
+template absl::Status LaunchFusedBits<4, FusedArguments>(const CudaDevice&, const FusedConfig&,
                                          const FusedArguments&);
 
 }  // namespace qtipd

@@ -7,6 +7,7 @@
 #include "kernels/cuda/ptx/mma.h"
 #include "kernels/formats/qtip/qtip_cuda_decode.cuh"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
+#include "kernels/formats/qtip/qtip_cuda_probe.cuh"
 
 namespace qtipd {
 

@@ -81,8 +81,9 @@ __device__ __forceinline__ void StoreWidePartial(float* partial,
 }
 
 // kRows row blocks at a time; kColumns is 8 or 16.
-template <int kBits, int kRows, int kColumns>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const FusedArguments args) {
+template <int kBits, int kRows, int kColumns, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments args) {
+  typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kVectorTiles = kColumns / 8;
   const int lane = threadIdx.x % 32;
@@ -127,6 +128,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const FusedArgume
   activations(b[0], 0);
   float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
   __syncthreads();
+  probe.TableIsReady();
 
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int row = chunk + warp_row;
@@ -158,11 +160,14 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const FusedArgume
       }
     }
     __syncthreads();
+    probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + chunk,
                              min(args.chunk_rows, rows.count - chunk),
                              1 << args.warps_per_row_log2);
     if (chunk + args.chunk_rows < rows.count) __syncthreads();
+    probe.ReductionIsDone();
   }
+  probe.Finish();
 }
 
 }  // namespace qtipd

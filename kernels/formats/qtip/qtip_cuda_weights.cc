@@ -9,6 +9,7 @@
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
+#include "kernels/formats/qtip/qtip_cuda_phases.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
 
 namespace qtipd {
@@ -72,12 +73,20 @@ class QtipCudaWeights final : public ResidentWeights {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to " + std::to_string(kMaxFusedBatch));
     }
-    const FusedProblem problem = {.out_features = shape_.out_features,
-                                  .in_features = shape_.in_features,
-                                  .bits = bits_,
-                                  .batch = batch};
-    return LaunchFused(device_, problem, copies_[copy].packed.data(), copies_[copy].table.data(), u,
-                       z);
+    return LaunchFused(device_, Problem(batch), copies_[copy].packed.data(),
+                       copies_[copy].table.data(), u, z);
+  }
+
+  OperationCounts multiply_operations(int64_t batch) const override {
+    return FusedOperations(Problem(batch), device_.multiprocessors());
+  }
+  OperationCounts decode_operations() const override { return {{"launch", 1}}; }
+  OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }
+
+  absl::StatusOr<PhaseTimes> MeasurePhases(int copy, int64_t batch, const void* u,
+                                           void* z) override {
+    return MeasureFusedPhases(device_, Problem(batch), copies_[copy].packed.data(),
+                              copies_[copy].table.data(), u, z);
   }
 
   absl::Status Decode(int copy, void* w) override {
@@ -120,6 +129,13 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
  private:
+  FusedProblem Problem(int64_t batch) const {
+    return {.out_features = shape_.out_features,
+            .in_features = shape_.in_features,
+            .bits = bits_,
+            .batch = batch};
+  }
+
   static absl::Status CheckSteps(int got, int most) {
     if (got >= 1 && got <= most) return absl::OkStatus();
     return InvalidField("STEP_INVALID", "step_count", std::to_string(got),

@@ -1,12 +1,17 @@
 // Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
 // columns. Weight copies total at least 320 MB, so that L2 is cold; graph replays, medians.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 
 #include "kernels/api/random.h"
+#include "kernels/cuda/cuda_ceiling.h"
+#include "kernels/cuda/cuda_ceiling_kernels.h"
+#include "kernels/cuda/cuda_gate.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
@@ -50,6 +55,91 @@ double Median(CudaDevice& device, int launches, const Enqueue& enqueue) {
 void Line(const char* name, int bits, int64_t batch, double seconds, double bytes) {
   std::printf("%-28s K=%d batch %-3lld %9.3f us %9.1f GB/s\n", name, bits,
               static_cast<long long>(batch), seconds * 1e6, bytes / seconds * 1e-9);
+}
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void Ok(const absl::Status& status) { Value<int>(status.ok() ? absl::StatusOr<int>(0) : status); }
+
+// What a replay costs beside the work that it times: wall time minus the device's, for a graph of
+// `nodes` kernels, with and without the second time stamp.
+void MeasureReplayOverhead(CudaDevice& device, int nodes) {
+  constexpr int kRepeats = 300;
+  const Buffer sink = Value(device.Allocate(4));
+  const auto work = [&]() -> absl::Status {
+    for (int i = 1; i < nodes; ++i) QTIPD_RETURN_IF_ERROR(LaunchEmpty(device, true));
+    return LaunchIssue(device, sink.data());
+  };
+  const auto recording = Value(device.Record(work));
+  Value(recording->Replay());
+  double wall = Now();
+  double timed = 0;
+  for (int i = 0; i < kRepeats; ++i) timed += Value(recording->Replay()).seconds;
+  wall = Now() - wall;
+  std::printf("replay of %4d nodes, %.0f us: %.2f us of wall time beside it", nodes,
+              timed / kRepeats * 1e6, (wall - timed) / kRepeats * 1e6);
+
+  const auto gate = Value(CudaGate::Create(device.stream(), std::chrono::seconds(10)));
+  Ok(QTIPD_CUDA_STATUS(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal)));
+  Ok(work());
+  cudaGraph_t graph = nullptr;
+  Ok(QTIPD_CUDA_STATUS(cudaStreamEndCapture(device.stream(), &graph)));
+  const CudaGraph owned(graph);
+  cudaGraphExec_t exec = nullptr;
+  Ok(QTIPD_CUDA_STATUS(cudaGraphInstantiate(&exec, graph, 0)));
+  const CudaGraphExec owned_exec(exec);
+  Ok(QTIPD_CUDA_STATUS(cudaGraphUpload(exec, device.stream())));
+  Ok(device.Synchronize());
+  const CudaEvent start = Value(MakeCudaEvent());
+  const CudaEvent stop = Value(MakeCudaEvent());
+  double queueing = 0;
+  wall = Now();
+  timed = 0;
+  for (int i = 0; i < kRepeats; ++i) {
+    const double begin = Now();
+    Ok(gate->Close());
+    Ok(QTIPD_CUDA_STATUS(cudaEventRecord(start.get(), device.stream())));
+    Ok(QTIPD_CUDA_STATUS(cudaGraphLaunch(exec, device.stream())));
+    Ok(QTIPD_CUDA_STATUS(cudaEventRecord(stop.get(), device.stream())));
+    gate->Open();
+    queueing += Now() - begin;
+    Ok(device.Synchronize());
+    float milliseconds = 0;
+    Ok(QTIPD_CUDA_STATUS(cudaEventElapsedTime(&milliseconds, start.get(), stop.get())));
+    timed += milliseconds * 1e-3;
+  }
+  wall = Now() - wall;
+  std::printf(", %.2f us without the stamp (queueing %.2f us)\n", (wall - timed) / kRepeats * 1e6,
+              queueing / kRepeats * 1e6);
+}
+
+void PrintCurve(const char* name, const std::vector<BandwidthPoint>& curve) {
+  for (const BandwidthPoint& point : curve) {
+    std::printf("%s %11llu bytes %9.3f us %7.1f GB/s\n", name,
+                static_cast<unsigned long long>(point.bytes), point.seconds * 1e6,
+                static_cast<double>(point.bytes) / point.seconds * 1e-9);
+  }
+}
+
+void MeasureCeiling(CudaDevice& device) {
+  const double begin = Now();
+  const DeviceCeiling ceiling = Value(MeasureCudaCeiling(device, [] { return false; }));
+  std::printf("ceiling measured in %.3f s\n", Now() - begin);
+  PrintCurve("read", ceiling.read);
+  PrintCurve("copy", ceiling.copy);
+  for (uint64_t bytes : {4'194'304ull, 6'291'456ull, 8'388'608ull, 58'720'256ull, 117'440'512ull}) {
+    std::printf("read of %llu bytes on the curve %.3f us\n", static_cast<unsigned long long>(bytes),
+                ReadSeconds(ceiling, bytes) * 1e6);
+  }
+  std::printf("launch %.3f us, overlapped %.3f us, empty replay %.3f us, clock %.1f MHz\n",
+              ceiling.launch_seconds * 1e6, ceiling.overlapped_launch_seconds * 1e6,
+              ceiling.replay_seconds * 1e6, ceiling.clock_hertz * 1e-6);
+  for (const auto& [kind, rate] : ceiling.rates) {
+    std::printf("rate %s %.4g /s, %.3f a cycle and multiprocessor\n", kind.c_str(), rate,
+                rate / ceiling.clock_hertz / device.multiprocessors());
+  }
 }
 
 void MeasureDense(CudaDevice& device, Shape shape, int64_t batch, bool is_listed) {
@@ -121,6 +211,28 @@ void MeasureFused(CudaDevice& device, ResidentWeights& one, int bits, int64_t ba
        bytes);
 }
 
+// Medians of the traced build over rotating copies, phase by phase.
+void MeasurePhases(CudaDevice& device, ResidentWeights& one, int bits, int64_t batch) {
+  const Shape shape = one.shape();
+  const int copies = static_cast<int>(kColdBytes / one.multiply_bytes()) + 1;
+  const auto weights = Value(one.Replicate(copies));
+  const Buffer u = Value(device.Allocate(2 * batch * shape.in_features));
+  const Buffer z = Value(device.Allocate(4 * batch * shape.out_features));
+  Ok(device.Fill(u.data(), 0x3A, u.bytes()));
+  std::map<std::string, std::vector<double>> seconds;
+  for (int i = 0; i < kReplays; ++i) {
+    const PhaseTimes times = Value(weights->MeasurePhases(i % copies, batch, u.data(), z.data()));
+    seconds["kernel"].push_back(times.kernel_seconds);
+    for (const auto& [name, s] : times.phases) seconds[name].push_back(s);
+  }
+  std::printf("phases K=%d batch %lld:", bits, static_cast<long long>(batch));
+  for (auto& [name, s] : seconds) {
+    std::sort(s.begin(), s.end());
+    std::printf("  %s %.3f us", name.c_str(), s[kReplays / 2] * 1e6);
+  }
+  std::printf("\n");
+}
+
 void MeasureDecode(CudaDevice& device, ResidentWeights& one, int bits) {
   const Shape shape = one.shape();
   const int copies = static_cast<int>(kColdBytes / one.multiply_bytes()) + 1;
@@ -137,6 +249,8 @@ void Run(CudaDevice& device, Shape shape) {
   std::printf("%s, %lld x %lld\n", device.info().name.c_str(),
               static_cast<long long>(shape.out_features),
               static_cast<long long>(shape.in_features));
+  MeasureCeiling(device);
+  for (int nodes : {1, 100, 1000}) MeasureReplayOverhead(device, nodes);
   const Buffer from = Value(device.Allocate(size_t{1} << 30));
   const Buffer to = Value(device.Allocate(size_t{1} << 30));
   Line("device copy of 1 GiB", 0, 0,
@@ -161,6 +275,7 @@ void Run(CudaDevice& device, Shape shape) {
     }
     const auto one = Value(LoadQtipOnCuda(device, Value(ParseQtipLayer(packed))));
     for (int64_t batch : {1, 2, 4, 8, 16}) MeasureFused(device, *one, bits, batch);
+    for (int64_t batch : {1, 16}) MeasurePhases(device, *one, bits, batch);
     MeasureDecode(device, *one, bits);
   }
 }
