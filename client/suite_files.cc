@@ -1,9 +1,11 @@
 #include "client/suite_files.h"
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "client/artifact_view.h"
@@ -17,7 +19,7 @@ namespace {
 
 using Fields = std::vector<std::string>;
 
-// A column of a step: its header, and the step's name in records.
+// A column: its header, and the name of its step, phase or difference.
 struct StepColumn {
   const char* header;
   const char* step;
@@ -49,6 +51,36 @@ std::string StepMilliseconds(const v1::BenchmarkResult& result, const std::strin
     return latency.median_seconds() > 0 ? Milliseconds(latency.median_seconds()) : "";
   }
   return "";
+}
+
+std::string KernelMilliseconds(const v1::BenchmarkResult& result, const std::string& phase) {
+  if (!result.has_phases()) return "";
+  if (phase == "total") return Milliseconds(result.phases().kernel_seconds());
+  for (const v1::Phase& known : result.phases().phases()) {
+    if (known.name() == phase) return Milliseconds(known.seconds());
+  }
+  return "";
+}
+
+// What the fused step takes beyond a bare read of its weights.
+std::string OverheadMilliseconds(const v1::BenchmarkResult& result) {
+  if (!result.has_packed_read_seconds()) return "";
+  for (const v1::StepLatency& latency : result.steps()) {
+    if (latency.name() != "fused_decode" || latency.median_seconds() <= 0) continue;
+    return Milliseconds(std::max(0.0, latency.median_seconds() - result.packed_read_seconds()));
+  }
+  return "";
+}
+
+// The value of a column of fused/results.csv.
+std::string ColumnMilliseconds(const v1::BenchmarkResult& result, const std::string& name) {
+  constexpr std::string_view kKernel = "kernel_";
+  if (name.starts_with(kKernel)) return KernelMilliseconds(result, name.substr(kKernel.size()));
+  if (name == "decode_overhead") return OverheadMilliseconds(result);
+  if (name == "packed_read") {
+    return result.has_packed_read_seconds() ? Milliseconds(result.packed_read_seconds()) : "";
+  }
+  return StepMilliseconds(result, name);
 }
 
 const v1::BenchmarkResult* FindResult(const v1::Run& run, const std::string& path) {
@@ -95,7 +127,7 @@ std::string ResultsCsv(const SuiteResults& results, const std::string& path,
     Fields fields = ResultFields("K=" + OptionText(run.format_options(), "bits"),
                                  run.has_quality() ? &run.quality() : nullptr, result);
     for (const StepColumn& column : steps) {
-      fields.push_back(result ? StepMilliseconds(*result, column.step) : "");
+      fields.push_back(result ? ColumnMilliseconds(*result, column.step) : "");
     }
     csv += CsvLine(fields);
   }

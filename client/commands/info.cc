@@ -28,6 +28,37 @@ void AddDevice(const v1::Device& device, Table& table) {
   }
 }
 
+// What the device was measured to do at best; nothing before its first benchmark.
+void AddCeiling(const v1::Device& device, Table& table) {
+  if (!device.has_ceiling()) return;
+  const v1::Ceiling& ceiling = device.ceiling();
+  const auto add = [&](const std::string& name, const std::string& value) {
+    table.AddRow({"ceiling", absl::StrCat(device.id(), " ", name), value});
+  };
+  const auto add_curve = [&](const std::string& name, const auto& curve) {
+    if (curve.empty()) return;
+    const auto rate = [](const v1::BandwidthPoint& point) {
+      return FormatBandwidth(static_cast<double>(point.bytes()) / point.seconds());
+    };
+    const v1::BandwidthPoint& small = curve.Get(0);
+    const v1::BandwidthPoint& large = curve.Get(curve.size() - 1);
+    add(name, absl::StrCat(rate(large), " over ", FormatBytes(large.bytes()), ", ", rate(small),
+                           " over ", FormatBytes(small.bytes())));
+  };
+  add_curve("read", ceiling.read());
+  add_curve("copy", ceiling.copy());
+  if (ceiling.launch_seconds() > 0) add("launch", FormatSeconds(ceiling.launch_seconds()));
+  if (ceiling.overlapped_launch_seconds() > 0) {
+    add("overlapped launch", FormatSeconds(ceiling.overlapped_launch_seconds()));
+  }
+  add("empty replay", FormatSeconds(ceiling.replay_seconds()));
+  add("clock", absl::StrCat(FormatNumber(ceiling.clock_hertz() * 1e-6), " MHz"));
+  const std::map<std::string, double> rates(ceiling.rates().begin(), ceiling.rates().end());
+  for (const auto& [kind, rate] : rates) {
+    add(kind, absl::StrCat(FormatNumber(rate * 1e-9), " G/s"));
+  }
+}
+
 std::string AllowedText(const v1::OptionSpec& option) {
   if (option.choices_size() > 0) {
     return absl::StrJoin(
@@ -63,6 +94,7 @@ Table InfoTable(const v1::ServerInfo& info) {
                   backend.available() ? "available" : "not available: " + backend.reason()});
   }
   for (const v1::Device& device : info.devices()) AddDevice(device, table);
+  for (const v1::Device& device : info.devices()) AddCeiling(device, table);
   for (const v1::Format& format : info.formats()) AddFormat(format, table);
   for (const v1::Path& path : info.paths()) table.AddRow({"path", path.id(), path.summary()});
   return table;

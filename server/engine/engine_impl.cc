@@ -31,6 +31,14 @@ auto RunGuarded(const Job& job) -> decltype(job()) {
   }
 }
 
+// What a stored ceiling belongs to: another build may measure in another way.
+std::string BuildOf(const std::map<std::string, std::string>& build_info) {
+  const auto commit = build_info.find("git_commit");
+  const auto version = build_info.find("version");
+  return (version != build_info.end() ? version->second : "") + "+" +
+         (commit != build_info.end() ? commit->second : "");
+}
+
 }  // namespace
 
 EngineImpl::EngineImpl(Parts parts)
@@ -38,6 +46,7 @@ EngineImpl::EngineImpl(Parts parts)
       artifacts_(parts_.directory.artifacts, *parts_.history, *parts_.registry, *parts_.metrics),
       uploads_(parts_.directory.uploads, parts_.config.max_upload_bytes),
       files_(uploads_, parts_.config.server_paths),
+      ceilings_(parts_.config.data_dir, ReadBootId(), BuildOf(parts_.config.build_info)),
       operations_(*parts_.history, *parts_.metrics, *parts_.clock),
       host_worker_(kMaxHostQueue) {}
 
@@ -61,14 +70,17 @@ absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
 }
 
 JobContext EngineImpl::Context() {
-  return {*parts_.registry,        artifacts_,      files_,
-          *parts_.history,         *parts_.metrics, *parts_.clock,
-          parts_.config.build_info};
+  return {*parts_.registry,         artifacts_,      files_,
+          *parts_.history,          *parts_.metrics, *parts_.clock,
+          parts_.config.build_info, ceilings_};
 }
 
 std::vector<DeviceStatus> EngineImpl::ListDevices() {
   std::vector<DeviceStatus> devices;
-  for (const auto& executor : executors_) devices.push_back(executor->status());
+  for (const auto& executor : executors_) {
+    devices.push_back(executor->status());
+    devices.back().ceiling = ceilings_.Find(executor->info());
+  }
   return devices;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "server/engine/device/ceiling_store.h"
 #include "server/engine/device/device_executor.h"
 #include "server/engine/device/device_selection.h"
 #include "server/engine/engine.h"
@@ -94,6 +95,7 @@ class EngineImpl final : public Engine {
   ArtifactStore artifacts_;
   UploadStore uploads_;
   InputFiles files_;
+  CeilingStore ceilings_;
   Operations operations_;
   std::atomic<bool> is_draining_{false};
   std::mutex lost_mutex_;

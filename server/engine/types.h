@@ -272,6 +272,7 @@ struct DeviceStatus {
   DeviceMemory memory;
   uint64_t artifact_bytes = 0;
   int queue_depth = 0;
+  std::optional<DeviceCeiling> ceiling;  // once a benchmark of this boot has measured it
 };
 
 // A backend that could not be used, and why.

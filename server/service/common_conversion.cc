@@ -27,6 +27,27 @@ v1::OptionSpec SpecProto(const OptionSpec& spec) {
   return proto;
 }
 
+void FillCurve(const std::vector<BandwidthPoint>& curve,
+               google::protobuf::RepeatedPtrField<v1::BandwidthPoint>& proto) {
+  for (const BandwidthPoint& point : curve) {
+    v1::BandwidthPoint& added = *proto.Add();
+    added.set_bytes(point.bytes);
+    added.set_seconds(point.seconds);
+  }
+}
+
+v1::Ceiling CeilingProto(const DeviceCeiling& ceiling) {
+  v1::Ceiling proto;
+  FillCurve(ceiling.read, *proto.mutable_read());
+  FillCurve(ceiling.copy, *proto.mutable_copy());
+  proto.set_launch_seconds(ceiling.launch_seconds);
+  proto.set_overlapped_launch_seconds(ceiling.overlapped_launch_seconds);
+  proto.set_replay_seconds(ceiling.replay_seconds);
+  proto.set_clock_hertz(ceiling.clock_hertz);
+  for (const auto& [kind, rate] : ceiling.rates) (*proto.mutable_rates())[kind] = rate;
+  return proto;
+}
+
 }  // namespace
 
 v1::OptionValue ToProto(const OptionValue& value) {
@@ -72,6 +93,7 @@ v1::Device ToProto(const DeviceStatus& device) {
   proto.set_unhealthy_reason(device.unhealthy_reason);
   proto.set_artifact_bytes(device.artifact_bytes);
   proto.set_queue_depth(device.queue_depth);
+  if (device.ceiling) *proto.mutable_ceiling() = CeilingProto(*device.ceiling);
   return proto;
 }
 

@@ -56,6 +56,37 @@ TEST(FusedCsv, HasTheStepsAndLeavesTheRestEmpty) {
             "0.000800000,0.000200000,,,,\n");
 }
 
+SuiteResults TracedResults() {
+  SuiteResults results = Results();
+  v1::BenchmarkResult& fused = *results.runs[0].mutable_results(2);
+  fused.set_packed_read_seconds(2e-6);
+  fused.mutable_phases()->set_kernel_seconds(3.2e-6);
+  for (const auto& [name, seconds] : StepList{
+           {"codebook", 1e-6}, {"loop", 1.5e-6}, {"reduce", 0.5e-6}, {"launch_skew", 0.2e-6}}) {
+    v1::Phase& phase = *fused.mutable_phases()->add_phases();
+    phase.set_name(name);
+    phase.set_seconds(seconds);
+  }
+  return results;
+}
+
+TEST(FusedCsv, TakesReadOverheadAndPhasesFromTheResult) {
+  EXPECT_NE(FusedCsv(TracedResults())
+                .find(",0.00100000,0.00300000,0.00200000,0.00100000,0.000800000,0.000200000,"
+                      "0.00100000,0.00150000,0.000500000,0.00320000\n"),
+            std::string::npos);
+}
+
+TEST(FusedCsv, HasNoOverheadBelowZeroAndNoneWithoutAStep) {
+  SuiteResults results = TracedResults();
+  v1::BenchmarkResult& fused = *results.runs[0].mutable_results(2);
+  fused.set_packed_read_seconds(4e-6);
+  EXPECT_NE(FusedCsv(results).find(",0.00300000,0.00400000,0.00000,"), std::string::npos)
+      << FusedCsv(results);
+  fused.mutable_steps(1)->set_median_seconds(0);
+  EXPECT_NE(FusedCsv(results).find(",,0.00400000,,"), std::string::npos) << FusedCsv(results);
+}
+
 TEST(FusedCsv, LeavesAStepThatWasTooShortToTellEmpty) {
   SuiteResults results = Results();
   results.runs[0].mutable_results(2)->mutable_steps(3)->set_median_seconds(0);

@@ -13,6 +13,8 @@
 #include "server/engine/harness/conditions_watch.h"
 #include "server/engine/harness/energy.h"
 #include "server/engine/harness/measure.h"
+#include "server/engine/harness/phases.h"
+#include "server/engine/harness/roofline.h"
 #include "server/engine/harness/sampling.h"
 #include "server/engine/harness/statistics.h"
 #include "server/engine/harness/step_breakdown.h"
@@ -152,6 +154,18 @@ StepBudget BudgetFor(const BenchmarkResult& result) {
           .max_seconds = kStepSeconds + kStepShare * measured};
 }
 
+void CompareWithCeiling(const CellProblem& problem, const PreparedPath& path,
+                        BenchmarkResult& result) {
+  if (problem.ceiling == nullptr) return;
+  result.roofline = ComputeRoofline(*problem.ceiling, {.cache_mode = result.cache_mode,
+                                                       .bytes_per_run = result.bytes_per_run,
+                                                       .operations = path.operations(),
+                                                       .median_seconds = result.latency.median});
+  if (const double read = ReadSeconds(*problem.ceiling, result.weight_bytes); read > 0) {
+    result.packed_read_seconds = read;
+  }
+}
+
 absl::Status CheckOutput(const CellProblem& problem, Device& device, const Buffer& y,
                          BenchmarkResult& result) {
   const DType dtype = device.info().compute_dtype;
@@ -196,6 +210,9 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
   QTIPD_ASSIGN_OR_RETURN(result.steps,
                          MeasureSteps(problem.spec.cache_mode, device, whole, result.latency.median,
                                       BudgetFor(result), clock, run.is_cancelled));
+  CompareWithCeiling(problem, *path, result);
+  QTIPD_ASSIGN_OR_RETURN(result.phases, MeasurePhaseBreakdown(*path, operands.x.data(),
+                                                              operands.y.data(), run.is_cancelled));
   progress.Report(1, stage);
   return correct;
 }

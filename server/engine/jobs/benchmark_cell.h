@@ -20,6 +20,7 @@ struct CellProblem {
   ResidentWeights& resident;
   const ReferenceCase& reference;  // of at least `batch` rows
   double locked_clock_hertz = 0;   // 0: the clock is not locked, or the device does not tell where
+  const DeviceCeiling* ceiling = nullptr;  // of the device; null: the result has no roofline
 };
 
 // Prepares the path, warms it up, measures it while watching the device, breaks it down into steps

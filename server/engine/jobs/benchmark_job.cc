@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "server/engine/jobs/benchmark_cell.h"
 #include "server/engine/jobs/environment.h"
 #include "server/engine/jobs/load_job.h"
+#include "server/engine/jobs/obtain_ceiling.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
@@ -71,6 +73,9 @@ double LockedClock(const BenchmarkSpec& spec, const RunRecord& run) {
 absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
                           const LoadedArtifact& loaded, const ReferenceCase& reference,
                           DeviceLease& lease, Progress& progress, RunRecord& run) {
+  progress.Report(kReferenceEnd, "ceiling");
+  QTIPD_ASSIGN_OR_RETURN(const std::optional<DeviceCeiling> ceiling,
+                         ObtainCeiling(lease, context.ceilings, progress));
   std::vector<BenchmarkResult>& results = run.results;
   const double share =
       (1 - kReferenceEnd) / static_cast<double>(spec.paths.size() * spec.batches.size());
@@ -88,7 +93,8 @@ absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
                                 .batch = batch,
                                 .resident = *loaded.resident,
                                 .reference = reference,
-                                .locked_clock_hertz = LockedClock(spec, run)};
+                                .locked_clock_hertz = LockedClock(spec, run),
+                                .ceiling = ceiling ? &*ceiling : nullptr};
       result.status = MeasureCell(problem, lease, context.clock, cell_progress, result);
       result.comparability_key = ComparabilityKey(run, result);
       if (result.status.ok()) continue;

@@ -10,6 +10,7 @@
 #include "kernels/api/registry.h"
 #include "kernels/api/weight_format.h"
 #include "server/base/clock.h"
+#include "server/engine/device/ceiling_store.h"
 #include "server/engine/history/history_store.h"
 #include "server/engine/input/input_files.h"
 #include "server/engine/metrics_sink.h"
@@ -26,6 +27,7 @@ struct JobContext {
   MetricsSink& metrics;
   Clock& clock;
   const std::map<std::string, std::string>& build_info;
+  CeilingStore& ceilings;
 };
 
 // A part [begin, end] of another progress, for a step of a job. The parent outlives it.

@@ -1,0 +1,23 @@
+// The ceiling of the device that a job runs on.
+#ifndef QTIPD_SERVER_ENGINE_JOBS_OBTAIN_CEILING_H_
+#define QTIPD_SERVER_ENGINE_JOBS_OBTAIN_CEILING_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "kernels/api/weight_format.h"
+#include "server/engine/device/ceiling_store.h"
+#include "server/engine/device/device_executor.h"
+
+namespace qtipd {
+
+// The stored ceiling, or one measured now and stored. Nothing where the device could not be
+// measured, which is logged: a benchmark goes on without a roofline. Errors: Cancelled,
+// DEVICE_LOST.
+absl::StatusOr<std::optional<DeviceCeiling>> ObtainCeiling(DeviceLease& lease,
+                                                           CeilingStore& ceilings,
+                                                           const Progress& progress);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_ENGINE_JOBS_OBTAIN_CEILING_H_
