@@ -21,7 +21,7 @@ struct DeviceReading {
   std::optional<double> memory_clock_hertz;
   std::optional<double> temperature_celsius;
   std::optional<double> power_watts;
-  std::optional<double> energy_joules;  // a counter; differences count
+  std::optional<double> energy_joules;           // a counter; differences count
   std::optional<uint64_t> ecc_corrected_errors;  // since the driver was loaded
   std::optional<uint64_t> ecc_uncorrected_errors;
   // Reasons for which the clock is lower than it could be, upper snake: "SW_POWER_CAP",
