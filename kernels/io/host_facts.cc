@@ -149,4 +149,15 @@ HostMemory ReadHostMemory(const std::string& root) {
   return memory;
 }
 
+HostCpuLimit ReadHostCpuLimit(const std::string& root) {
+  HostCpuLimit limit;
+  const ControlGroup group = FindControlGroup(root, "cpu");
+  for (const std::string& folder : group.folders) {
+    const std::optional<double> quota = QuotaOf(folder, group.is_v2);
+    if (quota && (limit.quota_cpus == 0 || *quota < limit.quota_cpus)) limit.quota_cpus = *quota;
+    limit.throttled_periods += ReadField(folder + "/cpu.stat", "nr_throttled").value_or(0);
+  }
+  return limit;
+}
+
 }  // namespace qtipd

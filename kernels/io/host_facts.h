@@ -18,6 +18,12 @@ struct HostMemory {
   uint64_t available_bytes = 0;
 };
 
+// What our control group and its parents allow of the CPUs.
+struct HostCpuLimit {
+  double quota_cpus = 0;           // the smallest quota; 0: none
+  uint64_t throttled_periods = 0;  // scheduling periods in which a quota stopped us, so far
+};
+
 // `root` stands for "/" (tests point it at files of their own); no trailing slash. What cannot be
 // read keeps its default.
 HostFacts ReadHostFacts(const std::string& root = "");
@@ -25,6 +31,8 @@ HostFacts ReadHostFacts(const std::string& root = "");
 // Of /proc/meminfo and every memory limit of our control group (v1 or v2) and its parents, the
 // smallest. Page cache that the kernel can drop counts as available.
 HostMemory ReadHostMemory(const std::string& root = "");
+
+HostCpuLimit ReadHostCpuLimit(const std::string& root = "");
 
 }  // namespace qtipd
 

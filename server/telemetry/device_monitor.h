@@ -21,7 +21,8 @@ struct DeviceReading {
   std::optional<double> memory_clock_hertz;
   std::optional<double> temperature_celsius;
   std::optional<double> power_watts;
-  std::optional<double> energy_joules;           // a counter; differences count
+  std::optional<double> energy_joules;  // a counter; differences count
+  double energy_seconds = 0;            // when it was read, on the monitor's monotonic clock
   std::optional<uint64_t> ecc_corrected_errors;  // since the driver was loaded
   std::optional<uint64_t> ecc_uncorrected_errors;
   // Reasons for which the clock is lower than it could be, upper snake: "SW_POWER_CAP",
@@ -36,7 +37,8 @@ struct DeviceReading {
 class DeviceMonitor {
  public:
   virtual ~DeviceMonitor() = default;
-  // Takes less than a millisecond; never fails.
+  // Never fails. Takes less than a millisecond, but for what the driver is slow to tell: that is
+  // asked for on a grid of time, at most every 0.1 s, and comes from the last look in between.
   virtual DeviceReading Read() = 0;
   // What belongs into a run's environment and does not change while it runs: driver_version,
   // vbios, power_limit_watts, ecc_mode, persistence_mode, compute_mode, mig_mode, pcie_generation,

@@ -19,6 +19,7 @@ namespace {
 
 using enum NvmlQuantity;
 
+constexpr double kEnergyPeriodSeconds = 0.1;
 constexpr double kProcessPeriodSeconds = 0.25;
 constexpr double kEccPeriodSeconds = 1;
 
@@ -54,6 +55,11 @@ FoundDevice FindDevice(Nvml& nvml, const DeviceInfo& info) {
   NvmlDevice gpu = nvml.FindByPciBusId(Property(info, "pci_bus_id"));
   return {gpu, gpu, false};
 }
+
+struct Energy {
+  std::optional<double> joules;
+  double seconds = 0;
+};
 
 struct EccCounts {
   std::optional<uint64_t> corrected;
@@ -120,11 +126,15 @@ class NvmlMonitor final : public DeviceMonitor {
     reading.memory_clock_hertz = Scaled(kMemoryClockMhz, 1e6);
     reading.temperature_celsius = Scaled(kTemperatureCelsius, 1);
     reading.power_watts = Scaled(kPowerMilliwatts, 1e-3);
-    reading.energy_joules = Scaled(kEnergyMillijoules, 1e-3);
     reading.clock_events =
         ClockEventNames(nvml_->Read(device_.gpu, kClockEventReasons).value_or(0));
     const double now = clock_.MonotonicSeconds();
     std::lock_guard lock(mutex_);
+    const Energy& energy = energy_.Get(now, [&] {
+      return Energy{Scaled(kEnergyMillijoules, 1e-3), clock_.MonotonicSeconds()};
+    });
+    reading.energy_joules = energy.joules;
+    reading.energy_seconds = energy.seconds;
     const EccCounts& ecc = ecc_.Get(now, [this] {
       return EccCounts{nvml_->Read(device_.gpu, kEccCorrected),
                        nvml_->Read(device_.gpu, kEccUncorrected)};
@@ -187,6 +197,7 @@ class NvmlMonitor final : public DeviceMonitor {
   const NvmlMonitorOptions options_;
   ClockLock lock_;
   std::mutex mutex_;
+  TimeGrid<Energy> energy_{kEnergyPeriodSeconds};                           // guarded by mutex_
   TimeGrid<EccCounts> ecc_{kEccPeriodSeconds};                              // guarded by mutex_
   TimeGrid<std::vector<std::string>> foreign_work_{kProcessPeriodSeconds};  // guarded by mutex_
 };

@@ -24,9 +24,10 @@ struct NvmlMonitorOptions {
 // are the whole GPU's, which Facts() says; only its processes are its own. `clock` outlives the
 // monitor.
 //
-// Lists of processes and error counters can cost milliseconds, so they are read at most every 0.25
-// and 1 s and come from the last look in between; all else is read every time.
-// Errors: NotFound/NVML_DEVICE_NOT_FOUND.
+// What can cost milliseconds comes from the last look in between: the energy counter (2.8 ms in the
+// median and 16 ms at most, on an H200 with driver 580) is read at most every 0.1 s, lists of
+// processes every 0.25 s, error counters every second. All else is read every time and takes 0.4
+// ms. Errors: NotFound/NVML_DEVICE_NOT_FOUND.
 absl::StatusOr<std::unique_ptr<DeviceMonitor>> MakeNvmlMonitor(std::shared_ptr<Nvml> nvml,
                                                                const DeviceInfo& info, Clock& clock,
                                                                NvmlMonitorOptions options);

@@ -115,13 +115,27 @@ TEST_F(NvmlMonitorTest, AHiddenProcessIsForeignWhereWeAreListedOurselves) {
 
 TEST_F(NvmlMonitorTest, AsksForWhatIsSlowOnAGridOfTime) {
   const auto monitor = Monitor();
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 16; ++i) {  // 0.9375 s, in steps that a double holds exactly
     monitor->Read();
-    clock_.Advance(0.1);
+    clock_.Advance(0.0625);
   }
-  EXPECT_EQ(nvml_->reads[kSmClockMhz], 10);
+  EXPECT_EQ(nvml_->reads[kSmClockMhz], 16);
   EXPECT_EQ(nvml_->reads[kEccCorrected], 1);
-  EXPECT_EQ(nvml_->process_reads, 4);  // at 0, 0.3, 0.6 and 0.9 s
+  EXPECT_EQ(nvml_->reads[kEnergyMillijoules], 8);
+  EXPECT_EQ(nvml_->process_reads, 4);  // at 0, 0.25, 0.5 and 0.75 s
+}
+
+TEST_F(NvmlMonitorTest, SaysWhenItReadTheEnergy) {
+  nvml_->values[kEnergyMillijoules] = 1000;
+  const auto monitor = Monitor();
+  clock_.Advance(5);
+  EXPECT_EQ(monitor->Read().energy_seconds, 5);
+  nvml_->values[kEnergyMillijoules] = 9000;
+  clock_.Advance(0.05);
+  EXPECT_EQ(monitor->Read().energy_joules, 1);
+  EXPECT_EQ(monitor->Read().energy_seconds, 5);
+  clock_.Advance(0.05);
+  EXPECT_EQ(monitor->Read().energy_joules, 9);
 }
 
 TEST_F(NvmlMonitorTest, FactsHaveNamesAndUnits) {

@@ -1,0 +1,25 @@
+// The monitor of the CPU backend's device: the whole machine, as /proc and /sys tell it.
+#ifndef QTIPD_SERVER_TELEMETRY_CPU_MONITOR_H_
+#define QTIPD_SERVER_TELEMETRY_CPU_MONITOR_H_
+
+#include <memory>
+#include <string>
+
+#include "server/base/clock.h"
+#include "server/telemetry/device_monitor.h"
+
+namespace qtipd {
+
+// Others' work is what the CPUs did beside this process, between two Reads at least 0.1 s apart
+// (the kernel counts in steps of 10 ms), where it is more than 2 % of the machine's CPU time and
+// more than a tenth of one CPU; and time that the hypervisor took, above 1 %. What was found is
+// told for one second more, so that two readers see it both. Clock: mean of the CPUs' cpufreq, else
+// of /proc/cpuinfo. Temperature: the hottest sensor of coretemp, k10temp or zenpower, else a
+// thermal zone of the package. Energy: RAPL packages, which most kernels let only root read. Clock
+// events: the kernel's counters of thermal throttling. `clock` outlives the monitor; `root` stands
+// for "/".
+std::unique_ptr<DeviceMonitor> MakeCpuMonitor(Clock& clock, std::string root = "");
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_TELEMETRY_CPU_MONITOR_H_
