@@ -23,6 +23,7 @@ struct Config {
   uint64_t max_upload_bytes = 0;
   std::string cuda_module;
   double drain_timeout_seconds = 0;
+  std::string gpu_telemetry;  // on, off: whether /metrics has what GPUs tell of themselves
 };
 
 // Where the settings come from; a test passes its own.

@@ -16,6 +16,7 @@
 #include "server/base/clock.h"
 #include "server/base/log_text.h"
 #include "server/build_info.h"
+#include "server/monitors.h"
 #include "server/sd_notify.h"
 #include "server/signals.h"
 
@@ -58,17 +59,24 @@ absl::Status Daemon::StartEngine(const Config& config) {
   engine_config.server_paths = config.server_paths;
   engine_config.max_upload_bytes = config.max_upload_bytes;
   engine_config.build_info = build;
+  const bool has_gpu = backends.usable.size() > 1;  // the first is the CPU
+  const std::shared_ptr<Nvml> nvml = OpenNvmlIfWanted(has_gpu, config.data_dir);
+  engine_config.make_monitor = MakeMonitorFactory(nvml, config.data_dir, SystemClock());
   QTIPD_ASSIGN_OR_RETURN(
       engine_,
       Engine::Create(std::move(engine_config), std::move(registry), std::move(backends.usable),
                      std::move(backends.status), *sink_, SystemClock()));
+  UndoLeftClockLocks(nvml.get(), config.data_dir);
   engine_->SetDeviceLostHandler([this](const std::string& device) {
     spdlog::critical("device_lost device={}", device);
     is_serving_ = false;
     stop_.Request(kExitDeviceLost);
   });
-  sink_->SetRefresh([this] {
-    for (const DeviceStatus& device : engine_->ListDevices()) sink_->DeviceChanged(device);
+  sink_->SetRefresh([this, is_telemetry_on = config.gpu_telemetry == "on"] {
+    for (DeviceStatus& device : engine_->ListDevices()) {
+      if (!is_telemetry_on) device.reading.reset();
+      sink_->DeviceChanged(device);
+    }
   });
   return absl::OkStatus();
 }

@@ -80,6 +80,7 @@ std::vector<DeviceStatus> EngineImpl::ListDevices() {
   for (const auto& executor : executors_) {
     devices.push_back(executor->status());
     devices.back().ceiling = ceilings_.Find(executor->info());
+    devices.back().reading = executor->monitor().Read();
   }
   return devices;
 }

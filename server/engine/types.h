@@ -13,6 +13,7 @@
 #include "kernels/api/device.h"
 #include "kernels/api/options.h"
 #include "kernels/api/weight_format.h"
+#include "server/telemetry/device_monitor.h"
 
 namespace qtipd {
 
@@ -273,6 +274,7 @@ struct DeviceStatus {
   uint64_t artifact_bytes = 0;
   int queue_depth = 0;
   std::optional<DeviceCeiling> ceiling;  // once a benchmark of this boot has measured it
+  std::optional<DeviceReading> reading;  // absent: its monitor was not asked
 };
 
 // A backend that could not be used, and why.

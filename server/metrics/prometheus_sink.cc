@@ -1,6 +1,8 @@
 #include "server/metrics/prometheus_sink.h"
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "prometheus/gauge.h"
@@ -44,6 +46,24 @@ prometheus::Family<Histogram>& AddHistogram(prometheus::Registry& registry, cons
 
 void Set(LimitedFamily<Gauge>& family, const Labels& labels, double value) {
   if (Gauge* gauge = family.Get(labels)) gauge->Set(value);
+}
+
+// A series exists only while its value is known.
+void SetIfKnown(LimitedFamily<Gauge>& family, const Labels& labels,
+                const std::optional<double>& value) {
+  if (value) {
+    Set(family, labels, *value);
+  } else {
+    family.Remove(labels);
+  }
+}
+
+// Follows a counter of somebody else, which may begin again at 0.
+void Follow(LimitedFamily<Counter>& family, const Labels& labels, uint64_t value, uint64_t& last) {
+  Counter* counter = family.Get(labels);
+  if (counter == nullptr) return;
+  counter->Increment(static_cast<double>(value >= last ? value - last : value));
+  last = value;
 }
 
 void Increment(LimitedFamily<Counter>& family, const Labels& labels) {
@@ -108,6 +128,17 @@ struct PrometheusSink::Families {
       GaugeFamily("qtipd_device_memory_bytes", "Memory of the device.");
   LimitedFamily<Gauge> device_memory_free =
       GaugeFamily("qtipd_device_memory_free_bytes", "Memory of the device that nobody uses.");
+  LimitedFamily<Gauge> gpu_temperature =
+      GaugeFamily("qtipd_gpu_temperature_celsius", "Temperature of the GPU.");
+  LimitedFamily<Gauge> gpu_power = GaugeFamily("qtipd_gpu_power_watts", "Power the GPU takes now.");
+  LimitedFamily<Gauge> gpu_sm_clock =
+      GaugeFamily("qtipd_gpu_sm_clock_hertz", "Clock of the GPU's multiprocessors now.");
+  LimitedFamily<Gauge> gpu_memory_clock =
+      GaugeFamily("qtipd_gpu_memory_clock_hertz", "Clock of the GPU's memory now.");
+  LimitedFamily<Counter> gpu_ecc_errors = CounterFamily(
+      "qtipd_gpu_ecc_errors_total", "Memory errors of the GPU since its driver was loaded.");
+  std::mutex reading_mutex;             // held while a reading is shown: its series come and go
+  std::map<Labels, uint64_t> last_ecc;  // guarded by reading_mutex
   LimitedFamily<Gauge> queue_depth =
       GaugeFamily("qtipd_device_queue_depth", "Jobs that wait for the device or run on it.");
   LimitedFamily<Counter> operations =
@@ -161,6 +192,24 @@ void PrometheusSink::DeviceChanged(const DeviceStatus& device) {
   Set(families_->device_memory, labels, static_cast<double>(info.memory_bytes));
   Set(families_->device_memory_free, labels, static_cast<double>(device.memory.free_bytes));
   Set(families_->queue_depth, labels, device.queue_depth);
+  if (device.reading && info.backend != "cpu") ShowReading(labels, *device.reading);
+}
+
+void PrometheusSink::ShowReading(const std::map<std::string, std::string>& labels,
+                                 const DeviceReading& reading) {
+  std::lock_guard lock(families_->reading_mutex);
+  SetIfKnown(families_->gpu_temperature, labels, reading.temperature_celsius);
+  SetIfKnown(families_->gpu_power, labels, reading.power_watts);
+  SetIfKnown(families_->gpu_sm_clock, labels, reading.clock_hertz);
+  SetIfKnown(families_->gpu_memory_clock, labels, reading.memory_clock_hertz);
+  const auto follow = [&](const char* kind, const std::optional<uint64_t>& errors) {
+    if (!errors) return;
+    Labels of_kind = labels;
+    of_kind["kind"] = kind;
+    Follow(families_->gpu_ecc_errors, of_kind, *errors, families_->last_ecc[of_kind]);
+  };
+  follow("corrected", reading.ecc_corrected_errors);
+  follow("uncorrected", reading.ecc_uncorrected_errors);
 }
 
 void PrometheusSink::OperationFinished(const OperationRecord& operation, double seconds) {

@@ -41,6 +41,7 @@ class PrometheusSink final : public MetricsSink, public RpcMetrics {
 
  private:
   struct Families;
+  void ShowReading(const std::map<std::string, std::string>& labels, const DeviceReading& reading);
   std::unique_ptr<Families> families_;
   std::function<void()> refresh_;
 };

@@ -20,6 +20,8 @@ class SeriesLimit {
   // `dropped` counts what is refused; it outlives this object.
   SeriesLimit(size_t limit, prometheus::Counter& dropped) : limit_(limit), dropped_(dropped) {}
 
+  // Gives back what Reserve granted.
+  void Release(size_t series) { used_ -= series; }
   // Reserves `series` more; false, and counted as dropped, if that would exceed the limit.
   bool Reserve(size_t series);
   size_t used() const { return used_; }
@@ -47,6 +49,16 @@ class LimitedFamily {
     T* child = limit_.Reserve(series_) ? &family_.Add(labels, arguments...) : nullptr;
     if (child != nullptr) children_[labels] = child;
     return child;
+  }
+
+  // Ends the series of the child with `labels`, if there is one: its value is not known any more.
+  void Remove(const prometheus::Labels& labels) {
+    std::lock_guard lock(mutex_);
+    const auto found = children_.find(labels);
+    if (found == children_.end()) return;
+    family_.Remove(found->second);
+    children_.erase(found);
+    limit_.Release(series_);
   }
 
  private:

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """A real Prometheus takes the scrape configuration, scrapes a real qtipd that has done some work, and
-answers every query of the Grafana dashboard with data.
+answers every query of the Grafana dashboard with data. What only a GPU tells comes from a page of this
+test, under the names that the daemon's sources give it.
 
 usage: prometheus_test.py BINARIES
 """
 
+import contextlib
+import http.server
 import json
 import math
 import pathlib
@@ -13,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -38,6 +42,37 @@ def dashboard_queries():
             yield panel["title"], query
 
 
+def gpu_page():
+    """What a daemon with a GPU would add to /metrics."""
+    source = (ROOT / "server/metrics/prometheus_sink.cc").read_text()
+    names = sorted(set(re.findall(r'"(qtipd_gpu_[a-z_]+)"', source)))
+    assert len(names) == 5, names
+    return "".join(f'{name}{{device="cuda:0"}} 42\n' for name in names)
+
+
+@contextlib.contextmanager
+def serve(text):
+    """Serves `text` at every path; gives the address."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -47,10 +82,10 @@ def free_port():
 class Prometheus:
     """The distribution's Prometheus with the project's own scrape configuration, made quick."""
 
-    def __init__(self, program, folder, target):
+    def __init__(self, program, folder, *targets):
         self.url = f"http://127.0.0.1:{free_port()}"
         text = SCRAPE_CONFIG.read_text()
-        for old, new in (('"127.0.0.1:9464"', f'"{target}"'), ("scrape_interval: 15s", "scrape_interval: 1s"),
+        for old, new in (('"127.0.0.1:9464"', ", ".join(f'"{target}"' for target in targets)), ("scrape_interval: 15s", "scrape_interval: 1s"),
                          ("scrape_timeout: 10s", "scrape_timeout: 1s")):
             assert old in text, f"{SCRAPE_CONFIG.name} no longer says {old}"
             text = text.replace(old, new)
@@ -104,7 +139,8 @@ def main():
     program, promtool = need("prometheus", "prometheus"), need("promtool", "prometheus")
     print(run(promtool, "check", "config", SCRAPE_CONFIG))
     with tempfile.TemporaryDirectory(prefix="qtipd-prometheus-") as folder, \
-            Daemon(binaries) as daemon, Prometheus(program, folder, daemon.http) as prometheus:
+            Daemon(binaries) as daemon, serve(gpu_page()) as gpu, \
+            Prometheus(program, folder, daemon.http, gpu) as prometheus:
         work(daemon, "first")
         # The metrics themselves, as the tool that knows the rules sees them.
         with urllib.request.urlopen(f"http://{daemon.http}/metrics", timeout=10) as answer:

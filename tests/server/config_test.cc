@@ -57,6 +57,7 @@ TEST_F(ConfigTest, HasTheDefaultsOfTheContract) {
   EXPECT_EQ(config.listen, "127.0.0.1:7070");
   EXPECT_EQ(config.http_listen, "127.0.0.1:9464");
   EXPECT_EQ(config.data_dir, "/home/user/.local/share/qtipd");
+  EXPECT_EQ(config.gpu_telemetry, "on");
   EXPECT_EQ(config.device, "auto");
   EXPECT_TRUE(config.server_paths.empty());
   EXPECT_EQ(config.max_upload_bytes, uint64_t{64} << 30);
@@ -89,7 +90,7 @@ TEST_F(ConfigTest, EverySettingHasAFlagAKeyAndAVariable) {
       {"listen", "127.0.0.2:1"}, {"http-listen", "0.0.0.0:2"}, {"data-dir", "/d"},
       {"device", "cpu"},         {"server-path", "/tmp"},      {"log-level", "debug"},
       {"log-format", "json"},    {"max-upload-bytes", "5"},    {"cuda-module", "/m.so"},
-      {"drain-timeout", "2m"}};
+      {"drain-timeout", "2m"},   {"gpu-telemetry", "off"}};
   std::vector<std::string> flags;
   std::string file;
   for (const Setting& setting : Settings(sources_)) {
@@ -107,6 +108,7 @@ TEST_F(ConfigTest, EverySettingHasAFlagAKeyAndAVariable) {
     EXPECT_EQ(config.log_level, "debug");
     EXPECT_EQ(config.log_format, "json");
     EXPECT_EQ(config.max_upload_bytes, 5u);
+    EXPECT_EQ(config.gpu_telemetry, "off");
     EXPECT_EQ(config.cuda_module, "/m.so");
     EXPECT_EQ(config.drain_timeout_seconds, 120);
   };

@@ -58,6 +58,7 @@ class DeviceExecutor {
   const std::string& id() const { return info_.id; }
   const DeviceInfo& info() const { return info_; }
   DeviceStatus status() const;
+  DeviceMonitor& monitor() const { return *monitor_; }
   bool IsResident(const std::string& sha256) const { return residents_->Contains(sha256); }
 
   // Runs what is queued (the work finds itself cancelled), frees the device and ends the thread.

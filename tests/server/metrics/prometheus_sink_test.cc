@@ -59,6 +59,64 @@ TEST_F(PrometheusSinkTest, DevicesFollowTheirLastChange) {
   EXPECT_THAT(sink_.Text(), HasSubstr("qtipd_device_healthy{device=\"cuda:0\"} 0"));
 }
 
+TEST_F(PrometheusSinkTest, ShowsWhatAGpuTellsAndOnlyThat) {
+  DeviceStatus device = ADevice();
+  sink_.DeviceChanged(device);
+  EXPECT_THAT(sink_.Text(), Not(HasSubstr("qtipd_gpu_temperature_celsius{")));
+  device.reading =
+      DeviceReading{.clock_hertz = 1.98e9, .temperature_celsius = 41, .ecc_corrected_errors = 3};
+  sink_.DeviceChanged(device);
+  std::string text = sink_.Text();
+  EXPECT_THAT(text, HasSubstr("qtipd_gpu_temperature_celsius{device=\"cuda:0\"} 41"));
+  EXPECT_THAT(text, HasSubstr("qtipd_gpu_sm_clock_hertz{device=\"cuda:0\"} 1980000000"));
+  EXPECT_THAT(text,
+              HasSubstr("qtipd_gpu_ecc_errors_total{device=\"cuda:0\",kind=\"corrected\"} 3"));
+  EXPECT_THAT(text, Not(HasSubstr("qtipd_gpu_power_watts{")));
+  EXPECT_THAT(text, Not(HasSubstr("kind=\"uncorrected\"")));
+  device.reading = DeviceReading{};
+  sink_.DeviceChanged(device);
+  EXPECT_THAT(sink_.Text(), Not(HasSubstr("qtipd_gpu_temperature_celsius{")));
+}
+
+TEST_F(PrometheusSinkTest, AStatusWithoutAReadingLeavesTheLastOne) {
+  DeviceStatus device = ADevice();
+  device.reading = DeviceReading{.power_watts = 120};
+  sink_.DeviceChanged(device);
+  sink_.DeviceChanged(ADevice());
+  EXPECT_THAT(sink_.Text(), HasSubstr("qtipd_gpu_power_watts{device=\"cuda:0\"} 120"));
+}
+
+TEST_F(PrometheusSinkTest, MemoryErrorsGoOnCountingWhenTheDriverStartsAgain) {
+  DeviceStatus device = ADevice();
+  for (const uint64_t errors : {5, 7, 2}) {
+    device.reading = DeviceReading{.ecc_uncorrected_errors = errors};
+    sink_.DeviceChanged(device);
+  }
+  EXPECT_THAT(sink_.Text(), HasSubstr("kind=\"uncorrected\"} 9"));
+}
+
+TEST_F(PrometheusSinkTest, TheCpuIsNoGpu) {
+  DeviceStatus device = ADevice();
+  device.info.backend = "cpu";
+  device.reading = DeviceReading{.clock_hertz = 3e9};
+  sink_.DeviceChanged(device);
+  EXPECT_THAT(sink_.Text(), Not(HasSubstr("qtipd_gpu_sm_clock_hertz{")));
+}
+
+TEST(PrometheusSink, ASeriesThatEndsMakesRoomForAnother) {
+  PrometheusSink sink({}, 7);  // build_info, five of a device, and one
+  DeviceStatus device;
+  device.info.id = "cuda:0";
+  device.info.backend = "cuda";
+  device.reading = DeviceReading{.power_watts = 1};
+  sink.DeviceChanged(device);
+  device.reading = DeviceReading{.temperature_celsius = 40};
+  sink.DeviceChanged(device);  // the temperature comes before the power goes
+  EXPECT_THAT(sink.Text(), Not(HasSubstr("qtipd_gpu_temperature_celsius{")));
+  sink.DeviceChanged(device);
+  EXPECT_THAT(sink.Text(), HasSubstr("qtipd_gpu_temperature_celsius{"));
+}
+
 TEST_F(PrometheusSinkTest, CountsOperationsByOutcome) {
   OperationRecord operation;
   operation.kind = "quantize";
@@ -124,7 +182,14 @@ TEST(PrometheusSink, DropsAndCountsSeriesBeyondItsLimit) {
 
 TEST_F(PrometheusSinkTest, PleasesPromtool) {
   if (std::string(QTIPD_PROMTOOL).empty()) GTEST_SKIP() << "promtool is not installed";
-  sink_.DeviceChanged(ADevice());
+  DeviceStatus device = ADevice();
+  device.reading = DeviceReading{.clock_hertz = 1e9,
+                                 .memory_clock_hertz = 2e9,
+                                 .temperature_celsius = 40,
+                                 .power_watts = 100,
+                                 .ecc_corrected_errors = 0,
+                                 .ecc_uncorrected_errors = 0};
+  sink_.DeviceChanged(device);
   sink_.BenchmarkFinished(ARun(1));
   sink_.ArtifactsChanged("qtip", 1, 10);
   sink_.ResidentChanged("cpu", "qtip", 1, 10);
