@@ -116,7 +116,7 @@ int RunClient(int argc, const char* const* argv, std::ostream& out, std::ostream
   Action action;
   for (auto add : {AddQuantizeCommand, AddArtifactsCommand, AddImportCommand, AddExportCommand,
                    AddBenchCommand, AddSuiteCommand, AddRunsCommand, AddJobsCommand,
-                   AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
+                   AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
     add(root, action);
   }
   try {

@@ -26,6 +26,7 @@ void AddBenchCommand(CLI::App& root, Action& action);
 void AddSuiteCommand(CLI::App& root, Action& action);
 void AddRunsCommand(CLI::App& root, Action& action);
 void AddJobsCommand(CLI::App& root, Action& action);
+void AddDoctorCommand(CLI::App& root, Action& action);
 void AddHealthCommand(CLI::App& root, Action& action);
 void AddInfoCommand(CLI::App& root, Action& action);
 void AddVersionCommand(CLI::App& root, Action& action);

@@ -15,6 +15,7 @@
 #include "kernels/api/backend.h"
 #include "kernels/api/registry.h"
 #include "server/base/clock.h"
+#include "server/engine/doctor/doctor.h"
 #include "server/engine/metrics_sink.h"
 #include "server/engine/types.h"
 #include "server/telemetry/device_monitor.h"
@@ -114,6 +115,10 @@ class Engine {
   // Runs, newest first.
   virtual absl::StatusOr<RunRecord> GetRun(const std::string& id) = 0;
   virtual absl::StatusOr<Page<RunRecord>> ListRuns(const PageRequest& page) = 0;
+
+  // Looks the host over, and `device` or, where that is empty, every device that is served. Takes
+  // milliseconds of reading files and asking drivers. Errors: DEVICE_NOT_FOUND.
+  virtual absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) = 0;
 
   // Called once, from an engine thread, when a device is lost (sticky error): the daemon then ends
   // with exit code 70.

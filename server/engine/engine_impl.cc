@@ -1,5 +1,7 @@
 #include "server/engine/engine_impl.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <optional>
 #include <utility>
@@ -19,6 +21,11 @@ namespace qtipd {
 namespace {
 
 constexpr size_t kMaxHostQueue = 64;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
 
 // Runs a job: where the host has no memory left, the job ends and not the daemon.
 template <typename Job>
@@ -48,6 +55,7 @@ EngineImpl::EngineImpl(Parts parts)
       files_(uploads_, parts_.config.server_paths),
       ceilings_(parts_.config.data_dir, ReadBootId(), BuildOf(parts_.config.build_info)),
       operations_(*parts_.history, *parts_.metrics, *parts_.clock),
+      baseline_(ReadHostBaseline()),
       host_worker_(kMaxHostQueue) {}
 
 EngineImpl::~EngineImpl() { Shutdown(); }
@@ -300,6 +308,25 @@ absl::StatusOr<RunRecord> EngineImpl::GetRun(const std::string& id) {
 
 absl::StatusOr<Page<RunRecord>> EngineImpl::ListRuns(const PageRequest& page) {
   return parts_.history->ListRuns(page);
+}
+
+absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& device) {
+  DoctorInput input;
+  std::string known;
+  for (const auto& executor : executors_) {
+    known += (known.empty() ? "" : ", ") + executor->id();
+    if (!device.empty() && device != executor->id()) continue;
+    input.devices.push_back({executor->status(), executor->monitor().Facts()});
+    input.devices.back().status.reading = executor->monitor().Read();
+  }
+  if (input.devices.empty()) return InvalidField("DEVICE_NOT_FOUND", "device", device, known);
+  input.device_selection = parts_.config.device_selection;
+  input.backends = parts_.backend_status;
+  input.host = ReadHostSnapshot({.data_dir = parts_.config.data_dir,
+                                 .path = Environment("PATH"),
+                                 .library_path = Environment("LD_LIBRARY_PATH")},
+                                baseline_);
+  return Diagnose(input);
 }
 
 // ---- Life ----

@@ -66,6 +66,7 @@ class EngineImpl final : public Engine {
       std::function<void(absl::StatusOr<std::unique_ptr<ExportStream>>)> done) override;
   absl::StatusOr<RunRecord> GetRun(const std::string& id) override;
   absl::StatusOr<Page<RunRecord>> ListRuns(const PageRequest& page) override;
+  absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) override;
   void SetDeviceLostHandler(std::function<void(const std::string& device)> handler) override;
   void Shutdown() override;
 
@@ -97,6 +98,7 @@ class EngineImpl final : public Engine {
   InputFiles files_;
   CeilingStore ceilings_;
   Operations operations_;
+  const HostBaseline baseline_;  // of the doctor: the host when the engine was made
   std::atomic<bool> is_draining_{false};
   std::mutex lost_mutex_;
   std::function<void(const std::string&)> lost_handler_;  // guarded by lost_mutex_

@@ -12,6 +12,7 @@
 #include "google/protobuf/empty.pb.h"
 #include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
+#include "qtipd/v1/doctor.pb.h"
 #include "qtipd/v1/quantize.pb.h"
 #include "qtipd/v1/server.pb.h"
 #include "server/engine/engine.h"
@@ -68,6 +69,10 @@ absl::StatusOr<v1::Run> GetRun(Engine& engine, const v1::GetRunRequest& request,
                                const CallContext& context);
 absl::StatusOr<v1::ListRunsResponse> ListRuns(Engine& engine, const v1::ListRunsRequest& request,
                                               const CallContext& context);
+
+// Errors: DEVICE_NOT_FOUND.
+absl::StatusOr<v1::RunDoctorResponse> RunDoctor(Engine& engine, const v1::RunDoctorRequest& request,
+                                                const CallContext& context);
 
 absl::StatusOr<google::longrunning::Operation> GetOperation(
     Engine& engine, const google::longrunning::GetOperationRequest& request,

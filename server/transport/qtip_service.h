@@ -84,6 +84,10 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
                                      v1::ListRunsResponse* response) override {
     return Unary(context, "ListRuns", request, response, qtipd::ListRuns);
   }
+  grpc::ServerUnaryReactor* RunDoctor(Context* context, const v1::RunDoctorRequest* request,
+                                      v1::RunDoctorResponse* response) override {
+    return Unary(context, "RunDoctor", request, response, qtipd::RunDoctor);
+  }
 
   grpc::ServerWriteReactor<Operation>* WatchOperation(
       Context* context, const v1::WatchOperationRequest* request) override {

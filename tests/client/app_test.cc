@@ -34,7 +34,7 @@ class AppTest : public ::testing::Test {
 TEST_F(AppTest, PrintsHelpAndIsDone) {
   EXPECT_EQ(Run({"--help"}), kExitDone);
   for (const char* verb : {"quantize", "artifacts", "import", "export", "bench", "suite", "runs",
-                           "jobs", "health", "info", "version"}) {
+                           "jobs", "doctor", "health", "info", "version"}) {
     EXPECT_NE(out_.str().find(verb), std::string::npos) << verb;
   }
 }
@@ -42,7 +42,7 @@ TEST_F(AppTest, PrintsHelpAndIsDone) {
 TEST_F(AppTest, NamesTheVerbsForAnUnknownOne) {
   ExpectUsage({"frobnicate"},
               "error: USAGE: command: got 'frobnicate', allowed quantize, artifacts, import, "
-              "export, bench, suite, runs, jobs, health, info, version");
+              "export, bench, suite, runs, jobs, doctor, health, info, version");
   ExpectUsage({"jobs"}, "error: USAGE: command: got nothing, allowed list, watch, cancel");
 }
 
@@ -145,6 +145,18 @@ TEST_F(AppTest, ReportsEveryTargetThatFails) {
   EXPECT_EQ(RunClient(6, arguments, out_, err_), kExitError);
   EXPECT_NE(err_.str().find("127.0.0.1:1,"), std::string::npos);
   EXPECT_NE(err_.str().find("127.0.0.1:2,"), std::string::npos);
+}
+
+TEST_F(AppTest, TheDoctorSaysWhatItCanOfATargetThatDoesNotAnswer) {
+  EXPECT_EQ(Run({"doctor", "--timeout", "200ms", "-o", "json"}), kExitError);
+  EXPECT_TRUE(err_.str().starts_with("error: TARGET_UNREACHABLE: "));
+  const auto findings = nlohmann::json::parse(out_.str())["findings"];
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_EQ(findings[0]["id"], "target_name");
+  EXPECT_EQ(findings[0]["severity"], "SEVERITY_OK");
+  EXPECT_EQ(findings[1]["id"], "target_port");
+  EXPECT_EQ(findings[1]["severity"], "SEVERITY_PROBLEM");
+  EXPECT_FALSE(findings[1]["cureCommand"].get<std::string>().empty());
 }
 
 TEST_F(AppTest, KnowsItsVersionWithoutADaemon) {

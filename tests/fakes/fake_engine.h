@@ -57,6 +57,7 @@ class FakeEngine final : public Engine {
   uint64_t export_missing_bytes = 0;
   std::string upload_sha256;  // the hash that an upload must give
   std::function<void()> on_shutdown;
+  std::vector<Finding> findings;
 
   // Adds or changes an operation and tells its watchers, from another thread.
   void SetOperation(const OperationRecord& operation) {
@@ -74,7 +75,7 @@ class FakeEngine final : public Engine {
   std::optional<LoadSpec> load;
   std::optional<PageRequest> page;
   std::optional<ExportForm> export_form;
-  std::string cancelled, deleted;
+  std::string cancelled, deleted, examined;
   bool is_shut_down = false;
 
   int watcher_count() {
@@ -191,6 +192,11 @@ class FakeEngine final : public Engine {
   absl::StatusOr<Page<RunRecord>> ListRuns(const PageRequest& request) override {
     page = request;
     return MakePage(runs);
+  }
+
+  absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) override {
+    examined = device;
+    return findings;
   }
 
   void SetDeviceLostHandler(std::function<void(const std::string&)>) override {}

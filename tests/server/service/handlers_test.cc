@@ -67,6 +67,27 @@ TEST_F(Handlers, ServerInfoHoldsTheCatalogue) {
   EXPECT_EQ(info->paths_size(), 2);
 }
 
+TEST_F(Handlers, TheDoctorsFindingsAreTheEngines) {
+  engine_.findings = {{"gpu_mig", Severity::kProblem, "what", "why", "mend", "cuda:0"},
+                      {"memory", Severity::kWarning, "w"},
+                      {"disk_space", Severity::kOk, "o"}};
+  v1::RunDoctorRequest request;
+  request.set_device("cuda:0");
+  const auto response = RunDoctor(engine_, request, call_);
+  ASSERT_TRUE(response.ok());
+  EXPECT_EQ(engine_.examined, "cuda:0");
+  ASSERT_EQ(response->findings_size(), 3);
+  const v1::Finding& first = response->findings(0);
+  EXPECT_EQ(first.id(), "gpu_mig");
+  EXPECT_EQ(first.severity(), v1::SEVERITY_PROBLEM);
+  EXPECT_EQ(first.what(), "what");
+  EXPECT_EQ(first.why(), "why");
+  EXPECT_EQ(first.cure_command(), "mend");
+  EXPECT_EQ(first.device(), "cuda:0");
+  EXPECT_EQ(response->findings(1).severity(), v1::SEVERITY_WARNING);
+  EXPECT_EQ(response->findings(2).severity(), v1::SEVERITY_OK);
+}
+
 TEST_F(Handlers, ListPathsFollowsTheRegistry) {
   const auto paths = ListPaths(engine_, {}, call_);
   ASSERT_EQ(paths->paths_size(), 2);

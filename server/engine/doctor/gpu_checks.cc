@@ -1,0 +1,203 @@
+// What is asked of every GPU that is served.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "server/engine/doctor/checks.h"
+
+namespace qtipd {
+namespace {
+
+// Below the temperature at which the hardware slows down, where the driver tells that one.
+constexpr double kWarmMarginCelsius = 10;
+constexpr double kWarmCelsius = 80;
+
+std::string Number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", value);
+  return text;
+}
+
+std::string Megahertz(double hertz) { return Number(std::round(hertz / 1e6)) + " MHz"; }
+
+std::string Smi(const DoctorDevice& device, const std::string& arguments) {
+  const std::string& uuid = device.status.info.uuid;
+  return "sudo nvidia-smi " + (uuid.empty() ? "" : "-i " + uuid + " ") + arguments;
+}
+
+const DeviceReading& ReadingOf(const DoctorDevice& device) {
+  static const DeviceReading nothing;
+  return device.status.reading ? *device.status.reading : nothing;
+}
+
+std::optional<Verdict> Health(const DoctorDevice& device, const HostSnapshot&) {
+  if (device.status.is_healthy) return Verdict{Severity::kOk, "the device can be used"};
+  return Verdict{Severity::kProblem, "the device cannot be used: " + device.status.unhealthy_reason,
+                 "sudo systemctl restart qtipd"};
+}
+
+std::optional<Verdict> Telemetry(const DoctorDevice& device, const HostSnapshot&) {
+  const std::string driver = FactText(device.facts, "driver_version");
+  if (!driver.empty()) return Verdict{Severity::kOk, "NVML of driver " + driver + " answers"};
+  return Verdict{Severity::kWarning, "NVML (libnvidia-ml.so.1) does not answer",
+                 "nvidia-smi; ldconfig -p | grep libnvidia-ml"};
+}
+
+std::optional<Verdict> ApplicationClocks(const DoctorDevice& device, const HostSnapshot&) {
+  const auto set = FactNumber(device.facts, "clock_sm_application_hertz");
+  const auto standard = FactNumber(device.facts, "clock_sm_default_hertz");
+  if (!set || !standard) return std::nullopt;
+  if (*set == *standard) return Verdict{Severity::kOk, "application clocks are the default ones"};
+  return Verdict{Severity::kWarning,
+                 "the application clock is set to " + Megahertz(*set) + ", the default is " +
+                     Megahertz(*standard),
+                 Smi(device, "--reset-applications-clocks")};
+}
+
+// NVML does not tell whether clocks are locked; one that is below its default is not, at least not
+// where a benchmark would lock it.
+std::optional<Verdict> Clocks(const DoctorDevice& device, const HostSnapshot&) {
+  const auto now = ReadingOf(device).clock_hertz;
+  const auto standard = FactNumber(device.facts, "clock_sm_default_hertz");
+  if (!now || !standard) return std::nullopt;
+  if (*now >= *standard) {
+    return Verdict{Severity::kOk, "the compute clock is at " + Megahertz(*now)};
+  }
+  const std::string mhz = Number(std::round(*standard / 1e6));
+  return Verdict{Severity::kWarning,
+                 "the compute clock is not locked: " + Megahertz(*now) + " now, " +
+                     Megahertz(*standard) + " by default",
+                 Smi(device, "--lock-gpu-clocks=" + mhz + "," + mhz)};
+}
+
+std::optional<Verdict> Persistence(const DoctorDevice& device, const HostSnapshot&) {
+  const std::string mode = FactText(device.facts, "persistence_mode");
+  if (mode.empty()) return std::nullopt;
+  if (mode == "on") return Verdict{Severity::kOk, "persistence mode is on"};
+  return Verdict{Severity::kWarning, "persistence mode is off",
+                 Smi(device, "--persistence-mode=1")};
+}
+
+std::optional<Verdict> PowerLimit(const DoctorDevice& device, const HostSnapshot&) {
+  const auto limit = FactNumber(device.facts, "power_limit_watts");
+  const auto standard = FactNumber(device.facts, "power_limit_default_watts");
+  if (!limit || !standard) return std::nullopt;
+  const std::string text = "the power limit is " + Number(*limit) + " W";
+  if (*limit >= *standard) return Verdict{Severity::kOk, text};
+  return Verdict{Severity::kWarning, text + ", the default is " + Number(*standard) + " W",
+                 Smi(device, "--power-limit=" + Number(*standard))};
+}
+
+std::optional<Verdict> Ecc(const DoctorDevice& device, const HostSnapshot&) {
+  const DeviceReading& reading = ReadingOf(device);
+  if (!reading.ecc_uncorrected_errors) return std::nullopt;
+  const uint64_t corrected = reading.ecc_corrected_errors.value_or(0);
+  const std::string text = std::to_string(*reading.ecc_uncorrected_errors) + " uncorrected and " +
+                           std::to_string(corrected) +
+                           " corrected memory errors since the driver was loaded";
+  if (*reading.ecc_uncorrected_errors > 0) {
+    return Verdict{Severity::kProblem, text, Smi(device, "-q -d ECC,ROW_REMAPPER")};
+  }
+  if (corrected > 0) {
+    return Verdict{Severity::kWarning, text, Smi(device, "-q -d ECC,ROW_REMAPPER")};
+  }
+  return Verdict{Severity::kOk, text};
+}
+
+std::optional<Verdict> Processes(const DoctorDevice& device, const HostSnapshot&) {
+  if (!device.status.reading || FactText(device.facts, "driver_version").empty()) {
+    return std::nullopt;
+  }
+  const std::vector<std::string>& work = ReadingOf(device).foreign_work;
+  if (work.empty()) return Verdict{Severity::kOk, "no other process uses the device"};
+  std::string text = "others use the device: ";
+  for (size_t i = 0; i < work.size(); ++i) text += (i == 0 ? "" : ", ") + work[i];
+  return Verdict{Severity::kWarning, text,
+                 Smi(device, "--query-compute-apps=pid,name --format=csv")};
+}
+
+std::optional<Verdict> Mig(const DoctorDevice& device, const HostSnapshot&) {
+  const std::string mode = FactText(device.facts, "mig_mode");
+  if (mode.empty()) return std::nullopt;
+  if (mode == "off") return Verdict{Severity::kOk, "the device is not divided (MIG is off)"};
+  return Verdict{Severity::kWarning, "MIG is on: the device is a part of a GPU",
+                 Smi(device, "--multi-instance-gpu=0")};
+}
+
+std::optional<Verdict> ComputeMode(const DoctorDevice& device, const HostSnapshot&) {
+  const std::string mode = FactText(device.facts, "compute_mode");
+  if (mode.empty()) return std::nullopt;
+  if (mode == "default") return Verdict{Severity::kOk, "compute mode is default"};
+  const bool is_prohibited = mode == "prohibited";
+  return Verdict{is_prohibited ? Severity::kProblem : Severity::kWarning, "compute mode is " + mode,
+                 Smi(device, "--compute-mode=0")};
+}
+
+std::optional<Verdict> PcieLink(const DoctorDevice& device, const HostSnapshot&) {
+  const auto generation = FactNumber(device.facts, "pcie_generation");
+  const auto best_generation = FactNumber(device.facts, "pcie_generation_maximum");
+  const auto width = FactNumber(device.facts, "pcie_width");
+  const auto best_width = FactNumber(device.facts, "pcie_width_maximum");
+  if (!generation || !best_generation || !width || !best_width) return std::nullopt;
+  const std::string text =
+      "the PCIe link is generation " + Number(*generation) + " x" + Number(*width);
+  if (*generation >= *best_generation && *width >= *best_width) return Verdict{Severity::kOk, text};
+  return Verdict{Severity::kWarning,
+                 text + ", it could be generation " + Number(*best_generation) + " x" +
+                     Number(*best_width) + " (an idle link may rest below)",
+                 Smi(device, "-q -d PCIE")};
+}
+
+std::optional<Verdict> ClockEvents(const DoctorDevice& device, const HostSnapshot&) {
+  if (!device.status.reading || FactText(device.facts, "driver_version").empty()) {
+    return std::nullopt;
+  }
+  const std::vector<std::string>& events = ReadingOf(device).clock_events;
+  if (events.empty()) return Verdict{Severity::kOk, "nothing holds the clock down"};
+  std::string text = "the clock is held down now: ";
+  bool is_hardware = false;
+  for (size_t i = 0; i < events.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + events[i];
+    is_hardware = is_hardware || events[i].starts_with("HW_");
+  }
+  return Verdict{is_hardware ? Severity::kProblem : Severity::kWarning, text,
+                 Smi(device, "-q -d PERFORMANCE,TEMPERATURE,POWER")};
+}
+
+std::optional<Verdict> Temperature(const DoctorDevice& device, const HostSnapshot&) {
+  const auto celsius = ReadingOf(device).temperature_celsius;
+  if (!celsius) return std::nullopt;
+  const auto slowdown = FactNumber(device.facts, "temperature_slowdown_celsius");
+  const double warm = slowdown ? *slowdown - kWarmMarginCelsius : kWarmCelsius;
+  const std::string text = "the GPU has " + Number(*celsius) + " °C";
+  if (*celsius < warm) return Verdict{Severity::kOk, text};
+  return Verdict{Severity::kWarning,
+                 slowdown ? text + ", it slows down at " + Number(*slowdown) + " °C" : text,
+                 Smi(device, "-q -d TEMPERATURE")};
+}
+
+constexpr DeviceCheck kGpuChecks[] = {
+    {"gpu_health", "nothing runs on a device that was lost", Health},
+    {"gpu_telemetry", "without it no clocks, power, temperature, ECC errors or foreign work",
+     Telemetry},
+    {"gpu_compute_mode", "prohibited refuses every context, exclusive the profiler's", ComputeMode},
+    {"gpu_ecc", "memory that fails gives wrong results, and retries take time", Ecc},
+    {"gpu_clock_events", "a clock that is held down makes every sample slower", ClockEvents},
+    {"gpu_processes", "others' kernels run between ours, and their memory is missing", Processes},
+    {"gpu_mig", "caches, bandwidth and counters are shared with other instances", Mig},
+    {"gpu_temperature", "near its limit a GPU lowers its clock in the midst of a run", Temperature},
+    {"gpu_power_limit", "a lower limit lowers the clock under load", PowerLimit},
+    {"gpu_application_clocks", "results do not compare with those at default clocks",
+     ApplicationClocks},
+    {"gpu_clocks", "a clock that moves spreads samples (bench --lock-clocks holds it for a run)",
+     Clocks},
+    {"gpu_persistence", "the driver loads anew for each first client: slow starts, cold clocks",
+     Persistence},
+    {"gpu_pcie_link", "copies from and to the host are slower", PcieLink},
+};
+
+}  // namespace
+
+std::span<const DeviceCheck> GpuChecks() { return kGpuChecks; }
+
+}  // namespace qtipd

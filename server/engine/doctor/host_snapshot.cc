@@ -1,0 +1,164 @@
+#include "server/engine/doctor/host_snapshot.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "server/base/text_file.h"
+#include "server/telemetry/cpu_sensors.h"
+
+namespace qtipd {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kCupti[] = "libcupti.so.13";
+constexpr int kCapSysAdmin = 21;  // <linux/capability.h>
+constexpr int kCapPerfmon = 38;
+
+std::vector<std::string> SplitPath(const std::string& text) {
+  std::vector<std::string> folders;
+  std::istringstream stream(text);
+  for (std::string folder; std::getline(stream, folder, ':');) {
+    if (!folder.empty()) folders.push_back(folder);
+  }
+  return folders;
+}
+
+// The first of `folders` that holds `name`, or "".
+std::string FindIn(const std::string& root, const std::vector<std::string>& folders,
+                   const std::string& name) {
+  for (const std::string& folder : folders) {
+    std::error_code ignored;
+    std::string path = folder + "/" + name;
+    if (fs::exists(root + path, ignored)) return path;
+  }
+  return "";
+}
+
+// The loader's cache holds whole paths as C strings.
+std::string FindInLoaderCache(const std::string& root, const std::string& name) {
+  std::ostringstream content;
+  content << std::ifstream(root + "/etc/ld.so.cache", std::ios::binary).rdbuf();
+  const std::string cache = content.str();
+  const size_t at = cache.find("/" + name + std::string(1, '\0'));
+  if (at == std::string::npos) return "";
+  const size_t before = cache.rfind('\0', at);
+  const size_t begin = before == std::string::npos ? 0 : before + 1;
+  std::string path = cache.substr(begin, at + 1 + name.size() - begin);
+  std::error_code ignored;
+  return fs::exists(root + path, ignored) ? path : "";
+}
+
+std::string FindCupti(const HostSources& sources) {
+  std::vector<std::string> folders = SplitPath(sources.library_path);
+  for (const char* folder : {"/usr/local/cuda/lib64", "/usr/local/cuda/extras/CUPTI/lib64",
+                             "/usr/lib/x86_64-linux-gnu"}) {
+    folders.emplace_back(folder);
+  }
+  const std::string found = FindIn(sources.root, folders, kCupti);
+  return found.empty() ? FindInLoaderCache(sources.root, kCupti) : found;
+}
+
+std::string FindNvdisasm(const HostSources& sources) {
+  std::vector<std::string> folders = SplitPath(sources.path);
+  folders.emplace_back("/usr/local/cuda/bin");
+  return FindIn(sources.root, folders, "nvdisasm");
+}
+
+// A display or 3D controller (class 0x03....) of vendor 0x10de.
+bool HasNvidiaGpu(const std::string& root) {
+  std::error_code error;
+  for (fs::directory_iterator entry(root + "/sys/bus/pci/devices", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string vendor = ReadFirstLine(entry->path() / "vendor").value_or("");
+    const std::string kind = ReadFirstLine(entry->path() / "class").value_or("");
+    if (vendor == "0x10de" && kind.starts_with("0x03")) return true;
+  }
+  return false;
+}
+
+// What stands after "NAME:" in a file of such lines.
+std::optional<std::string> ReadNamed(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!line.starts_with(name + ":")) continue;
+    const size_t begin = line.find_first_not_of(" \t", name.size() + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return std::nullopt;
+}
+
+bool CanProfileAsAdmin(const std::string& root) {
+  const auto mask = ReadNamed(root + "/proc/self/status", "CapEff");
+  const uint64_t capabilities = mask ? std::strtoull(mask->c_str(), nullptr, 16) : 0;
+  return (capabilities >> kCapSysAdmin & 1) != 0 || (capabilities >> kCapPerfmon & 1) != 0;
+}
+
+// Programs that hold a GPU's performance counters while they collect profiling metrics.
+std::vector<std::string> CounterHolders(const std::string& root) {
+  std::vector<std::string> holders;
+  std::error_code error;
+  for (fs::directory_iterator entry(root + "/proc", error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string pid = entry->path().filename();
+    if (std::isdigit(static_cast<unsigned char>(pid[0])) == 0) continue;
+    const std::string name = ReadFirstLine(entry->path() / "comm").value_or("");
+    if (name == "nv-hostengine" || name == "dcgm-exporter") {
+      holders.push_back(name + " (pid " + pid + ")");
+    }
+  }
+  std::sort(holders.begin(), holders.end());
+  return holders;
+}
+
+std::optional<double> LoadAverage(const std::string& root) {
+  const std::optional<std::string> line = ReadFirstLine(root + "/proc/loadavg");
+  if (!line) return std::nullopt;
+  return std::strtod(line->c_str(), nullptr);
+}
+
+void FillCpuTime(const HostSources& sources, const HostBaseline& baseline, HostSnapshot& host) {
+  const auto now = ReadCpuCounters(sources.root);
+  if (!now) return;
+  host.cpus = now->cpus;
+  if (!baseline.cpu) return;
+  const double total = now->total_seconds - baseline.cpu->total_seconds;
+  if (total > 0) host.steal_share = (now->steal_seconds - baseline.cpu->steal_seconds) / total;
+}
+
+}  // namespace
+
+HostBaseline ReadHostBaseline(const std::string& root) {
+  return {ReadCpuCounters(root), ReadHostCpuLimit(root).throttled_periods};
+}
+
+HostSnapshot ReadHostSnapshot(const HostSources& sources, const HostBaseline& baseline) {
+  HostSnapshot host;
+  host.has_nvidia_gpu = HasNvidiaGpu(sources.root);
+  if (const auto value =
+          ReadNamed(sources.root + "/proc/driver/nvidia/params", "RmProfilingAdminOnly")) {
+    host.are_counters_for_admins = *value != "0";
+  }
+  host.can_profile_as_admin = CanProfileAsAdmin(sources.root);
+  host.counter_holders = CounterHolders(sources.root);
+  host.cupti = FindCupti(sources);
+  host.nvdisasm = FindNvdisasm(sources);
+  host.cpu_facts = ReadCpuFacts(sources.root);
+  host.load_average = LoadAverage(sources.root);
+  FillCpuTime(sources, baseline, host);
+  const uint64_t throttled = ReadHostCpuLimit(sources.root).throttled_periods;
+  host.throttled_periods = throttled - std::min(throttled, baseline.throttled_periods);
+  host.memory = ReadHostMemory(sources.root);
+  host.data_dir = sources.data_dir;
+  std::error_code error;
+  const fs::space_info space = fs::space(sources.data_dir, error);
+  if (!error) host.disk_free_bytes = space.available;
+  return host;
+}
+
+}  // namespace qtipd
