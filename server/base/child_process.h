@@ -1,0 +1,40 @@
+// Another program run to its end, with its input, its output and an end to patience.
+#ifndef QTIPD_SERVER_BASE_CHILD_PROCESS_H_
+#define QTIPD_SERVER_BASE_CHILD_PROCESS_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace qtipd {
+
+struct ChildTask {
+  std::vector<std::string> arguments;  // [0] is the program's path
+  std::string input;                   // its standard input
+  double timeout_seconds = 60;
+  std::function<bool()> is_cancelled;  // asked about ten times a second; empty: never
+};
+
+enum class ChildEnd { kExited, kSignalled, kTimedOut, kCancelled };
+
+struct ChildResult {
+  ChildEnd end = ChildEnd::kExited;
+  int code = 0;        // exit status, or the signal's number
+  std::string output;  // at most 64 MiB; more ends the child as if it had timed out
+  std::string errors;  // the last 64 KiB of its standard error
+};
+
+// Runs it in a process group of its own, which is killed as a whole when time is up or the caller
+// cancels, and waits. A child that reads no input, or closes it, is no error and raises no SIGPIPE.
+// It inherits no descriptor but its three. Blocking; thread-safe.
+// Errors: NotFound if the program cannot be started; Internal for the system's refusals.
+absl::StatusOr<ChildResult> RunChild(const ChildTask& task);
+
+// The last line of `text` that is not empty.
+std::string LastLine(const std::string& text);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_BASE_CHILD_PROCESS_H_
