@@ -1,7 +1,7 @@
 # cmake --install and CPack: one relocatable folder, libraries beside the binaries.
 #
-#   bin/       qtipd, qtipctl, libqtipd_cuda.so, and every shared library that they need and a minimal
-#              system lacks. Each ELF file's run path is $ORIGIN.
+#   bin/       qtipd, qtipctl, qtip-profiler, libqtipd_cuda.so, and every shared library that they
+#              need and a minimal system lacks. Each ELF file's run path is $ORIGIN.
 #   licenses/  the notices of those libraries
 #   deploy/ docs/ proto/ LICENSE README.md
 #
@@ -12,7 +12,7 @@
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY TRUE)  # installing needs what it installs, not the tests
 
 set(qtipd_install_programs)
-foreach(program qtipd qtipctl)
+foreach(program qtipd qtipctl qtip-profiler)
   if(TARGET ${program})
     list(APPEND qtipd_install_programs ${program})
   endif()

@@ -33,7 +33,12 @@ MAY_USE = {
     "server/base": ["kernels/api"],
     # What the devices and the host say of themselves.
     "server/telemetry": ["kernels/api", "kernels/io", "server/base"],
-    "server/engine": ["kernels/api", "kernels/io", "server/base", "server/telemetry"],
+    # Counters and the messages about them; the helper process on top may use what a job may.
+    "server/profiler": ["kernels/api", "kernels/io", "server/base"],
+    "server/engine": ["kernels/api", "kernels/io", "server/base", "server/profiler",
+                      "server/telemetry"],
+    "server/profiler/program": ["kernels/api", "kernels/io", "kernels/cpu", "kernels/formats",
+                                "kernels/paths", "server/base", "server/engine", "server/profiler"],
     "server/metrics": ["kernels/api", "server/base", "server/engine"],
     "server/service": ["kernels/api", "proto", "server/base", "server/engine"],
     "server/transport": ["kernels/api", "proto", "server/base", "server/engine", "server/metrics",
@@ -53,6 +58,7 @@ SQLITE = [("SQLite", r"sqlite")]
 MAY_NOT_NAME = {
     "kernels": RPC + PROMETHEUS + SQLITE,
     "server/base": RPC + PROMETHEUS + SQLITE,
+    "server/profiler": RPC + PROMETHEUS + SQLITE,
     "server/telemetry": RPC + PROMETHEUS + SQLITE,
     "server/engine": RPC + PROMETHEUS,
     "server/metrics": [("gRPC", r"grpc::|grpcpp/"), RPC[1]] + SQLITE,

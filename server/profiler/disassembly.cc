@@ -1,0 +1,96 @@
+#include "server/profiler/disassembly.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "server/base/child_process.h"
+
+namespace qtipd {
+namespace {
+
+constexpr double kTimeoutSeconds = 20;
+
+// Folders of PATH.
+std::vector<std::string> SearchPath() {
+  std::vector<std::string> folders;
+  const char* path = std::getenv("PATH");
+  std::istringstream stream(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(stream, folder, ':');) folders.push_back(folder);
+  return folders;
+}
+
+absl::StatusOr<std::string> ListFunction(const std::string& cuobjdump, const std::string& library,
+                                         const std::string& function) {
+  ChildTask task;
+  task.arguments = {cuobjdump, "-sass", "-fun", function, library};
+  task.timeout_seconds = kTimeoutSeconds;
+  absl::StatusOr<ChildResult> result = RunChild(task);
+  if (!result.ok()) return result.status();
+  if (result->end != ChildEnd::kExited || result->code != 0) {
+    return absl::InternalError(cuobjdump + ": " + LastLine(result->errors));
+  }
+  return std::move(result->output);
+}
+
+}  // namespace
+
+std::map<uint64_t, std::string> ParseSass(std::string_view listing) {
+  // "        /*0010*/                   IMAD.MOV.U32 R1, RZ, RZ, c[0x0][0x28] ;   /* 0x... */"
+  std::map<uint64_t, std::string> texts;
+  std::istringstream stream{std::string(listing)};
+  for (std::string line; std::getline(stream, line);) {
+    const size_t open = line.find_first_not_of(" \t");
+    if (open == std::string::npos || line.compare(open, 2, "/*") != 0) continue;
+    const size_t close = line.find("*/", open);
+    const size_t end = line.find(';', open);
+    if (close == std::string::npos || end == std::string::npos || end < close) continue;
+    uint64_t offset = 0;
+    const char* digits_end = line.data() + close;
+    const auto parsed = std::from_chars(line.data() + open + 2, digits_end, offset, 16);
+    if (parsed.ec != std::errc() || parsed.ptr != digits_end) continue;
+    const size_t begin = line.find_first_not_of(" \t", close + 2);
+    const size_t last = line.find_last_not_of(" \t", end - 1);
+    if (begin < end) texts[offset] = line.substr(begin, last - begin + 1);
+  }
+  return texts;
+}
+
+std::string FindCuobjdump() {
+  std::error_code error;
+  std::vector<std::string> folders = {
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path()};
+  if (const char* home = std::getenv("CUDA_HOME")) folders.push_back(std::string(home) + "/bin");
+  folders.push_back("/usr/local/cuda/bin");
+  for (std::string& folder : SearchPath()) folders.push_back(std::move(folder));
+  for (const std::string& folder : folders) {
+    const std::string path = folder + "/cuobjdump";
+    if (std::filesystem::is_regular_file(path, error)) return path;
+  }
+  return "";
+}
+
+std::string Disassemble(const std::string& cuobjdump, const std::string& library,
+                        std::vector<HotInstruction>& instructions) {
+  if (cuobjdump.empty()) return "cuobjdump was not found (the CUDA Toolkit's cuda-cuobjdump)";
+  std::string missing;
+  std::map<std::string, std::map<uint64_t, std::string>> functions;
+  for (HotInstruction& hot : instructions) {
+    const auto [function, is_new] = functions.try_emplace(hot.function);
+    if (is_new) {
+      const absl::StatusOr<std::string> listing = ListFunction(cuobjdump, library, hot.function);
+      if (listing.ok()) function->second = ParseSass(*listing);
+      if (!listing.ok()) missing = std::string(listing.status().message());
+    }
+    const auto text = function->second.find(hot.offset);
+    if (text != function->second.end()) {
+      hot.text = text->second;
+    } else if (missing.empty()) {
+      missing = "not in " + library;
+    }
+  }
+  return missing;
+}
+
+}  // namespace qtipd

@@ -1,0 +1,28 @@
+// The texts of machine instructions, from the toolkit's disassembler where there is one.
+#ifndef QTIPD_SERVER_PROFILER_DISASSEMBLY_H_
+#define QTIPD_SERVER_PROFILER_DISASSEMBLY_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/profiler/profile_protocol.h"
+
+namespace qtipd {
+
+// Offset from the function's start -> text, out of what `cuobjdump -sass` prints of one function.
+std::map<uint64_t, std::string> ParseSass(std::string_view listing);
+
+// cuobjdump beside the program, in CUDA_HOME/bin, /usr/local/cuda/bin or PATH; empty: none.
+std::string FindCuobjdump();
+
+// Fills in the texts of instructions of functions in `library`, whose function is still the
+// linker's name; those of other libraries keep none. Returns why texts are missing, or "".
+std::string Disassemble(const std::string& cuobjdump, const std::string& library,
+                        std::vector<HotInstruction>& instructions);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_SERVER_PROFILER_DISASSEMBLY_H_

@@ -1,0 +1,77 @@
+#include "server/profiler/metric_presets.h"
+
+#include <algorithm>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+
+namespace qtipd {
+namespace {
+
+constexpr const char* kMemory[] = {
+    "dram__bytes_read.sum",
+    "dram__bytes_write.sum",
+    "dram__throughput.avg.pct_of_peak_sustained_elapsed",
+    "lts__throughput.avg.pct_of_peak_sustained_elapsed",
+    "lts__t_sector_hit_rate.pct",
+    "gpu__time_duration.sum",
+};
+
+// What `full` has beside the stalls and the memory.
+constexpr const char* kThroughput[] = {
+    "sm__throughput.avg.pct_of_peak_sustained_elapsed",
+    "l1tex__throughput.avg.pct_of_peak_sustained_elapsed",
+    "l1tex__t_sector_hit_rate.pct",
+    "smsp__inst_executed.sum",
+    "smsp__issue_active.avg.pct_of_peak_sustained_active",
+    "smsp__warps_eligible.avg.per_cycle_active",
+    "sm__warps_active.avg.pct_of_peak_sustained_active",
+    "sm__inst_executed_pipe_tensor_op_hmma.sum",
+    "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active",
+    "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum",
+    "l1tex__data_pipe_lsu_wavefronts_mem_shared_op_ld.sum",
+};
+
+void AddStalls(const std::vector<std::string>& bases, std::vector<std::string>& metrics) {
+  for (const std::string& base : bases) {
+    if (!StallReasonOf(base).empty()) metrics.push_back(base + ".pct");
+  }
+}
+
+}  // namespace
+
+std::string StallReasonOf(std::string_view metric) {
+  if (metric.ends_with(".pct")) metric.remove_suffix(4);
+  const bool matches = metric.starts_with(kStallPrefix) && metric.ends_with(kStallSuffix) &&
+                       metric.size() > kStallPrefix.size() + kStallSuffix.size();
+  if (!matches) return "";
+  metric.remove_prefix(kStallPrefix.size());
+  metric.remove_suffix(kStallSuffix.size());
+  return std::string(metric);
+}
+
+const std::vector<std::string>& PresetNames() {
+  static const auto& names = *new std::vector<std::string>{"memory", "stalls", "full"};
+  return names;
+}
+
+absl::Status CheckPreset(std::string_view preset) {
+  const std::vector<std::string>& names = PresetNames();
+  if (std::find(names.begin(), names.end(), preset) != names.end()) return absl::OkStatus();
+  return InvalidField("PRESET_UNKNOWN", "preset", preset, "memory, stalls, full");
+}
+
+absl::StatusOr<std::vector<std::string>> PresetMetrics(std::string_view preset,
+                                                       const std::vector<std::string>& bases) {
+  QTIPD_RETURN_IF_ERROR(CheckPreset(preset));
+  std::vector<std::string> metrics;
+  if (preset != "memory") AddStalls(bases, metrics);
+  if (preset == "stalls") metrics.push_back("gpu__time_duration.sum");
+  if (preset != "stalls") metrics.insert(metrics.end(), std::begin(kMemory), std::end(kMemory));
+  if (preset == "full") {
+    metrics.insert(metrics.end(), std::begin(kThroughput), std::end(kThroughput));
+  }
+  return metrics;
+}
+
+}  // namespace qtipd

@@ -1,0 +1,158 @@
+#include "server/profiler/perf_profile.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "kernels/io/host_facts.h"
+#include "server/profiler/metric_presets.h"
+
+namespace qtipd {
+namespace {
+
+constexpr char kParanoid[] = "/proc/sys/kernel/perf_event_paranoid";
+
+// The catalogue's names of a preset.
+absl::StatusOr<std::vector<std::string>> NamesOf(const std::string& preset,
+                                                 const std::vector<PerfMetric>& catalogue) {
+  QTIPD_RETURN_IF_ERROR(CheckPreset(preset));
+  if (preset == "memory") {
+    return std::vector<std::string>{"cache_references", "cache_misses", "task_clock",
+                                    "memory_read_bytes", "memory_write_bytes"};
+  }
+  if (preset == "stalls") {
+    return std::vector<std::string>{"cycles",       "instructions",  "stalled_cycles_frontend",
+                                    "cache_misses", "branch_misses", "stalled_cycles_backend",
+                                    "task_clock"};
+  }
+  std::vector<std::string> names;
+  for (const PerfMetric& metric : catalogue) names.push_back(metric.name);
+  return names;
+}
+
+struct PerfSelection {
+  std::vector<PerfMetric> metrics;
+  std::vector<std::string> unknown;
+};
+
+absl::StatusOr<PerfSelection> Select(const std::vector<PerfMetric>& catalogue,
+                                     const std::string& preset,
+                                     const std::vector<std::string>& named) {
+  std::vector<std::string> names;
+  if (!preset.empty()) {
+    QTIPD_ASSIGN_OR_RETURN(names, NamesOf(preset, catalogue));
+  }
+  names.insert(names.end(), named.begin(), named.end());
+  PerfSelection selection;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (std::find(names.begin(), names.begin() + i, names[i]) != names.begin() + i) continue;
+    const auto found = std::find_if(catalogue.begin(), catalogue.end(),
+                                    [&](const PerfMetric& m) { return m.name == names[i]; });
+    if (found == catalogue.end()) {
+      selection.unknown.push_back(names[i]);
+    } else {
+      selection.metrics.push_back(*found);
+    }
+  }
+  if (!selection.metrics.empty()) return selection;
+  std::string known;
+  for (const PerfMetric& metric : catalogue) known += (known.empty() ? "" : ", ") + metric.name;
+  return InvalidField("METRIC_UNKNOWN", "metrics", names.empty() ? "nothing" : names.front(),
+                      known);
+}
+
+bool IsRefusal(int error) { return error == EACCES || error == EPERM; }
+
+// Why nothing of the processor was counted.
+absl::Status Refuse(const PerfApi& api, bool is_permission) {
+  if (!is_permission) {
+    return MakeError(absl::StatusCode::kUnimplemented, "PERF_EVENT_UNSUPPORTED",
+                     "this machine has no counters of the processor: a virtual machine needs a "
+                     "virtual PMU from its host");
+  }
+  std::string level = "unreadable";
+  std::ifstream(api.root + kParanoid) >> level;
+  return MakeError(absl::StatusCode::kPermissionDenied, "PERF_EVENT_NOT_PERMITTED",
+                   "the kernel refuses its counters: " + std::string(kParanoid) + " is " + level +
+                       "; set it to 1 or lower as root, or give qtipd CAP_PERFMON",
+                   {{"perf_event_paranoid", level}});
+}
+
+absl::Status CheckCounted(const PerfApi& api, const std::vector<PerfMetric>& metrics,
+                          const std::vector<PerfCount>& counts) {
+  bool wants_hardware = false;
+  bool is_permission = false;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const bool is_of_processor = metrics[i].is_hardware;
+    if (is_of_processor && counts[i].error == 0) return absl::OkStatus();
+    wants_hardware |= is_of_processor;
+    is_permission |= IsRefusal(counts[i].error);
+  }
+  const bool any = std::any_of(counts.begin(), counts.end(),
+                               [](const PerfCount& count) { return count.error == 0; });
+  return any && !wants_hardware ? absl::OkStatus() : Refuse(api, is_permission);
+}
+
+std::string Percent(double fraction) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.0f %%", 100 * fraction);
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<ProfileData> ProfileWithPerfEvents(const PerfApi& api, const ProfileTask& task,
+                                                  const Replay& replay) {
+  QTIPD_ASSIGN_OR_RETURN(PerfSelection selection,
+                         Select(PerfCatalogue(api), task.preset, task.metrics));
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<PerfCount> counts,
+                         CountEvents(api, selection.metrics, replay));
+  QTIPD_RETURN_IF_ERROR(CheckCounted(api, selection.metrics, counts));
+  ProfileData data;
+  data.chip = ReadHostFacts(api.root).cpu_name;
+  data.source = "perf_event";
+  data.passes = 1;
+  data.unavailable_metrics = std::move(selection.unknown);
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const PerfMetric& metric = selection.metrics[i];
+    if (counts[i].error != 0) {
+      data.unavailable_metrics.push_back(metric.name);
+      data.notes["not_counted." + metric.name] = std::strerror(counts[i].error);
+      continue;
+    }
+    data.metrics.push_back({metric.name, counts[i].value, metric.unit, metric.description});
+    if (counts[i].running_fraction < 1) {
+      data.notes["multiplexed." + metric.name] =
+          "counted " + Percent(counts[i].running_fraction) + " of the time, scaled up";
+    }
+  }
+  if (task.samples_program_counters) {
+    data.notes["instructions"] = "not sampled on the CPU";
+  }
+  return data;
+}
+
+absl::StatusOr<MetricCatalogue> ReadPerfCatalogue(const PerfApi& api, const CatalogueTask& task) {
+  const std::vector<PerfMetric> known = PerfCatalogue(api);
+  MetricCatalogue catalogue;
+  catalogue.chip = ReadHostFacts(api.root).cpu_name;
+  for (const PerfMetric& metric : known) {
+    catalogue.metrics.push_back({metric.name, metric.description});
+  }
+  if (task.preset.empty() && task.metrics.empty()) return catalogue;
+  QTIPD_ASSIGN_OR_RETURN(PerfSelection selection, Select(known, task.preset, task.metrics));
+  for (const PerfMetric& metric : selection.metrics) {
+    catalogue.selected_metrics.push_back(metric.name);
+  }
+  catalogue.unavailable_metrics = std::move(selection.unknown);
+  catalogue.passes = 1;
+  return catalogue;
+}
+
+}  // namespace qtipd

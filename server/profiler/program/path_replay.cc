@@ -1,0 +1,124 @@
+#include "server/profiler/program/path_replay.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kernels/api/builtin.h"
+#include "kernels/api/error.h"
+#include "kernels/api/random.h"
+#include "kernels/api/status.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "server/engine/store/artifact_file.h"
+#include "server/profiler/driver_api.h"
+
+namespace qtipd {
+namespace {
+
+// On the CPU, where one replay is all there is.
+constexpr int kRunsOnCpu = 16;
+// Elsewhere: long against the start of a replay, which the counters see too.
+constexpr int kMinRuns = 256;
+
+// The activations that a benchmark of the same seed uses, as the device's compute dtype.
+std::vector<std::byte> MakeActivations(const ProfileTask& task, int64_t in_features, DType dtype) {
+  std::vector<float> values(static_cast<size_t>(task.batch * in_features));
+  FillNormal(task.seed, RandomStream::kActivations, 0, values);
+  std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
+  if (dtype == DType::kF32) {
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    return bytes;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = FloatToHalf(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
+}
+
+std::string Join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PathReplay>> PathReplay::Open(const ProfileTask& task) {
+  std::unique_ptr<PathReplay> replay(new PathReplay());
+  QTIPD_RETURN_IF_ERROR(replay->OpenDevice(task));
+  QTIPD_RETURN_IF_ERROR(replay->Prepare(task));
+  QTIPD_RETURN_IF_ERROR(replay->ChooseSteps(task));
+  QTIPD_ASSIGN_OR_RETURN(replay->recording_, replay->device_->Record([self = replay.get()] {
+    return self->EnqueueRuns();
+  }));
+  QTIPD_RETURN_IF_ERROR(replay->Run());
+  return replay;
+}
+
+absl::Status PathReplay::OpenDevice(const ProfileTask& task) {
+  RegisterBuiltinFormats(registry_);
+  RegisterBuiltinPaths(registry_);
+  int index = 0;
+  if (task.device == "cpu") {
+    backend_ = MakeCpuBackend();
+  } else {
+    QTIPD_ASSIGN_OR_RETURN(index, CudaIndex(task.device));
+    QTIPD_ASSIGN_OR_RETURN(backend_, OpenBackendModule(task.cuda_module));
+  }
+  backend_->Register(registry_);
+  QTIPD_ASSIGN_OR_RETURN(device_, backend_->OpenDevice(index));
+  return absl::OkStatus();
+}
+
+absl::Status PathReplay::Prepare(const ProfileTask& task) {
+  const std::filesystem::path file(task.artifact_path);
+  QTIPD_ASSIGN_OR_RETURN(const PackedLayer layer,
+                         ReadArtifactFile(file.parent_path(), file.stem(), registry_));
+  QTIPD_ASSIGN_OR_RETURN(const InferencePath* path, registry_.FindPath(task.path));
+  const DeviceInfo& info = device_->info();
+  QTIPD_ASSIGN_OR_RETURN(const FormatBackend* format,
+                         registry_.FindBackend(layer.format, info.backend));
+  QTIPD_ASSIGN_OR_RETURN(weights_, format->Load(*device_, layer));
+  const std::vector<std::byte> x =
+      MakeActivations(task, layer.shape.in_features, info.compute_dtype);
+  QTIPD_ASSIGN_OR_RETURN(x_, device_->Allocate(x.size()));
+  QTIPD_RETURN_IF_ERROR(device_->CopyToDevice(x_.data(), x.data(), x.size()));
+  QTIPD_ASSIGN_OR_RETURN(
+      y_, device_->Allocate(static_cast<size_t>(task.batch * layer.shape.out_features) *
+                            DTypeSize(info.compute_dtype)));
+  QTIPD_ASSIGN_OR_RETURN(path_, path->Prepare(*device_, *weights_, task.batch, task.copies));
+  const int copies = path_->copies();
+  runs_ = info.is_synchronous ? kRunsOnCpu : (kMinRuns + copies - 1) / copies * copies;
+  return absl::OkStatus();
+}
+
+absl::Status PathReplay::ChooseSteps(const ProfileTask& task) {
+  const std::vector<std::string>& steps = path_->steps();
+  end_step_ = static_cast<int>(steps.size());
+  // All steps once: what a later step reads must exist.
+  QTIPD_RETURN_IF_ERROR(path_->Run(0, x_.data(), y_.data(), 0, end_step_));
+  QTIPD_RETURN_IF_ERROR(device_->Synchronize());
+  if (task.step.empty()) return absl::OkStatus();
+  const auto found = std::find(steps.begin(), steps.end(), task.step);
+  if (found == steps.end()) {
+    return InvalidField("STEP_UNKNOWN", "step", task.step, Join(steps) + " of path " + task.path);
+  }
+  first_step_ = static_cast<int>(found - steps.begin());
+  end_step_ = first_step_ + 1;
+  return absl::OkStatus();
+}
+
+absl::Status PathReplay::EnqueueRuns() {
+  for (int64_t i = 0; i < runs_; ++i, ++next_run_) {
+    const int copy = static_cast<int>(next_run_ % path_->copies());
+    QTIPD_RETURN_IF_ERROR(path_->Run(copy, x_.data(), y_.data(), first_step_, end_step_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PathReplay::Run() { return recording_->Replay().status(); }
+
+}  // namespace qtipd
