@@ -22,6 +22,7 @@ struct Config {
   std::string log_format;  // text, json
   uint64_t max_upload_bytes = 0;
   std::string cuda_module;
+  std::string profiler;  // qtip-profiler
   double drain_timeout_seconds = 0;
   std::string gpu_telemetry;  // on, off: whether /metrics has what GPUs tell of themselves
 };

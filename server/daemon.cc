@@ -62,6 +62,8 @@ absl::Status Daemon::StartEngine(const Config& config) {
   const bool has_gpu = backends.usable.size() > 1;  // the first is the CPU
   const std::shared_ptr<Nvml> nvml = OpenNvmlIfWanted(has_gpu, config.data_dir);
   engine_config.make_monitor = MakeMonitorFactory(nvml, config.data_dir, SystemClock());
+  engine_config.profile_collector =
+      MakeHelperCollector({.program = config.profiler, .cuda_module = config.cuda_module});
   QTIPD_ASSIGN_OR_RETURN(
       engine_,
       Engine::Create(std::move(engine_config), std::move(registry), std::move(backends.usable),

@@ -93,6 +93,11 @@ absl::Status ApplyCudaModule(const std::vector<std::string>& values, Config& con
   return absl::OkStatus();
 }
 
+absl::Status ApplyProfiler(const std::vector<std::string>& values, Config& config) {
+  config.profiler = values[0];
+  return absl::OkStatus();
+}
+
 // "30", "30s" or "2m".
 absl::Status ApplyDrainTimeout(const std::vector<std::string>& values, Config& config) {
   const char* end = values[0].data() + values[0].size();
@@ -166,6 +171,10 @@ std::vector<Setting> Settings(const ConfigSources& sources) {
        "metrics of temperature, power, clocks and ECC errors of GPUs: on, off [on]",
        {"on"},
        Choice("gpu-telemetry", &Config::gpu_telemetry, {"on", "off"})},
+      {"profiler",
+       "the helper that reads hardware counters [qtip-profiler beside this binary]",
+       {sources.program_directory + "/qtip-profiler"},
+       ApplyProfiler},
       {"drain-timeout",
        "how long a clean shutdown may take, for example 30s or 2m [30s]",
        {"30s"},

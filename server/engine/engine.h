@@ -17,6 +17,8 @@
 #include "server/base/clock.h"
 #include "server/engine/doctor/doctor.h"
 #include "server/engine/metrics_sink.h"
+#include "server/engine/profile/profile_collector.h"
+#include "server/engine/profile/profile_types.h"
 #include "server/engine/types.h"
 #include "server/telemetry/device_monitor.h"
 
@@ -28,6 +30,7 @@ struct EngineConfig {
   std::vector<std::string> server_paths;  // directories that requests may read
   uint64_t max_upload_bytes = uint64_t{64} << 30;
   std::map<std::string, std::string> build_info;  // version, git_commit, ...; copied into every run
+  std::shared_ptr<ProfileCollector> profile_collector;  // empty: profiles are refused
   MonitorFactory make_monitor;  // called on each device's thread; empty: MakeSilentMonitor
 };
 
@@ -91,6 +94,7 @@ class Engine {
   virtual absl::StatusOr<OperationRecord> StartQuantize(const QuantizeSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) = 0;
+  virtual absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartLoad(const LoadSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartUnload(const LoadSpec& spec) = 0;
 
@@ -119,13 +123,19 @@ class Engine {
   // Looks the host over, and `device` or, where that is empty, every device that is served. Takes
   // milliseconds of reading files and asking drivers. Errors: DEVICE_NOT_FOUND.
   virtual absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) = 0;
+  // Profiles, newest first; apart from runs, whose times are not taken under counters.
+  virtual absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) = 0;
+  virtual absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) = 0;
+  // What a device or a named chip can count; no device and no chip: the first healthy device.
+  // Blocks while the helper looks, a second or less: not for gRPC's threads.
+  virtual absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) = 0;
 
   // Called once, from an engine thread, when a device is lost (sticky error): the daemon then ends
   // with exit code 70.
   virtual void SetDeviceLostHandler(std::function<void(const std::string& device)> handler) = 0;
 
-  // Refuses new operations (Unavailable/SERVER_DRAINING), cancels queued and running ones, waits for
-  // the executors, frees devices, closes the history. Idempotent.
+  // Refuses new operations (Unavailable/SERVER_DRAINING), cancels queued and running ones, waits
+  // for the executors, frees devices, closes the history. Idempotent.
   virtual void Shutdown() = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "server/engine/jobs/benchmark_job.h"
 #include "server/engine/jobs/import_job.h"
 #include "server/engine/jobs/load_job.h"
+#include "server/engine/jobs/profile_job.h"
 #include "server/engine/jobs/quantize_job.h"
 #include "server/engine/jobs/recipe.h"
 #include "server/engine/store/exporter.h"
@@ -211,6 +212,29 @@ absl::StatusOr<OperationRecord> EngineImpl::StartBenchmark(const BenchmarkSpec& 
                        {});
 }
 
+absl::StatusOr<ProfileCollector*> EngineImpl::FindCollector() {
+  if (parts_.config.profile_collector != nullptr) return parts_.config.profile_collector.get();
+  return MakeError(absl::StatusCode::kInternal, "PROFILER_HELPER_FAILED",
+                   "this daemon was started without qtip-profiler");
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartProfile(const ProfileSpec& spec) {
+  OperationRequest request{.kind = "profile",
+                           .target = spec.artifact,
+                           .request_id = spec.request_id,
+                           .spec_sha256 = SpecSha256(spec)};
+  QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
+  if (started) return *std::move(started);
+  QTIPD_RETURN_IF_ERROR(CheckProfile(spec, Context()));
+  QTIPD_ASSIGN_OR_RETURN(ProfileCollector * collector, FindCollector());
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return StartOnDevice(std::move(request), *executor,
+                       [this, spec, collector](DeviceLease& lease, Progress& progress) {
+                         return RunProfile(spec, Context(), *collector, lease, progress);
+                       },
+                       {});
+}
+
 absl::StatusOr<OperationRecord> EngineImpl::StartLoad(const LoadSpec& spec) {
   OperationRequest request{.kind = "load", .target = spec.artifact};
   QTIPD_RETURN_IF_ERROR(Admit(request).status());
@@ -327,6 +351,26 @@ absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& de
                                  .library_path = Environment("LD_LIBRARY_PATH")},
                                 baseline_);
   return Diagnose(input);
+}
+
+// ---- Profiles ----
+
+absl::StatusOr<ProfileRecord> EngineImpl::GetProfile(const std::string& id) {
+  return parts_.history->GetProfile(id);
+}
+
+absl::StatusOr<Page<ProfileRecord>> EngineImpl::ListProfiles(const PageRequest& page) {
+  return parts_.history->ListProfiles(page);
+}
+
+absl::StatusOr<MetricCatalogue> EngineImpl::ReadMetricCatalogue(const CatalogueTask& task) {
+  QTIPD_ASSIGN_OR_RETURN(ProfileCollector * collector, FindCollector());
+  CatalogueTask complete = task;
+  if (task.chip.empty()) {
+    QTIPD_ASSIGN_OR_RETURN(const DeviceExecutor* executor, FindExecutor(task.device));
+    complete.device = executor->id();
+  }
+  return collector->ReadCatalogue(complete);
 }
 
 // ---- Life ----

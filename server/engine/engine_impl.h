@@ -50,6 +50,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<OperationRecord> StartQuantize(const QuantizeSpec& spec) override;
   absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) override;
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override;
+  absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) override;
   absl::StatusOr<OperationRecord> StartLoad(const LoadSpec& spec) override;
   absl::StatusOr<OperationRecord> StartUnload(const LoadSpec& spec) override;
   absl::StatusOr<OperationRecord> GetOperation(const std::string& id) override;
@@ -67,6 +68,9 @@ class EngineImpl final : public Engine {
   absl::StatusOr<RunRecord> GetRun(const std::string& id) override;
   absl::StatusOr<Page<RunRecord>> ListRuns(const PageRequest& page) override;
   absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) override;
+  absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) override;
+  absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) override;
+  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) override;
   void SetDeviceLostHandler(std::function<void(const std::string& device)> handler) override;
   void Shutdown() override;
 
@@ -88,6 +92,8 @@ class EngineImpl final : public Engine {
                                           const std::function<absl::Status(std::string)>& enqueue);
   // The executor for a request's device; empty: the first healthy one.
   absl::StatusOr<DeviceExecutor*> FindExecutor(const std::string& device);
+  // Errors: PROFILER_HELPER_FAILED where this engine was given none.
+  absl::StatusOr<ProfileCollector*> FindCollector();
   void FillLoadedOn(ArtifactRecord& record);
   void DeviceLost(const std::string& device);
   JobContext Context();

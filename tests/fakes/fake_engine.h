@@ -52,6 +52,8 @@ class FakeEngine final : public Engine {
   absl::Status start_error;  // of every Start...
   std::map<std::string, ArtifactRecord> artifacts;
   std::map<std::string, RunRecord> runs;
+  std::map<std::string, ProfileRecord> profiles;
+  absl::StatusOr<MetricCatalogue> catalogue = MetricCatalogue{};
   std::string next_page_token;
   std::string export_bytes;
   uint64_t export_missing_bytes = 0;
@@ -72,6 +74,8 @@ class FakeEngine final : public Engine {
   std::optional<QuantizeSpec> quantize;
   std::optional<ImportSpec> import;
   std::optional<BenchmarkSpec> benchmark;
+  std::optional<ProfileSpec> profile;
+  std::optional<CatalogueTask> catalogue_task;
   std::optional<LoadSpec> load;
   std::optional<PageRequest> page;
   std::optional<ExportForm> export_form;
@@ -121,6 +125,10 @@ class FakeEngine final : public Engine {
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override {
     benchmark = spec;
     return Started("benchmark", spec.artifact);
+  }
+  absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) override {
+    profile = spec;
+    return Started("profile", spec.artifact);
   }
   absl::StatusOr<OperationRecord> StartLoad(const LoadSpec& spec) override {
     load = spec;
@@ -197,6 +205,19 @@ class FakeEngine final : public Engine {
   absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) override {
     examined = device;
     return findings;
+  }
+  absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) override {
+    const auto found = profiles.find(id);
+    if (found == profiles.end()) return Missing("PROFILE_NOT_FOUND", id);
+    return found->second;
+  }
+  absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& request) override {
+    page = request;
+    return MakePage(profiles);
+  }
+  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) override {
+    catalogue_task = task;
+    return catalogue;
   }
 
   void SetDeviceLostHandler(std::function<void(const std::string&)>) override {}

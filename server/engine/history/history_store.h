@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/engine/profile/profile_types.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -52,6 +53,13 @@ class HistoryStore {
   virtual absl::StatusOr<std::string> InsertRun(const RunRecord& run) = 0;
   virtual absl::StatusOr<RunRecord> GetRun(const std::string& id) = 0;  // NotFound/RUN_NOT_FOUND
   virtual absl::StatusOr<Page<RunRecord>> ListRuns(const PageRequest& page) = 0;
+
+  // Profiles, newest first; lists leave metrics, instructions and notes out. InsertProfile chooses
+  // and returns the id.
+  virtual absl::StatusOr<std::string> InsertProfile(const ProfileRecord& profile) = 0;
+  // Errors: NotFound/PROFILE_NOT_FOUND.
+  virtual absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) = 0;
+  virtual absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) = 0;
 
   // Operations, newest first. InsertOperation chooses and returns the id, and stores `key` with it
   // where its request_id is not empty.

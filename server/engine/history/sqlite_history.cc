@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/engine/history/history_store.h"
+#include "server/engine/history/profile_json.h"
 #include "server/engine/history/record_json.h"
 #include "server/engine/history/sqlite.h"
 
@@ -15,7 +16,7 @@ namespace qtipd {
 namespace {
 
 // Migrations in order; the database's user_version counts those applied.
-constexpr const char* kMigrations[] = {kHistorySchema, kHistorySampleClocks};
+constexpr const char* kMigrations[] = {kHistorySchema, kHistorySampleClocks, kHistoryProfiles};
 constexpr int64_t kVersion = std::size(kMigrations);
 
 constexpr int kDefaultPageSize = 100;
@@ -220,6 +221,56 @@ class SqliteHistory final : public HistoryStore {
     return FinishPage(std::move(runs), rows, [](const RunRecord& run) { return run.id; });
   }
 
+  // ---- Profiles ----
+
+  absl::StatusOr<std::string> InsertProfile(const ProfileRecord& profile) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement insert(database_->handle(),
+                           "INSERT INTO profiles (artifact, device, create_time, record, data) "
+                           "VALUES (?, ?, ?, ?, ?)");
+    QTIPD_RETURN_IF_ERROR(insert.Bind(profile.artifact)
+                              .Bind(profile.device)
+                              .Bind(profile.create_time)
+                              .Bind(ProfileToJson(profile))
+                              .Bind(ProfileAnswer(profile.data))
+                              .Execute());
+    return std::to_string(database_->last_insert_id());
+  }
+
+  absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) override {
+    const absl::Status not_found =
+        NotFound("PROFILE_NOT_FOUND", "profile", id, "the id of a known profile");
+    const std::optional<int64_t> number = ParseId(id);
+    if (!number) return not_found;
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(),
+                          "SELECT id, record, data FROM profiles WHERE id = ?");
+    QTIPD_ASSIGN_OR_RETURN(const bool is_found, query.Bind(*number).Step());
+    if (!is_found) return not_found;
+    return ReadProfile(query);
+  }
+
+  absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) override {
+    QTIPD_ASSIGN_OR_RETURN(const int64_t rows, RowsWanted(page));
+    QTIPD_ASSIGN_OR_RETURN(const int64_t bound, IdBound(page));
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(
+        database_->handle(),
+        "SELECT id, record, data FROM profiles WHERE id < ? ORDER BY id DESC LIMIT ?");
+    query.Bind(bound).Bind(rows);
+    std::vector<ProfileRecord> profiles;
+    while (true) {
+      QTIPD_ASSIGN_OR_RETURN(const bool has_row, query.Step());
+      if (!has_row) break;
+      QTIPD_ASSIGN_OR_RETURN(ProfileRecord profile, ReadProfile(query));
+      profile.data.metrics.clear();
+      profile.data.hot_instructions.clear();
+      profile.data.notes.clear();
+      profiles.push_back(std::move(profile));
+    }
+    return FinishPage(std::move(profiles), rows, [](const ProfileRecord& p) { return p.id; });
+  }
+
   // ---- Operations ----
 
   absl::StatusOr<std::string> InsertOperation(const OperationRecord& operation,
@@ -375,6 +426,13 @@ class SqliteHistory final : public HistoryStore {
       }
       run.results.push_back(std::move(result));
     }
+  }
+
+  static absl::StatusOr<ProfileRecord> ReadProfile(const SqliteStatement& row) {
+    QTIPD_ASSIGN_OR_RETURN(ProfileRecord profile, ProfileFromJson(row.Text(1)));
+    profile.id = row.Text(0);
+    QTIPD_ASSIGN_OR_RETURN(profile.data, ParseProfileAnswer(row.Text(2)));
+    return profile;
   }
 
   static absl::StatusOr<OperationRecord> ReadOperation(const SqliteStatement& row) {

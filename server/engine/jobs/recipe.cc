@@ -95,4 +95,12 @@ std::string SpecSha256(const BenchmarkSpec& spec) {
       .Finish();
 }
 
+std::string SpecSha256(const ProfileSpec& spec) {
+  FieldHash hash("profile");
+  hash.Add(spec.artifact).Add(spec.device).Add(spec.path).Add(spec.step).Add(spec.batch);
+  hash.Add(spec.preset).Add(uint64_t{spec.samples_instructions}).Add(spec.seed);
+  for (const std::string& metric : spec.metrics) hash.Add("metric").Add(metric);
+  return hash.Finish();
+}
+
 }  // namespace qtipd

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/api/weight_format.h"
+#include "server/engine/profile/profile_types.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -20,6 +21,7 @@ std::string ImportRecipe(const PackedLayer& layer);
 std::string SpecSha256(const QuantizeSpec& spec);
 std::string SpecSha256(const ImportSpec& spec);
 std::string SpecSha256(const BenchmarkSpec& spec);
+std::string SpecSha256(const ProfileSpec& spec);
 
 }  // namespace qtipd
 

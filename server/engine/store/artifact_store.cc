@@ -145,6 +145,10 @@ absl::StatusOr<Page<ArtifactRecord>> ArtifactStore::List(const PageRequest& page
   return history_.ListArtifacts(page);
 }
 
+std::string ArtifactStore::PathOf(const ArtifactRecord& record) const {
+  return ArtifactPath(directory_, record.sha256);
+}
+
 absl::StatusOr<PackedLayer> ArtifactStore::Read(const ArtifactRecord& record) {
   absl::StatusOr<PackedLayer> layer = ReadArtifactFile(directory_, record.sha256, registry_);
   if (!layer.ok()) {

@@ -44,6 +44,8 @@ class ArtifactStore {
   absl::StatusOr<Page<ArtifactRecord>> List(const PageRequest& page);
   // Errors: DataLoss/ARTIFACT_FILE_DAMAGED; the record stays.
   absl::StatusOr<PackedLayer> Read(const ArtifactRecord& record);
+  // The file of an artefact, for a reader of its own.
+  std::string PathOf(const ArtifactRecord& record) const;
   // Removes the name, and the file if no other name has it. Returns the record that was.
   absl::StatusOr<ArtifactRecord> Delete(const std::string& name);
   // Whether a name still has the file.

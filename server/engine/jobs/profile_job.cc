@@ -1,0 +1,102 @@
+#include "server/engine/jobs/profile_job.h"
+
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/engine/harness/sampling.h"
+#include "server/engine/jobs/environment.h"
+#include "server/engine/jobs/load_job.h"
+#include "server/profiler/metric_presets.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int64_t kMostBatch = 1024;
+constexpr size_t kMostMetrics = 256;
+constexpr double kLoadEnd = 0.2;  // share of the progress
+
+// Copies as a benchmark with rotating copies would take, so that the counters see the same traffic.
+absl::StatusOr<int> ChooseCopies(const ProfileSpec& spec, const JobContext& context,
+                                 const LoadedArtifact& loaded, DeviceLease& lease) {
+  QTIPD_ASSIGN_OR_RETURN(const InferencePath* path, context.registry.FindPath(spec.path));
+  QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, lease.device.Memory());
+  const uint64_t bytes = path->WeightBytesPerCopy(*loaded.resident, lease.device);
+  return PlanCopies(CacheMode::kRotate, bytes, lease.device.info(), memory.free_bytes).copies;
+}
+
+ProfileTask MakeTask(const ProfileSpec& spec, const DeviceInfo& device, int copies,
+                     std::string artifact_path) {
+  ProfileTask task;
+  task.artifact_path = std::move(artifact_path);
+  task.device = device.id;
+  task.path = spec.path;
+  task.step = spec.step;
+  task.batch = spec.batch;
+  task.copies = copies;
+  task.seed = spec.seed;
+  task.preset = spec.preset;
+  task.metrics = spec.metrics;
+  task.samples_program_counters = spec.samples_instructions;
+  return task;
+}
+
+ProfileRecord Describe(const ProfileSpec& spec, const ArtifactRecord& artifact,
+                       const JobContext& context, const DeviceInfo& device) {
+  ProfileRecord profile;
+  profile.artifact = artifact.name;
+  profile.artifact_sha256 = artifact.sha256;
+  profile.format = artifact.format;
+  profile.options = artifact.options;
+  profile.shape = artifact.shape;
+  profile.path = spec.path;
+  profile.step = spec.step;
+  profile.batch = spec.batch;
+  profile.preset = spec.preset;
+  profile.device = device.id;
+  profile.device_name = device.name;
+  profile.environment = CaptureEnvironment(context.build_info, device);
+  profile.create_time = context.clock.NowUnixMillis();
+  return profile;
+}
+
+}  // namespace
+
+absl::Status CheckProfile(const ProfileSpec& spec, const JobContext& context) {
+  QTIPD_RETURN_IF_ERROR(context.artifacts.Get(spec.artifact).status());
+  QTIPD_RETURN_IF_ERROR(context.registry.FindPath(spec.path).status());
+  if (spec.batch < 1 || spec.batch > kMostBatch) {
+    return InvalidField("BATCH_INVALID", "batch", std::to_string(spec.batch),
+                        "1 to " + std::to_string(kMostBatch));
+  }
+  if (!spec.preset.empty()) QTIPD_RETURN_IF_ERROR(CheckPreset(spec.preset));
+  if (spec.preset.empty() && spec.metrics.empty() && !spec.samples_instructions) {
+    return InvalidField("METRICS_MISSING", "preset and metrics", "nothing",
+                        "a preset, metrics, or instructions");
+  }
+  if (spec.metrics.size() > kMostMetrics) {
+    return InvalidField("TOO_MANY_METRICS", "metrics", std::to_string(spec.metrics.size()),
+                        "at most " + std::to_string(kMostMetrics));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> RunProfile(const ProfileSpec& spec, const JobContext& context,
+                                       ProfileCollector& collector, DeviceLease& lease,
+                                       Progress& progress) {
+  const double start = context.clock.MonotonicSeconds();
+  progress.Report(0, "load");
+  QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
+                         LoadArtifact(spec.artifact, false, context, lease));
+  ProfileRecord profile = Describe(spec, loaded.record, context, lease.device.info());
+  QTIPD_ASSIGN_OR_RETURN(profile.copies, ChooseCopies(spec, context, loaded, lease));
+  progress.Report(kLoadEnd, "profile");
+  const ProfileTask task =
+      MakeTask(spec, lease.device.info(), profile.copies, context.artifacts.PathOf(loaded.record));
+  QTIPD_ASSIGN_OR_RETURN(profile.data,
+                         collector.Collect(task, [&] { return progress.IsCancelled(); }));
+  profile.seconds = context.clock.MonotonicSeconds() - start;
+  return context.history.InsertProfile(profile);
+}
+
+}  // namespace qtipd
