@@ -81,7 +81,7 @@ TEST(FusedCsv, HasNoOverheadBelowZeroAndNoneWithoutAStep) {
   SuiteResults results = TracedResults();
   v1::BenchmarkResult& fused = *results.runs[0].mutable_results(2);
   fused.set_packed_read_seconds(4e-6);
-  EXPECT_NE(FusedCsv(results).find(",0.00300000,0.00400000,0.00000,"), std::string::npos)
+  EXPECT_NE(FusedCsv(results).find(",0.00300000,0.00400000,0,"), std::string::npos)
       << FusedCsv(results);
   fused.mutable_steps(1)->set_median_seconds(0);
   EXPECT_NE(FusedCsv(results).find(",,0.00400000,,"), std::string::npos) << FusedCsv(results);

@@ -90,7 +90,7 @@ TEST_F(ConfigTest, EverySettingHasAFlagAKeyAndAVariable) {
       {"listen", "127.0.0.2:1"}, {"http-listen", "0.0.0.0:2"}, {"data-dir", "/d"},
       {"device", "cpu"},         {"server-path", "/tmp"},      {"log-level", "debug"},
       {"log-format", "json"},    {"max-upload-bytes", "5"},    {"cuda-module", "/m.so"},
-      {"drain-timeout", "2m"},   {"gpu-telemetry", "off"}};
+      {"drain-timeout", "2m"},   {"gpu-telemetry", "off"},     {"profiler", "/p"}};
   std::vector<std::string> flags;
   std::string file;
   for (const Setting& setting : Settings(sources_)) {

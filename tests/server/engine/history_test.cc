@@ -221,7 +221,8 @@ TEST_F(HistoryTest, OpensAHistoryOfTheFirstVersion) {
   history_.reset();
   // What the first version did not have.
   ASSERT_TRUE((*SqliteDatabase::Open(path_))
-                  ->Run("ALTER TABLE results DROP COLUMN sample_clocks; PRAGMA user_version=1")
+                  ->Run("ALTER TABLE results DROP COLUMN sample_clocks; DROP TABLE profiles;"
+                        "PRAGMA user_version=1")
                   .ok());
   Open();
   const auto read = history_->GetRun(id);

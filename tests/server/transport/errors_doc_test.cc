@@ -16,13 +16,14 @@ namespace fs = std::filesystem;
 const fs::path kRoot = QTIPD_SOURCE_DIR;
 
 // Upper-snake strings of the sources that are no reasons.
-const std::set<std::string> kOtherNames = {
-    "NOTIFY_SOCKET", "XDG_DATA_HOME", "LD_LIBRARY_PATH", "SAMPLE_LIMIT",
-    // Clock events of a GPU.
-    "SW_POWER_CAP", "HW_SLOWDOWN", "SYNC_BOOST", "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN",
-    "HW_POWER_BRAKE_SLOWDOWN",
-    // Warnings of a result.
-    "FOREIGN_WORK"};
+const std::set<std::string> kOtherNames = {"NOTIFY_SOCKET", "XDG_DATA_HOME", "LD_LIBRARY_PATH",
+                                           "SAMPLE_LIMIT", "CUDA_HOME", "NOISE_STABLE",
+                                           // Clock events of a GPU.
+                                           "SW_POWER_CAP", "HW_SLOWDOWN", "SYNC_BOOST",
+                                           "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN",
+                                           "HW_POWER_BRAKE_SLOWDOWN",
+                                           // Warnings of a result.
+                                           "FOREIGN_WORK", "CLOCK_DRIFT", "ECC_ERRORS"};
 
 std::string ReadFile(const fs::path& path) {
   std::ostringstream text;
