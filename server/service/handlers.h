@@ -13,6 +13,7 @@
 #include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
 #include "qtipd/v1/doctor.pb.h"
+#include "qtipd/v1/profile.pb.h"
 #include "qtipd/v1/quantize.pb.h"
 #include "qtipd/v1/server.pb.h"
 #include "server/engine/engine.h"
@@ -54,6 +55,10 @@ absl::StatusOr<google::longrunning::Operation> StartUnloadArtifact(
 absl::StatusOr<google::longrunning::Operation> StartBenchmark(
     Engine& engine, const v1::StartBenchmarkRequest& request, const CallContext& context);
 
+absl::StatusOr<google::longrunning::Operation> StartProfile(Engine& engine,
+                                                            const v1::StartProfileRequest& request,
+                                                            const CallContext& context);
+
 absl::StatusOr<v1::Artifact> GetArtifact(Engine& engine, const v1::GetArtifactRequest& request,
                                          const CallContext& context);
 absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(Engine& engine,
@@ -73,6 +78,16 @@ absl::StatusOr<v1::ListRunsResponse> ListRuns(Engine& engine, const v1::ListRuns
 // Errors: DEVICE_NOT_FOUND.
 absl::StatusOr<v1::RunDoctorResponse> RunDoctor(Engine& engine, const v1::RunDoctorRequest& request,
                                                 const CallContext& context);
+
+absl::StatusOr<v1::Profile> GetProfile(Engine& engine, const v1::GetProfileRequest& request,
+                                       const CallContext& context);
+absl::StatusOr<v1::ListProfilesResponse> ListProfiles(Engine& engine,
+                                                      const v1::ListProfilesRequest& request,
+                                                      const CallContext& context);
+// Blocks for a second or less, unlike the others: not for gRPC's threads.
+absl::StatusOr<v1::ListMetricsResponse> ListMetrics(Engine& engine,
+                                                    const v1::ListMetricsRequest& request,
+                                                    const CallContext& context);
 
 absl::StatusOr<google::longrunning::Operation> GetOperation(
     Engine& engine, const google::longrunning::GetOperationRequest& request,

@@ -8,6 +8,7 @@
 #include "qtipd/v1/operation.pb.h"
 #include "server/service/artifact_conversion.h"
 #include "server/service/common_conversion.h"
+#include "server/service/profile_conversion.h"
 #include "server/service/status_proto.h"
 
 namespace qtipd {
@@ -53,6 +54,13 @@ void FillResponse(const OperationRecord& record, Engine& engine, Samples samples
     run.set_id(record.result);
     if (const auto found = engine.GetRun(record.result); found.ok()) run = ToProto(*found, samples);
     proto.mutable_response()->PackFrom(run);
+    return;
+  }
+  if (record.kind == "profile") {
+    v1::Profile profile;
+    profile.set_id(record.result);
+    if (const auto found = engine.GetProfile(record.result); found.ok()) profile = ToProto(*found);
+    proto.mutable_response()->PackFrom(profile);
     return;
   }
   const std::string& name = record.result.empty() ? record.target : record.result;

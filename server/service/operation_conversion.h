@@ -13,8 +13,8 @@
 namespace qtipd {
 
 // Returns the operation with an OperationMetadata and, once done, its error or its response: a Run
-// for a benchmark, else an Artifact, read from `engine` now. A resource that was deleted since then
-// is returned with its name (a run: its id) alone.
+// for a benchmark, a Profile for a profile, else an Artifact, read from `engine` now. A resource
+// that was deleted since then is returned with its name (a run: its id) alone.
 google::longrunning::Operation ToProto(const OperationRecord& record, Engine& engine,
                                        Samples samples);
 

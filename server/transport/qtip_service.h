@@ -63,6 +63,10 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
                                            Operation* response) override {
     return Unary(context, "StartBenchmark", request, response, qtipd::StartBenchmark);
   }
+  grpc::ServerUnaryReactor* StartProfile(Context* context, const v1::StartProfileRequest* request,
+                                         Operation* response) override {
+    return Unary(context, "StartProfile", request, response, qtipd::StartProfile);
+  }
   grpc::ServerUnaryReactor* GetArtifact(Context* context, const v1::GetArtifactRequest* request,
                                         v1::Artifact* response) override {
     return Unary(context, "GetArtifact", request, response, qtipd::GetArtifact);
@@ -87,6 +91,20 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
   grpc::ServerUnaryReactor* RunDoctor(Context* context, const v1::RunDoctorRequest* request,
                                       v1::RunDoctorResponse* response) override {
     return Unary(context, "RunDoctor", request, response, qtipd::RunDoctor);
+  }
+
+  grpc::ServerUnaryReactor* GetProfile(Context* context, const v1::GetProfileRequest* request,
+                                       v1::Profile* response) override {
+    return Unary(context, "GetProfile", request, response, qtipd::GetProfile);
+  }
+  grpc::ServerUnaryReactor* ListProfiles(Context* context, const v1::ListProfilesRequest* request,
+                                         v1::ListProfilesResponse* response) override {
+    return Unary(context, "ListProfiles", request, response, qtipd::ListProfiles);
+  }
+  grpc::ServerUnaryReactor* ListMetrics(Context* context, const v1::ListMetricsRequest* request,
+                                        v1::ListMetricsResponse* response) override {
+    return BlockingUnaryCall(environment_, Name("ListMetrics", "unary"), context, request, response,
+                             qtipd::ListMetrics);
   }
 
   grpc::ServerWriteReactor<Operation>* WatchOperation(

@@ -2,12 +2,14 @@
 #ifndef QTIPD_SERVER_TRANSPORT_UNARY_CALL_H_
 #define QTIPD_SERVER_TRANSPORT_UNARY_CALL_H_
 
+#include <functional>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/transport/call_record.h"
+#include "server/transport/io_pool.h"
 #include "server/transport/rpc_environment.h"
 
 namespace qtipd {
@@ -29,6 +31,45 @@ grpc::ServerUnaryReactor* UnaryCall(const RpcEnvironment& environment, RpcName n
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(record.Finish(status));
+  return reactor;
+}
+
+// A unary call whose handler blocks: it runs on the I/O pool. Deletes itself.
+template <typename Request, typename Response>
+class BlockingUnaryReactor final : public grpc::ServerUnaryReactor {
+ public:
+  BlockingUnaryReactor(const RpcEnvironment& environment, RpcName name,
+                       const grpc::CallbackServerContext& context)
+      : record_(environment, std::move(name), context) {}
+  void OnDone() override { delete this; }
+
+  template <typename Handler>
+  void Run(Engine& engine, const Request& request, Response& response, const Handler& handler) {
+    const CallContext call = record_.Context();
+    absl::Status status = call.Check();
+    if (status.ok()) {
+      absl::StatusOr<Response> result = handler(engine, request, call);
+      status = result.status();
+      if (result.ok()) response = *std::move(result);
+    }
+    Finish(record_.Finish(status));
+  }
+
+ private:
+  CallRecord record_;
+};
+
+// UnaryCall for a handler (Engine&, const Request&, const CallContext&) that may block.
+template <typename Request, typename Response, typename Handler>
+grpc::ServerUnaryReactor* BlockingUnaryCall(const RpcEnvironment& environment, RpcName name,
+                                            grpc::CallbackServerContext* context,
+                                            const Request* request, Response* response,
+                                            Handler handler) {
+  auto* reactor =
+      new BlockingUnaryReactor<Request, Response>(environment, std::move(name), *context);
+  environment.io->Post([&environment, reactor, request, response, handler] {
+    reactor->Run(environment.engine, *request, *response, handler);
+  });
   return reactor;
 }
 

@@ -40,7 +40,7 @@ MAY_USE = {
     "server/profiler/program": ["kernels/api", "kernels/io", "kernels/cpu", "kernels/formats",
                                 "kernels/paths", "server/base", "server/engine", "server/profiler"],
     "server/metrics": ["kernels/api", "server/base", "server/engine"],
-    "server/service": ["kernels/api", "proto", "server/base", "server/engine"],
+    "server/service": ["kernels/api", "proto", "server/base", "server/engine", "server/profiler"],
     "server/transport": ["kernels/api", "proto", "server/base", "server/engine", "server/metrics",
                          "server/service"],
     # The daemon builds the object graph: it alone knows every part.

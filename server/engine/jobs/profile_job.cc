@@ -89,6 +89,7 @@ absl::StatusOr<std::string> RunProfile(const ProfileSpec& spec, const JobContext
   QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
                          LoadArtifact(spec.artifact, false, context, lease));
   ProfileRecord profile = Describe(spec, loaded.record, context, lease.device.info());
+  profile.environment.merge(lease.monitor.Facts());
   QTIPD_ASSIGN_OR_RETURN(profile.copies, ChooseCopies(spec, context, loaded, lease));
   progress.Report(kLoadEnd, "profile");
   const ProfileTask task =

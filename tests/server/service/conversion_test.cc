@@ -9,6 +9,7 @@
 #include "server/service/artifact_conversion.h"
 #include "server/service/common_conversion.h"
 #include "server/service/operation_conversion.h"
+#include "server/service/profile_conversion.h"
 #include "server/service/run_conversion.h"
 #include "server/service/status_proto.h"
 #include "tests/fakes/fake_engine.h"
@@ -204,6 +205,77 @@ TEST(RunConversion, AnUnmeasuredCellHasAnErrorAndNoLatency) {
   EXPECT_EQ(InfoOf(proto.results(1).error()).reason(), "DEVICE_MEMORY_EXHAUSTED");
 }
 
+ProfileRecord OneProfile() {
+  ProfileRecord profile;
+  profile.id = "3";
+  profile.artifact = "w2";
+  profile.options = Options({{"bits", int64_t{2}}});
+  profile.shape = {4096, 2048};
+  profile.path = "fused";
+  profile.step = "fused_decode";
+  profile.batch = 4;
+  profile.copies = 80;
+  profile.preset = "full";
+  profile.environment = {{"driver", "580"}};
+  profile.create_time = 1500;
+  profile.seconds = 0.75;
+  ProfileData& data = profile.data;
+  data.chip = "GH100";
+  data.source = "cupti";
+  data.passes = 6;
+  data.runs = 256;
+  data.metrics = {
+      {"smsp__warp_issue_stalled_wait_per_warp_active.pct", 20, "percent", "w"},
+      {"smsp__warp_issue_stalled_long_scoreboard_per_warp_active.pct", 80, "percent", "l"},
+      {"dram__throughput.avg.pct_of_peak_sustained_elapsed", 71, "percent", "d"}};
+  data.unavailable_metrics = {"no__such.sum"};
+  data.hot_instructions = {{"f()", 16, "LDS R1, [R2]", 7, {{"wait", 7}}}};
+  data.total_samples = 9;
+  data.dropped_samples = 1;
+  data.notes = {{"helper_seconds", "0.7"}};
+  return profile;
+}
+
+TEST(ProfileConversion, CarriesWhatWasProfiled) {
+  const v1::Profile proto = ToProto(OneProfile());
+  EXPECT_EQ(proto.id(), "3");
+  EXPECT_EQ(proto.artifact(), "w2");
+  EXPECT_EQ(proto.format_options().at("bits").integer(), 2);
+  EXPECT_EQ(proto.shape().in_features(), 2048);
+  EXPECT_EQ(proto.path(), "fused");
+  EXPECT_EQ(proto.step(), "fused_decode");
+  EXPECT_EQ(proto.batch(), 4);
+  EXPECT_EQ(proto.copies(), 80);
+  EXPECT_EQ(proto.preset(), "full");
+  EXPECT_EQ(proto.chip(), "GH100");
+  EXPECT_EQ(proto.source(), "cupti");
+  EXPECT_EQ(proto.passes(), 6);
+  EXPECT_EQ(proto.runs(), 256);
+  EXPECT_EQ(proto.environment().at("driver"), "580");
+  EXPECT_EQ(proto.notes().at("helper_seconds"), "0.7");
+  EXPECT_EQ(proto.create_time().seconds(), 1);
+  EXPECT_EQ(proto.seconds(), 0.75);
+}
+
+TEST(ProfileConversion, DerivesStallsAndBottleneckFromTheCounters) {
+  const v1::Profile proto = ToProto(OneProfile());
+  ASSERT_EQ(proto.metrics_size(), 3);
+  EXPECT_EQ(proto.metrics(2).value(), 71);
+  EXPECT_EQ(proto.unavailable_metrics(0), "no__such.sum");
+  ASSERT_EQ(proto.stall_reasons_size(), 2);
+  EXPECT_EQ(proto.stall_reasons(0).reason(), "long_scoreboard");
+  EXPECT_EQ(proto.stall_reasons(0).percent(), 80);
+  ASSERT_EQ(proto.bottleneck_size(), 1);  // latency is none where the bandwidth is used up
+  EXPECT_EQ(proto.bottleneck(0).rule(), "memory_bandwidth");
+  EXPECT_EQ(proto.bottleneck(0).evidence(0).value(), 71);
+  EXPECT_EQ(proto.bottleneck(0).evidence(0).condition(), "at least 60");
+  ASSERT_EQ(proto.hot_instructions_size(), 1);
+  EXPECT_EQ(proto.hot_instructions(0).offset_bytes(), 16u);
+  EXPECT_EQ(proto.hot_instructions(0).stall_samples().at("wait"), 7u);
+  EXPECT_EQ(proto.total_samples(), 9u);
+  EXPECT_EQ(proto.dropped_samples(), 1u);
+}
+
 OperationRecord Operation(const std::string& kind, OperationState state) {
   OperationRecord record;
   record.id = "7";
@@ -250,6 +322,19 @@ TEST(OperationConversion, AnswersWithTheRunOfABenchmark) {
   v1::Run run;
   ASSERT_TRUE(ToProto(record, engine, Samples::kKeep).response().UnpackTo(&run));
   EXPECT_EQ(run.results_size(), 2);
+}
+
+TEST(OperationConversion, AnswersWithTheProfile) {
+  FakeEngine engine;
+  engine.profiles["3"].path = "fused";
+  OperationRecord record = Operation("profile", OperationState::kSucceeded);
+  record.result = "3";
+  v1::Profile profile;
+  ASSERT_TRUE(ToProto(record, engine, Samples::kKeep).response().UnpackTo(&profile));
+  EXPECT_EQ(profile.path(), "fused");
+  record.result = "gone";
+  ASSERT_TRUE(ToProto(record, engine, Samples::kKeep).response().UnpackTo(&profile));
+  EXPECT_EQ(profile.id(), "gone");
 }
 
 TEST(OperationConversion, NamesADeletedResultAlone) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 
 #include "kernels/api/error.h"
 #include "tests/fakes/fake_engine.h"
@@ -237,6 +238,101 @@ TEST_F(Handlers, BenchmarkRefusesACacheModeItDoesNotKnow) {
   v1::StartBenchmarkRequest request;
   request.set_cache_mode(static_cast<v1::CacheMode>(99));
   EXPECT_EQ(Reason(StartBenchmark(engine_, request, call_)), "CACHE_MODE_UNKNOWN");
+}
+
+TEST_F(Handlers, ProfileFillsTheDefaultsOfTheProto) {
+  v1::StartProfileRequest request;
+  request.set_artifact("w2");
+  request.set_preset("stalls");
+  const auto operation = StartProfile(engine_, request, call_);
+  ASSERT_TRUE(operation.ok());
+  EXPECT_EQ(operation->name(), "operations/1");
+  const ProfileSpec& spec = *engine_.profile;
+  EXPECT_EQ(spec.artifact, "w2");
+  EXPECT_EQ(spec.path, "fused");
+  EXPECT_EQ(spec.step, "");
+  EXPECT_EQ(spec.batch, 1);
+  EXPECT_EQ(spec.preset, "stalls");
+  EXPECT_TRUE(spec.metrics.empty());
+  EXPECT_TRUE(spec.samples_instructions);
+  EXPECT_EQ(spec.seed, 1u);
+}
+
+TEST_F(Handlers, ProfileTakesWhatIsGiven) {
+  v1::StartProfileRequest request;
+  request.set_request_id("key");
+  request.set_device("cuda:1");
+  request.set_path("dense");
+  request.set_step("gemv");
+  request.set_batch(4);
+  request.add_metrics("a.sum");
+  request.set_seed(0);
+  ASSERT_TRUE(StartProfile(engine_, request, call_).ok());
+  const ProfileSpec& spec = *engine_.profile;
+  EXPECT_EQ(spec.request_id, "key");
+  EXPECT_EQ(spec.device, "cuda:1");
+  EXPECT_EQ(spec.path, "dense");
+  EXPECT_EQ(spec.step, "gemv");
+  EXPECT_EQ(spec.batch, 4);
+  EXPECT_EQ(spec.metrics, (std::vector<std::string>{"a.sum"}));
+  EXPECT_FALSE(spec.samples_instructions);
+  EXPECT_EQ(spec.seed, 0u);
+}
+
+TEST_F(Handlers, InstructionsAreSampledWithStallsUnlessToldOtherwise) {
+  const auto samples = [&](const char* preset, std::optional<bool> wanted) {
+    v1::StartProfileRequest request;
+    request.set_preset(preset);
+    if (wanted) request.set_instructions(*wanted);
+    EXPECT_TRUE(StartProfile(engine_, request, call_).ok());
+    return engine_.profile->samples_instructions;
+  };
+  EXPECT_TRUE(samples("full", {}));
+  EXPECT_FALSE(samples("memory", {}));
+  EXPECT_TRUE(samples("memory", true));
+  EXPECT_FALSE(samples("stalls", false));
+}
+
+TEST_F(Handlers, ProfilesAreFoundById) {
+  engine_.profiles["7"].id = "7";
+  engine_.next_page_token = "next";
+  v1::GetProfileRequest request;
+  request.set_id("7");
+  EXPECT_EQ(GetProfile(engine_, request, call_)->id(), "7");
+  request.set_id("8");
+  EXPECT_EQ(Reason(GetProfile(engine_, request, call_)), "PROFILE_NOT_FOUND");
+  v1::ListProfilesRequest list;
+  list.set_page_size(5);
+  const auto listed = ListProfiles(engine_, list, call_);
+  EXPECT_EQ(listed->profiles_size(), 1);
+  EXPECT_EQ(listed->next_page_token(), "next");
+  EXPECT_EQ(engine_.page->page_size, 5);
+  list.set_page_size(-1);
+  EXPECT_EQ(Reason(ListProfiles(engine_, list, call_)), "PAGE_SIZE_INVALID");
+}
+
+TEST_F(Handlers, TheMetricCatalogueIsFiltered) {
+  engine_.catalogue = MetricCatalogue{
+      "GH100", {{"dram__bytes_read", "bytes"}, {"sm__cycles", "cycles"}}, {"a.sum"}, {"b.sum"}, 6};
+  v1::ListMetricsRequest request;
+  request.set_chip("GH100");
+  request.set_preset("memory");
+  request.add_metrics("a.sum");
+  request.set_filter("dram");
+  const auto metrics = ListMetrics(engine_, request, call_);
+  ASSERT_TRUE(metrics.ok());
+  EXPECT_EQ(engine_.catalogue_task->chip, "GH100");
+  EXPECT_EQ(engine_.catalogue_task->preset, "memory");
+  EXPECT_EQ(engine_.catalogue_task->metrics, (std::vector<std::string>{"a.sum"}));
+  EXPECT_EQ(metrics->chip(), "GH100");
+  ASSERT_EQ(metrics->metrics_size(), 1);
+  EXPECT_EQ(metrics->metrics(0).name(), "dram__bytes_read");
+  EXPECT_EQ(metrics->metrics(0).description(), "bytes");
+  EXPECT_EQ(metrics->selected_metrics(0), "a.sum");
+  EXPECT_EQ(metrics->unavailable_metrics(0), "b.sum");
+  EXPECT_EQ(metrics->passes(), 6);
+  engine_.catalogue = MakeError(absl::StatusCode::kInvalidArgument, "CHIP_UNKNOWN", "no");
+  EXPECT_EQ(Reason(ListMetrics(engine_, request, call_)), "CHIP_UNKNOWN");
 }
 
 TEST_F(Handlers, LoadAndUnloadNameArtifactAndDevice) {

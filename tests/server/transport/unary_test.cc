@@ -64,19 +64,30 @@ TEST_F(Unary, MethodsThatDoNotExistHaveAReasonToo) {
 }
 
 TEST_F(Unary, EveryRpcOfTheServicesIsServed) {
-  for (const char* method :
-       {"/qtipd.v1.QtipService/GetServerInfo", "/qtipd.v1.QtipService/ListDevices",
-        "/qtipd.v1.QtipService/ListFormats", "/qtipd.v1.QtipService/ListPaths",
-        "/qtipd.v1.QtipService/StartQuantize", "/qtipd.v1.QtipService/StartImport",
-        "/qtipd.v1.QtipService/StartLoadArtifact", "/qtipd.v1.QtipService/StartUnloadArtifact",
-        "/qtipd.v1.QtipService/StartBenchmark", "/qtipd.v1.QtipService/GetArtifact",
-        "/qtipd.v1.QtipService/ListArtifacts", "/qtipd.v1.QtipService/DeleteArtifact",
-        "/qtipd.v1.QtipService/GetRun", "/qtipd.v1.QtipService/ListRuns",
-        "/google.longrunning.Operations/GetOperation",
-        "/google.longrunning.Operations/ListOperations",
-        "/google.longrunning.Operations/CancelOperation",
-        "/google.longrunning.Operations/DeleteOperation",
-        "/google.longrunning.Operations/WaitOperation"}) {
+  for (const char* method : {"/qtipd.v1.QtipService/GetServerInfo",
+                             "/qtipd.v1.QtipService/ListDevices",
+                             "/qtipd.v1.QtipService/ListFormats",
+                             "/qtipd.v1.QtipService/ListPaths",
+                             "/qtipd.v1.QtipService/StartQuantize",
+                             "/qtipd.v1.QtipService/StartImport",
+                             "/qtipd.v1.QtipService/StartLoadArtifact",
+                             "/qtipd.v1.QtipService/StartUnloadArtifact",
+                             "/qtipd.v1.QtipService/StartBenchmark",
+                             "/qtipd.v1.QtipService/GetArtifact",
+                             "/qtipd.v1.QtipService/ListArtifacts",
+                             "/qtipd.v1.QtipService/DeleteArtifact",
+                             "/qtipd.v1.QtipService/GetRun",
+                             "/qtipd.v1.QtipService/ListRuns",
+                             "/qtipd.v1.QtipService/StartProfile",
+                             "/qtipd.v1.QtipService/GetProfile",
+                             "/qtipd.v1.QtipService/ListProfiles",
+                             "/qtipd.v1.QtipService/ListMetrics",
+                             "/qtipd.v1.QtipService/RunDoctor",
+                             "/google.longrunning.Operations/GetOperation",
+                             "/google.longrunning.Operations/ListOperations",
+                             "/google.longrunning.Operations/CancelOperation",
+                             "/google.longrunning.Operations/DeleteOperation",
+                             "/google.longrunning.Operations/WaitOperation"}) {
     grpc::GenericStub stub(channel_);
     grpc::ClientContext context;
     grpc::CompletionQueue queue;
@@ -91,6 +102,21 @@ TEST_F(Unary, EveryRpcOfTheServicesIsServed) {
     ASSERT_TRUE(queue.Next(&tag, &ok));
     EXPECT_NE(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << method;
   }
+}
+
+TEST_F(Unary, ACallThatBlocksIsAnsweredAndCountedAsTheOthers) {
+  engine_.catalogue = MetricCatalogue{"GH100", {{"sm__cycles", "cycles"}}, {}, {}, 0};
+  v1::ListMetricsResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(qtip_->ListMetrics(&context, {}, &response).ok());
+  EXPECT_EQ(response.metrics(0).name(), "sm__cycles");
+  engine_.catalogue =
+      MakeError(absl::StatusCode::kFailedPrecondition, "CUPTI_NOT_FOUND", "install it");
+  grpc::ClientContext another;
+  EXPECT_EQ(InfoOf(qtip_->ListMetrics(&another, {}, &response)).reason(), "CUPTI_NOT_FOUND");
+  EXPECT_EQ(metrics_.handled(), (std::vector<std::string>{
+                                    "qtipd.v1.QtipService/ListMetrics unary OK",
+                                    "qtipd.v1.QtipService/ListMetrics unary FailedPrecondition"}));
 }
 
 TEST_F(Unary, AMessageOverTheLimitIsRefused) {
