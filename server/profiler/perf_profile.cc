@@ -80,7 +80,7 @@ absl::Status Refuse(const PerfApi& api, bool is_permission) {
   std::ifstream(api.root + kParanoid) >> level;
   return MakeError(absl::StatusCode::kPermissionDenied, "PERF_EVENT_NOT_PERMITTED",
                    "the kernel refuses its counters: " + std::string(kParanoid) + " is " + level +
-                       "; set it to 1 or lower as root, or give qtipd CAP_PERFMON",
+                       "; set it to 2 or lower as root, or give qtipd CAP_PERFMON",
                    {{"perf_event_paranoid", level}});
 }
 
