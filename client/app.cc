@@ -114,9 +114,10 @@ int RunClient(int argc, const char* const* argv, std::ostream& out, std::ostream
   GlobalFlags flags;
   AddGlobalFlags(root, flags);
   Action action;
-  for (auto add : {AddQuantizeCommand, AddArtifactsCommand, AddImportCommand, AddExportCommand,
-                   AddBenchCommand, AddSuiteCommand, AddRunsCommand, AddJobsCommand,
-                   AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
+  for (auto add :
+       {AddQuantizeCommand, AddArtifactsCommand, AddImportCommand, AddExportCommand,
+        AddBenchCommand, AddProfileCommand, AddSuiteCommand, AddRunsCommand, AddJobsCommand,
+        AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
     add(root, action);
   }
   try {

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/artifact_view.h"
+#include "client/profile_view.h"
 #include "client/rpc_status.h"
 #include "client/run_view.h"
 #include "client/units.h"
@@ -18,6 +20,12 @@ absl::Status InaccurateOutput(const v1::Run& run, const v1::BenchmarkResult& res
                                  " relative_error"),
                     FormatError(result.relative_error()),
                     "at most " + FormatError(result.relative_error_bound()));
+}
+
+// A table and the empty line after it.
+void PrintSection(Session& session, const Table& table) {
+  session.Print(table);
+  session.PrintNote("");
 }
 
 }  // namespace
@@ -48,6 +56,26 @@ void PresentRuns(Session& session, const std::vector<v1::Run>& runs) {
                                    ShapeText(run.shape()), " on ", run.device(), ", ",
                                    run.device_name(), ", ", FormatSeconds(run.seconds())));
   }
+}
+
+void PresentProfile(Session& session, const v1::Profile& profile) {
+  if (session.is_json()) return session.PrintJson(ToJson(profile));
+  const bool is_csv = session.options().output == OutputFormat::kCsv;
+  const Table metrics = MetricTable(profile, /*with_stalls=*/is_csv);
+  if (is_csv) return session.Print(metrics);
+  if (!metrics.empty()) PrintSection(session, metrics);
+  if (!profile.stall_reasons().empty()) {
+    session.Print(StallTable(profile));
+    session.PrintNote(
+        absl::StrCat("\nthe reasons sum to ", FormatNumber(StallSum(profile), 4), " %\n"));
+  }
+  if (!profile.hot_instructions().empty()) PrintSection(session, InstructionTable(profile));
+  session.PrintNote(BottleneckText(profile));
+  if (!profile.unavailable_metrics().empty()) {
+    session.PrintNote(
+        absl::StrCat("not counted here: ", absl::StrJoin(profile.unavailable_metrics(), ", ")));
+  }
+  session.PrintNote(absl::StrCat(ProfileTitle(profile), "\n", ProfileMethod(profile)));
 }
 
 int JudgeRuns(Session& session, const std::vector<v1::Run>& runs) {

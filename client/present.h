@@ -15,6 +15,10 @@ void PresentArtifact(Session& session, const v1::Artifact& artifact);
 // steps.
 void PresentRuns(Session& session, const std::vector<v1::Run>& runs);
 
+// The message as JSON, or every metric as CSV; for people what was profiled, the counters, the
+// stall reasons, the hottest instructions, and what limits the path.
+void PresentProfile(Session& session, const v1::Profile& profile);
+
 // What the results say about the check that every benchmark makes: kExitCheckFailed if an output
 // was further from the reference than allowed, kExitError if nothing could be measured, else
 // kExitDone. Cells that could not be measured are named on stderr.

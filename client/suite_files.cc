@@ -134,17 +134,6 @@ std::string ResultsCsv(const SuiteResults& results, const std::string& path,
   return csv;
 }
 
-absl::Status WriteFile(const std::filesystem::path& path, const std::string& text) {
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  stream << text;
-  stream.close();
-  if (stream.good()) return absl::OkStatus();
-  return FieldError(absl::StatusCode::kFailedPrecondition, "FILE_NOT_WRITABLE", "--out",
-                    path.string(), "a directory that can be written");
-}
-
 }  // namespace
 
 std::string QuantTimingsCsv(const SuiteResults& results) {
@@ -183,6 +172,17 @@ std::string FolderName(const std::string& device_name) {
   return folder.empty() ? "device" : folder;
 }
 
+absl::Status WriteTextFile(const std::filesystem::path& path, const std::string& text) {
+  std::error_code error;
+  std::filesystem::create_directories(path.parent_path(), error);
+  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
+  stream << text;
+  stream.close();
+  if (stream.good()) return absl::OkStatus();
+  return FieldError(absl::StatusCode::kFailedPrecondition, "FILE_NOT_WRITABLE", "--out",
+                    path.string(), "a directory that can be written");
+}
+
 absl::StatusOr<std::vector<std::string>> WriteSuiteFiles(const SuiteResults& results,
                                                          const std::string& directory) {
   const std::filesystem::path root =
@@ -193,7 +193,7 @@ absl::StatusOr<std::vector<std::string>> WriteSuiteFiles(const SuiteResults& res
       {"dequant/results.csv", DequantCsv(results)},
       {"fused/results.csv", FusedCsv(results)}};
   for (const auto& [name, text] : files) {
-    if (absl::Status status = WriteFile(root / name, text); !status.ok()) return status;
+    if (absl::Status status = WriteTextFile(root / name, text); !status.ok()) return status;
     written.push_back((root / name).string());
   }
   return written;

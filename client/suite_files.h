@@ -3,9 +3,11 @@
 #ifndef QTIPD_CLIENT_SUITE_FILES_H_
 #define QTIPD_CLIENT_SUITE_FILES_H_
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
@@ -36,6 +38,9 @@ std::string FusedCsv(const SuiteResults& results);
 
 // A device's name as one folder's name: "Intel_R_Xeon_R_CPU".
 std::string FolderName(const std::string& device_name);
+
+// Makes the folders above `path` and writes `text` into it. Errors: FILE_NOT_WRITABLE.
+absl::Status WriteTextFile(const std::filesystem::path& path, const std::string& text);
 
 // Writes quant_timings.csv, dequant/results.csv and fused/results.csv below
 // `directory`/<device name>/ and returns their paths. Errors: FILE_NOT_WRITABLE.

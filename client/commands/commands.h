@@ -23,6 +23,7 @@ void AddArtifactsCommand(CLI::App& root, Action& action);
 void AddImportCommand(CLI::App& root, Action& action);
 void AddExportCommand(CLI::App& root, Action& action);
 void AddBenchCommand(CLI::App& root, Action& action);
+void AddProfileCommand(CLI::App& root, Action& action);
 void AddSuiteCommand(CLI::App& root, Action& action);
 void AddRunsCommand(CLI::App& root, Action& action);
 void AddJobsCommand(CLI::App& root, Action& action);

@@ -81,6 +81,10 @@ absl::StatusOr<int> Watch(Session& session, const std::string& id) {
     PresentRuns(session, {run});
     return JudgeRuns(session, {run});
   }
+  if (v1::Profile profile; done.response().UnpackTo(&profile)) {
+    PresentProfile(session, profile);
+    return kExitDone;
+  }
   if (v1::Artifact artifact; done.response().UnpackTo(&artifact)) {
     PresentArtifact(session, artifact);
   } else {

@@ -33,8 +33,8 @@ class AppTest : public ::testing::Test {
 
 TEST_F(AppTest, PrintsHelpAndIsDone) {
   EXPECT_EQ(Run({"--help"}), kExitDone);
-  for (const char* verb : {"quantize", "artifacts", "import", "export", "bench", "suite", "runs",
-                           "jobs", "doctor", "health", "info", "version"}) {
+  for (const char* verb : {"quantize", "artifacts", "import", "export", "bench", "profile", "suite",
+                           "runs", "jobs", "doctor", "health", "info", "version"}) {
     EXPECT_NE(out_.str().find(verb), std::string::npos) << verb;
   }
 }
@@ -42,7 +42,7 @@ TEST_F(AppTest, PrintsHelpAndIsDone) {
 TEST_F(AppTest, NamesTheVerbsForAnUnknownOne) {
   ExpectUsage({"frobnicate"},
               "error: USAGE: command: got 'frobnicate', allowed quantize, artifacts, import, "
-              "export, bench, suite, runs, jobs, doctor, health, info, version");
+              "export, bench, profile, suite, runs, jobs, doctor, health, info, version");
   ExpectUsage({"jobs"}, "error: USAGE: command: got nothing, allowed list, watch, cancel");
 }
 
@@ -50,6 +50,28 @@ TEST_F(AppTest, NamesNearOptionsForAnUnknownOne) {
   ExpectUsage({"bench", "--artifact", "w2", "--bacth", "1"},
               "error: USAGE: argument: got '--bacth', allowed --batch or --path or --cache, see "
               "'qtipctl bench --help'");
+}
+
+TEST_F(AppTest, AProfileNeedsAnArtefactAndOneSetOfMetrics) {
+  ExpectUsage(
+      {"profile"},
+      "error: USAGE: --artifact: got nothing, allowed a value, see 'qtipctl profile --help'");
+  ExpectUsage({"profile", "--artifact", "w", "--preset", "full", "--metrics", "a.sum"},
+              "error: USAGE: --metrics: got both --metrics and --preset, allowed one of them");
+  ExpectUsage({"profile", "--artifact", "w", "--metrics", "a.sum,,b.sum"},
+              "error: USAGE: --metrics: got 'a.sum,,b.sum', allowed a list like a,b with no "
+              "empty part");
+  ExpectUsage({"profile", "--artifact", "w", "--batch", "0"},
+              "error: USAGE: --batch: got 0, allowed a whole number of at least 1");
+}
+
+TEST_F(AppTest, AProfilesVerbTakesNoOptionOfItsParent) {
+  ExpectUsage({"profile", "--path", "fused", "list"},
+              "error: USAGE: argument: got '--path', allowed see 'qtipctl profile list --help'");
+  ExpectUsage({"profile", "show"},
+              "error: USAGE: ID: got nothing, allowed a value, see 'qtipctl profile show --help'");
+  ExpectUsage({"--device", "cpu", "profile", "metrics", "--chip", "GH100"},
+              "error: USAGE: --chip: got both --chip and --device, allowed one of them");
 }
 
 TEST_F(AppTest, NamesAMissingOption) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "client/rpc_status.h"
+#include "tests/client/sample_profiles.h"
 #include "tests/client/sample_runs.h"
 
 namespace qtipd {
@@ -34,6 +36,30 @@ TEST_F(PresentTest, PrintsSeveralRunsAsAList) {
   Session session = MakeSession(OutputFormat::kJson);
   PresentRuns(session, {SampleRun("w2", 2), SampleRun("w3", 3)});
   EXPECT_EQ(nlohmann::json::parse(out_.str())["runs"].size(), 2u);
+}
+
+TEST_F(PresentTest, PrintsAProfileWithAllItsParts) {
+  Session session = MakeSession(OutputFormat::kTable);
+  PresentProfile(session, SampleProfile());
+  const std::string text = out_.str();
+  size_t position = 0;
+  for (const char* part : {"dram__bytes_read.sum", "long_scoreboard", "the reasons sum to 100.0 %",
+                           "LDG.E.128", "because long_scoreboard", "profile 3: w2", "6 passes"}) {
+    position = text.find(part, position);
+    ASSERT_NE(position, std::string::npos) << part << " in its place of\n" << text;
+  }
+}
+
+TEST_F(PresentTest, PrintsAProfileForPrograms) {
+  Session csv = MakeSession(OutputFormat::kCsv);
+  PresentProfile(csv, SampleProfile());
+  const std::string rows = out_.str();
+  EXPECT_TRUE(rows.starts_with("metric,value,unit,per_run,description\n"));
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 7);
+  out_.str("");
+  Session json = MakeSession(OutputFormat::kJson);
+  PresentProfile(json, SampleProfile());
+  EXPECT_EQ(nlohmann::json::parse(out_.str())["stallReasons"][0]["reason"], "long_scoreboard");
 }
 
 TEST_F(PresentTest, PrintsCsvAsOneTable) {
