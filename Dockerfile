@@ -31,6 +31,12 @@ RUN script/build cpu qtipd_package_contents \
     && cmake --install build/cpu --prefix /opt/qtipd --strip
 
 FROM ${CUDA_RUNTIME_IMAGE} AS cuda
+# What hardware profiles need beside the runtime: counters, and the text of instructions.
+ARG CUDA_PACKAGE_VERSION=13-0
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends "cuda-cupti-${CUDA_PACKAGE_VERSION}" \
+       "cuda-cuobjdump-${CUDA_PACKAGE_VERSION}" "cuda-nvdisasm-${CUDA_PACKAGE_VERSION}" \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build-cuda /opt/qtipd /opt/qtipd
 RUN groupadd --system --gid 10070 qtipd \
     && useradd --system --uid 10070 --gid qtipd --home-dir /var/lib/qtipd --create-home qtipd

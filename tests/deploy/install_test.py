@@ -53,6 +53,8 @@ def main():
         assert len(list((moved / "licenses").iterdir())) > 5 or not shutil.which("dpkg-query")
         with Daemon(moved / "bin", clean_environment()) as daemon:
             assert "cpu" in daemon.qtipctl("-o", "csv", "info")
+            # The helper lies beside the daemon, is found, and answers.
+            assert "task_clock" in daemon.qtipctl("-o", "csv", "profile", "metrics")
         size = sum(path.stat().st_size for path in moved.rglob("*") if path.is_file())
         print(f"{count} ELF files, {size / 1e6:.0f} MB installed")
 

@@ -15,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kCupti[] = "libcupti.so.13";
+// As qtip-profiler looks for it.
+constexpr const char* kCuptiNames[] = {"libcupti.so.13", "libcupti.so.12", "libcupti.so"};
 constexpr int kCapSysAdmin = 21;  // <linux/capability.h>
 constexpr int kCapPerfmon = 38;
 
@@ -59,14 +60,18 @@ std::string FindCupti(const HostSources& sources) {
                              "/usr/lib/x86_64-linux-gnu"}) {
     folders.emplace_back(folder);
   }
-  const std::string found = FindIn(sources.root, folders, kCupti);
-  return found.empty() ? FindInLoaderCache(sources.root, kCupti) : found;
+  for (const char* name : kCuptiNames) {
+    std::string found = FindIn(sources.root, folders, name);
+    if (found.empty()) found = FindInLoaderCache(sources.root, name);
+    if (!found.empty()) return found;
+  }
+  return "";
 }
 
-std::string FindNvdisasm(const HostSources& sources) {
+std::string FindCuobjdump(const HostSources& sources) {
   std::vector<std::string> folders = SplitPath(sources.path);
   folders.emplace_back("/usr/local/cuda/bin");
-  return FindIn(sources.root, folders, "nvdisasm");
+  return FindIn(sources.root, folders, "cuobjdump");
 }
 
 // A display or 3D controller (class 0x03....) of vendor 0x10de.
@@ -147,7 +152,7 @@ HostSnapshot ReadHostSnapshot(const HostSources& sources, const HostBaseline& ba
   host.can_profile_as_admin = CanProfileAsAdmin(sources.root);
   host.counter_holders = CounterHolders(sources.root);
   host.cupti = FindCupti(sources);
-  host.nvdisasm = FindNvdisasm(sources);
+  host.cuobjdump = FindCuobjdump(sources);
   host.cpu_facts = ReadCpuFacts(sources.root);
   host.load_average = LoadAverage(sources.root);
   FillCpuTime(sources, baseline, host);

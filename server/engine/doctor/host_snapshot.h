@@ -18,8 +18,8 @@ struct HostSnapshot {
   std::optional<bool> are_counters_for_admins;   // NVIDIA's RmProfilingAdminOnly
   bool can_profile_as_admin = false;             // this process has CAP_SYS_ADMIN or CAP_PERFMON
   std::vector<std::string> counter_holders;      // "nv-hostengine (pid 12)"
-  std::string cupti;                             // path of libcupti.so.13; empty: not found
-  std::string nvdisasm;                          // path; empty: not found
+  std::string cupti;                             // path of libcupti.so; empty: not found
+  std::string cuobjdump;                         // path; empty: not found
   std::map<std::string, std::string> cpu_facts;  // of ReadCpuFacts
   int cpus = 0;                                  // that the kernel runs
   std::optional<double> load_average;            // of the last minute

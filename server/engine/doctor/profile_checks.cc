@@ -16,9 +16,10 @@ std::optional<Verdict> Counters(const DoctorDevice&, const HostSnapshot& host) {
       Severity::kWarning,
       "the driver gives performance counters to admins only, and qtipd has neither "
       "CAP_PERFMON nor CAP_SYS_ADMIN",
-      "sudo setcap cap_perfmon+ep $(command -v qtip-profiler)   # or, after a reboot: echo "
-      "'options nvidia NVreg_RestrictProfilingToAdminUsers=0' | sudo tee "
-      "/etc/modprobe.d/nvidia-profiling.conf"};
+      "sudo install -Dm644 /opt/qtipd/deploy/systemd/profiles.conf "
+      "/etc/systemd/system/qtipd.service.d/profiles.conf && sudo systemctl daemon-reload && sudo "
+      "systemctl restart qtipd   # gives it CAP_PERFMON. Or, after a reboot: echo 'options nvidia "
+      "NVreg_RestrictProfilingToAdminUsers=0' | sudo tee /etc/modprobe.d/nvidia-profiling.conf"};
 }
 
 std::optional<Verdict> CounterHolders(const DoctorDevice&, const HostSnapshot& host) {
@@ -34,14 +35,16 @@ std::optional<Verdict> CounterHolders(const DoctorDevice&, const HostSnapshot& h
 
 std::optional<Verdict> Cupti(const DoctorDevice&, const HostSnapshot& host) {
   if (!host.cupti.empty()) return Verdict{Severity::kOk, "CUPTI is " + host.cupti};
-  return Verdict{Severity::kWarning, "CUPTI (libcupti.so.13) is not found",
+  return Verdict{Severity::kWarning,
+                 "CUPTI (libcupti.so.13, or .12 of 12.6 and later) is not found",
                  "sudo apt-get install cuda-cupti-13-0   # or LD_LIBRARY_PATH=DIR for qtipd"};
 }
 
-std::optional<Verdict> Nvdisasm(const DoctorDevice&, const HostSnapshot& host) {
-  if (!host.nvdisasm.empty()) return Verdict{Severity::kOk, "nvdisasm is " + host.nvdisasm};
-  return Verdict{Severity::kWarning, "nvdisasm is not found",
-                 "sudo apt-get install cuda-nvdisasm-13-0   # or PATH=DIR:$PATH for qtipd"};
+std::optional<Verdict> Cuobjdump(const DoctorDevice&, const HostSnapshot& host) {
+  if (!host.cuobjdump.empty()) return Verdict{Severity::kOk, "cuobjdump is " + host.cuobjdump};
+  return Verdict{Severity::kWarning, "cuobjdump is not found",
+                 "sudo apt-get install cuda-cuobjdump-13-0 cuda-nvdisasm-13-0   # or "
+                 "PATH=DIR:$PATH for qtipd"};
 }
 
 // Source: https://developer.nvidia.com/ERR_NVGPUCTRPERM; CAP_PERFMON counts from driver 565.
@@ -50,7 +53,7 @@ constexpr DeviceCheck kProfileChecks[] = {
     {"profile_dcgm", "counters have one owner at a time; a profile is refused meanwhile",
      CounterHolders},
     {"profile_cupti", "it reads the counters; without it a profile is refused", Cupti},
-    {"profile_nvdisasm", "it names the instructions of a profile's hot spots", Nvdisasm},
+    {"profile_cuobjdump", "it names the instructions of a profile's hot spots", Cuobjdump},
 };
 
 }  // namespace

@@ -46,7 +46,7 @@ DoctorInput Healthy() {
   host.has_nvidia_gpu = true;
   host.are_counters_for_admins = false;
   host.cupti = "/cuda/libcupti.so.13";
-  host.nvdisasm = "/cuda/nvdisasm";
+  host.cuobjdump = "/cuda/cuobjdump";
   host.cpu_facts = {{"cpu_governor", "performance"},
                     {"cpu_smt", "off"},
                     {"transparent_hugepages", "madvise"},
@@ -120,14 +120,14 @@ const std::vector<Case>& Cases() {
        }},
       {"gpu_temperature", Severity::kWarning, "cuda:0", "80 °C", "TEMPERATURE",
        [](DoctorInput& i) { GpuReading(i).temperature_celsius = 80; }},
-      {"profile_counters", Severity::kWarning, "cuda:0", "CAP_PERFMON", "cap_perfmon",
+      {"profile_counters", Severity::kWarning, "cuda:0", "CAP_PERFMON", "profiles.conf",
        [](DoctorInput& i) { i.host.are_counters_for_admins = true; }},
       {"profile_dcgm", Severity::kWarning, "cuda:0", "nv-hostengine (pid 12)", "dcgmi profile",
        [](DoctorInput& i) { i.host.counter_holders = {"nv-hostengine (pid 12)"}; }},
       {"profile_cupti", Severity::kWarning, "cuda:0", "libcupti.so.13", "cupti",
        [](DoctorInput& i) { i.host.cupti.clear(); }},
-      {"profile_nvdisasm", Severity::kWarning, "cuda:0", "nvdisasm", "nvdisasm",
-       [](DoctorInput& i) { i.host.nvdisasm.clear(); }},
+      {"profile_cuobjdump", Severity::kWarning, "cuda:0", "cuobjdump", "cuda-cuobjdump",
+       [](DoctorInput& i) { i.host.cuobjdump.clear(); }},
       {"cpu_other_work", Severity::kWarning, "cpu", "other processes: 1.50", "top",
        [](DoctorInput& i) {
          i.devices[1].status.reading->foreign_work = {"other processes: 1.50 of 16 CPUs"};
@@ -237,7 +237,7 @@ TEST_F(HostSnapshotTest, AnEmptyRootTellsNothing) {
   EXPECT_FALSE(host.load_average);
   EXPECT_FALSE(host.steal_share);
   EXPECT_EQ(host.cupti, "");
-  EXPECT_EQ(host.nvdisasm, "");
+  EXPECT_EQ(host.cuobjdump, "");
   EXPECT_GT(host.disk_free_bytes.value_or(0), 0u);
 }
 
@@ -266,10 +266,17 @@ TEST_F(HostSnapshotTest, FindsProgramsThatHoldTheCounters) {
 }
 
 TEST_F(HostSnapshotTest, FindsToolsWhereTheyAreLookedFor) {
-  root_.Write("/opt/bin/nvdisasm", "");
+  root_.Write("/opt/bin/cuobjdump", "");
   root_.Write("/opt/lib/libcupti.so.13", "");
-  EXPECT_EQ(Read().nvdisasm, "/opt/bin/nvdisasm");
+  EXPECT_EQ(Read().cuobjdump, "/opt/bin/cuobjdump");
   EXPECT_EQ(Read().cupti, "/opt/lib/libcupti.so.13");
+}
+
+TEST_F(HostSnapshotTest, TakesTheNewestCupti) {
+  root_.Write("/usr/local/cuda/extras/CUPTI/lib64/libcupti.so.12", "");
+  EXPECT_EQ(Read().cupti, "/usr/local/cuda/extras/CUPTI/lib64/libcupti.so.12");
+  root_.Write("/usr/local/cuda/lib64/libcupti.so.13", "");
+  EXPECT_EQ(Read().cupti, "/usr/local/cuda/lib64/libcupti.so.13");
 }
 
 TEST_F(HostSnapshotTest, FindsCuptiInTheLoadersCache) {
