@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "server/engine/history/profile_json.h"
+#include "server/engine/history/record_json.h"
 #include "server/engine/profile/profile_collector.h"
 #include "tests/fakes/fake_collector.h"
 #include "tests/server/engine/engine_fixture.h"
@@ -75,10 +76,17 @@ TEST_F(ProfileTest, SurvivesARestart) {
 // The promise that counters never touch a benchmark: no run appears, and the time that the profile
 // counted is in no run that is measured before or after it.
 TEST_F(ProfileTest, ReachesNoBenchmarkResult) {
-  ASSERT_EQ(Await(engine_->StartBenchmark(Bench("w"))).state, OperationState::kSucceeded);
+  const std::string before = Await(engine_->StartBenchmark(Bench("w"))).result;
   const size_t runs = engine_->ListRuns({})->items.size();
+  const RunRecord kept = *engine_->GetRun(before);
   ASSERT_EQ(Await(engine_->StartProfile(Spec())).state, OperationState::kSucceeded);
   EXPECT_EQ(engine_->ListRuns({})->items.size(), runs);
+  const RunRecord read = *engine_->GetRun(before);
+  ASSERT_EQ(read.results.size(), kept.results.size());
+  for (size_t i = 0; i < read.results.size(); ++i) {
+    EXPECT_EQ(ResultToJson(read.results[i]), ResultToJson(kept.results[i]));
+    EXPECT_EQ(read.results[i].samples, kept.results[i].samples);
+  }
   const std::string id = Await(engine_->StartBenchmark(Bench("w"))).result;
   const RunRecord run = *engine_->GetRun(id);
   for (const BenchmarkResult& result : run.results) {

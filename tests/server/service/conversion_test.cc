@@ -1,6 +1,7 @@
 // Engine values as messages, and back.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 #include "google/rpc/error_details.pb.h"
@@ -255,6 +256,31 @@ TEST(ProfileConversion, CarriesWhatWasProfiled) {
   EXPECT_EQ(proto.notes().at("helper_seconds"), "0.7");
   EXPECT_EQ(proto.create_time().seconds(), 1);
   EXPECT_EQ(proto.seconds(), 0.75);
+}
+
+// Every message that `message` can hold, itself included.
+void CollectTypes(const google::protobuf::Descriptor* message,
+                  std::set<const google::protobuf::Descriptor*>& types) {
+  if (!types.insert(message).second) return;
+  for (int i = 0; i < message->field_count(); ++i) {
+    if (const auto* type = message->field(i)->message_type()) CollectTypes(type, types);
+  }
+}
+
+// No client can take a time counted under a profiler for a latency: there is no place for one.
+TEST(ProfileConversion, AProfileHasNoLatency) {
+  std::set<const google::protobuf::Descriptor*> of_profile;
+  CollectTypes(v1::Profile::descriptor(), of_profile);
+  for (const auto* type : of_profile) {
+    for (int i = 0; i < type->field_count(); ++i) {
+      EXPECT_EQ(type->field(i)->name().find("latency"), std::string::npos);
+    }
+  }
+  std::set<const google::protobuf::Descriptor*> of_run;
+  CollectTypes(v1::Run::descriptor(), of_run);
+  EXPECT_FALSE(of_profile.contains(v1::Latency::descriptor()));
+  EXPECT_FALSE(of_run.contains(v1::MetricValue::descriptor()));
+  EXPECT_FALSE(of_run.contains(v1::Profile::descriptor()));
 }
 
 TEST(ProfileConversion, DerivesStallsAndBottleneckFromTheCounters) {
