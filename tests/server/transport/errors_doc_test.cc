@@ -75,5 +75,14 @@ TEST(ErrorsDoc, ListsEveryReasonOfTheSourcesAndNoOther) {
   }
 }
 
+TEST(ProfilesDoc, ListsEveryRuleOfTheSourcesAndNoOther) {
+  const std::regex rule("\n    \\{\"([a-z0-9_]+)\",");
+  const std::regex row("\n\\| `([a-z0-9_]+)` \\|[^\n]*(?:at least|below)");
+  const fs::path source = kRoot / "server" / "engine" / "profile" / "bottleneck.cc";
+  const std::set<std::string> rules = Matches(ReadFile(source), rule);
+  EXPECT_GT(rules.size(), 10u);
+  EXPECT_EQ(Matches(ReadFile(kRoot / "docs" / "profiles.md"), row), rules);
+}
+
 }  // namespace
 }  // namespace qtipd
