@@ -79,6 +79,9 @@ class Recording {
   // Replays, waits, and returns what the device took, measured on the device (events around the
   // graph) or, on the CPU, by the monotonic clock around the calls.
   virtual absl::StatusOr<ReplayTiming> Replay() = 0;
+  // Enqueues one replay and nothing of its own around it, for counters, which see all that the
+  // device does; untimed, and several may follow each other. Synchronize waits for them.
+  virtual absl::Status Enqueue() { return Replay().status(); }
 };
 
 // y[batch, out] = x[batch, in] * w[out, in]^T in the device's compute dtype, by the best dense

@@ -41,6 +41,11 @@ absl::Status CudaRecording::Queue() {
   return gate_.Stamp();
 }
 
+absl::Status CudaRecording::Enqueue() {
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaGraphLaunch(graph_.get(), stream_));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ReplayTiming> CudaRecording::Replay() {
   const absl::Status queued = Queue();
   gate_

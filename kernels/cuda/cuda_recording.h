@@ -23,6 +23,7 @@ class CudaRecording final : public Recording {
   // queued; the clocks are read outside of them. Errors: REPLAY_BLOCKED_TIMEOUT beside the
   // runtime's.
   absl::StatusOr<ReplayTiming> Replay() override;
+  absl::Status Enqueue() override;
 
  private:
   CudaRecording(cudaStream_t stream, CudaGate& gate) : stream_(stream), gate_(gate) {}

@@ -79,6 +79,25 @@ TEST_F(CudaTest, ReplaysARecordingAndTimesIt) {
   EXPECT_EQ(Download<uint8_t>(to->as<char>() + bytes - 1, 1)[0], 7);
 }
 
+TEST_F(CudaTest, EnqueuesARecordingAsOftenAsItIsAsked) {
+  constexpr int kTimes = 3;
+  auto buffer = device().Allocate(kTimes + 2);
+  ASSERT_TRUE(buffer.ok());
+  char* data = buffer->as<char>();
+  ASSERT_OK(device().Fill(data, 0, kTimes + 2));
+  ASSERT_OK(device().Fill(data, 1, 1));
+  // Backwards, so that each time the ones reach one byte further.
+  auto recording = device().Record([&]() -> absl::Status {
+    for (int i = kTimes; i >= 0; --i)
+      QTIPD_RETURN_IF_ERROR(device().Copy(data + i + 1, data + i, 1));
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(recording.ok()) << recording.status();
+  for (int i = 0; i < kTimes; ++i) ASSERT_OK((*recording)->Enqueue());
+  ASSERT_OK(device().Synchronize());
+  EXPECT_EQ(Download<uint8_t>(data, kTimes + 2), (std::vector<uint8_t>{1, 1, 1, 1, 0}));
+}
+
 TEST_F(CudaTest, ABrokenRecordingLeavesTheDeviceUsable) {
   const auto failed = device().Record([] { return absl::InternalError("enqueue failed"); });
   EXPECT_EQ(failed.status().message(), "enqueue failed");
