@@ -19,8 +19,13 @@ namespace {
 
 // On the CPU, where one replay is all there is.
 constexpr int kRunsOnCpu = 16;
-// Elsewhere: long against the start of a replay, which the counters see too.
-constexpr int kMinRuns = 256;
+// Elsewhere a replay is a recording, enqueued several times. The device idles until the host has
+// queued the first, and counters see that: so it is short against all of them.
+constexpr int kMinRecordedRuns = 64;
+constexpr int kMinRuns = 1024;
+constexpr int kMinRepeats = 4;
+
+int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // The activations that a benchmark of the same seed uses, as the device's compute dtype.
 std::vector<std::byte> MakeActivations(const ProfileTask& task, int64_t in_features, DType dtype) {
@@ -90,8 +95,10 @@ absl::Status PathReplay::Prepare(const ProfileTask& task) {
       y_, device_->Allocate(static_cast<size_t>(task.batch * layer.shape.out_features) *
                             DTypeSize(info.compute_dtype)));
   QTIPD_ASSIGN_OR_RETURN(path_, path->Prepare(*device_, *weights_, task.batch, task.copies));
-  const int copies = path_->copies();
-  runs_ = info.is_synchronous ? kRunsOnCpu : (kMinRuns + copies - 1) / copies * copies;
+  recorded_runs_ = info.is_synchronous ? kRunsOnCpu : RoundUp(kMinRecordedRuns, path_->copies());
+  if (!info.is_synchronous) {
+    repeats_ = std::max(kMinRepeats, RoundUp(kMinRuns, recorded_runs_) / recorded_runs_);
+  }
   return absl::OkStatus();
 }
 
@@ -112,13 +119,16 @@ absl::Status PathReplay::ChooseSteps(const ProfileTask& task) {
 }
 
 absl::Status PathReplay::EnqueueRuns() {
-  for (int64_t i = 0; i < runs_; ++i, ++next_run_) {
+  for (int i = 0; i < recorded_runs_; ++i, ++next_run_) {
     const int copy = static_cast<int>(next_run_ % path_->copies());
     QTIPD_RETURN_IF_ERROR(path_->Run(copy, x_.data(), y_.data(), first_step_, end_step_));
   }
   return absl::OkStatus();
 }
 
-absl::Status PathReplay::Run() { return recording_->Replay().status(); }
+absl::Status PathReplay::Run() {
+  for (int i = 0; i < repeats_; ++i) QTIPD_RETURN_IF_ERROR(recording_->Enqueue());
+  return device_->Synchronize();
+}
 
 }  // namespace qtipd

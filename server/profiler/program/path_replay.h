@@ -23,10 +23,10 @@ class PathReplay {
   // PATH_UNKNOWN, STEP_UNKNOWN, DEVICE_MEMORY_EXHAUSTED, the path's own.
   static absl::StatusOr<std::unique_ptr<PathReplay>> Open(const ProfileTask& task);
 
-  // One replay: the same recording that a benchmark would time. Waits for its end.
+  // One replay: what a benchmark would time, and nothing beside it. Waits for its end.
   absl::Status Run();
   // Runs of the path in a replay.
-  int64_t runs() const { return runs_; }
+  int64_t runs() const { return int64_t{recorded_runs_} * repeats_; }
   const Device& device() const { return *device_; }
 
  private:
@@ -47,7 +47,8 @@ class PathReplay {
   std::unique_ptr<Recording> recording_;
   int first_step_ = 0;
   int end_step_ = 0;
-  int64_t runs_ = 1;
+  int recorded_runs_ = 1;
+  int repeats_ = 1;  // of the recording in a replay
   int64_t next_run_ = 0;
 };
 
