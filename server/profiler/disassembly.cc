@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "server/base/child_process.h"
@@ -21,10 +22,11 @@ std::vector<std::string> SearchPath() {
   return folders;
 }
 
-absl::StatusOr<std::string> ListFunction(const std::string& cuobjdump, const std::string& library,
-                                         const std::string& function) {
+// Of `functions`, separated by commas.
+absl::StatusOr<std::string> List(const std::string& cuobjdump, const std::string& library,
+                                 const std::string& functions) {
   ChildTask task;
-  task.arguments = {cuobjdump, "-sass", "-fun", function, library};
+  task.arguments = {cuobjdump, "-sass", "-fun", functions, library};
   task.timeout_seconds = kTimeoutSeconds;
   absl::StatusOr<ChildResult> result = RunChild(task);
   if (!result.ok()) return result.status();
@@ -34,14 +36,41 @@ absl::StatusOr<std::string> ListFunction(const std::string& cuobjdump, const std
   return std::move(result->output);
 }
 
+// What is known of `functions`; `missing` becomes why the rest is not. All in one run, because most
+// of its time is the reading of `library`; one by one where one of them makes it fail.
+SassTexts ListAll(const std::string& cuobjdump, const std::string& library,
+                  const std::set<std::string>& functions, std::string& missing) {
+  std::string names;
+  for (const std::string& function : functions) names += (names.empty() ? "" : ",") + function;
+  const absl::StatusOr<std::string> all = List(cuobjdump, library, names);
+  if (all.ok()) return ParseSass(*all);
+  SassTexts texts;
+  for (const std::string& function : functions) {
+    const absl::StatusOr<std::string> one = List(cuobjdump, library, function);
+    if (one.ok()) {
+      texts.merge(ParseSass(*one));
+    } else {
+      missing = std::string(one.status().message());
+    }
+  }
+  return texts;
+}
+
 }  // namespace
 
-std::map<uint64_t, std::string> ParseSass(std::string_view listing) {
+SassTexts ParseSass(std::string_view listing) {
+  // "                Function : _Z5FusedPKv"
   // "        /*0010*/                   IMAD.MOV.U32 R1, RZ, RZ, c[0x0][0x28] ;   /* 0x... */"
-  std::map<uint64_t, std::string> texts;
+  constexpr std::string_view kFunction = "Function : ";
+  SassTexts texts;
+  std::string function;
   std::istringstream stream{std::string(listing)};
   for (std::string line; std::getline(stream, line);) {
     const size_t open = line.find_first_not_of(" \t");
+    if (open != std::string::npos && line.compare(open, kFunction.size(), kFunction) == 0) {
+      function = line.substr(open + kFunction.size());
+      continue;
+    }
     if (open == std::string::npos || line.compare(open, 2, "/*") != 0) continue;
     const size_t close = line.find("*/", open);
     const size_t end = line.find(';', open);
@@ -52,7 +81,7 @@ std::map<uint64_t, std::string> ParseSass(std::string_view listing) {
     if (parsed.ec != std::errc() || parsed.ptr != digits_end) continue;
     const size_t begin = line.find_first_not_of(" \t", close + 2);
     const size_t last = line.find_last_not_of(" \t", end - 1);
-    if (begin < end) texts[offset] = line.substr(begin, last - begin + 1);
+    if (begin < end) texts[{function, offset}] = line.substr(begin, last - begin + 1);
   }
   return texts;
 }
@@ -74,17 +103,13 @@ std::string FindCuobjdump() {
 std::string Disassemble(const std::string& cuobjdump, const std::string& library,
                         std::vector<HotInstruction>& instructions) {
   if (cuobjdump.empty()) return "cuobjdump was not found (the CUDA Toolkit's cuda-cuobjdump)";
+  std::set<std::string> functions;
+  for (const HotInstruction& hot : instructions) functions.insert(hot.function);
   std::string missing;
-  std::map<std::string, std::map<uint64_t, std::string>> functions;
+  const SassTexts texts = ListAll(cuobjdump, library, functions, missing);
   for (HotInstruction& hot : instructions) {
-    const auto [function, is_new] = functions.try_emplace(hot.function);
-    if (is_new) {
-      const absl::StatusOr<std::string> listing = ListFunction(cuobjdump, library, hot.function);
-      if (listing.ok()) function->second = ParseSass(*listing);
-      if (!listing.ok()) missing = std::string(listing.status().message());
-    }
-    const auto text = function->second.find(hot.offset);
-    if (text != function->second.end()) {
+    const auto text = texts.find({hot.function, hot.offset});
+    if (text != texts.end()) {
       hot.text = text->second;
     } else if (missing.empty()) {
       missing = "not in " + library;

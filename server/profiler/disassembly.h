@@ -6,14 +6,18 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/profiler/profile_protocol.h"
 
 namespace qtipd {
 
-// Offset from the function's start -> text, out of what `cuobjdump -sass` prints of one function.
-std::map<uint64_t, std::string> ParseSass(std::string_view listing);
+// Function and offset from its start -> text.
+using SassTexts = std::map<std::pair<std::string, uint64_t>, std::string>;
+
+// Out of what `cuobjdump -sass` prints.
+SassTexts ParseSass(std::string_view listing);
 
 // cuobjdump beside the program, in CUDA_HOME/bin, /usr/local/cuda/bin or PATH; empty: none.
 std::string FindCuobjdump();

@@ -26,11 +26,19 @@ std::string BesideProgram(const char* name) {
   return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name;
 }
 
+using SteadyClock = std::chrono::steady_clock;
+
+std::string SecondsSince(SteadyClock::time_point begin) {
+  return std::to_string(std::chrono::duration<double>(SteadyClock::now() - begin).count());
+}
+
 void NameInstructions(const std::string& library, ProfileData& data) {
   if (data.hot_instructions.empty()) return;
+  const auto begin = SteadyClock::now();
   const std::string missing = Disassemble(FindCuobjdump(), library, data.hot_instructions);
   if (!missing.empty()) data.notes["instructions_without_text"] = missing;
   for (HotInstruction& hot : data.hot_instructions) hot.function = Demangle(hot.function);
+  data.notes["disassembly_seconds"] = SecondsSince(begin);
 }
 
 absl::StatusOr<ProfileData> ProfileCuda(ProfileTask task) {
@@ -68,12 +76,9 @@ absl::StatusOr<std::string> ChipOf(const CuptiApi& api, const std::string& devic
 }  // namespace
 
 absl::StatusOr<ProfileData> RunProfileTask(const ProfileTask& task) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = SteadyClock::now();
   absl::StatusOr<ProfileData> data = task.device == kCpu ? ProfileCpu(task) : ProfileCuda(task);
-  if (data.ok()) {
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-    data->notes["helper_seconds"] = std::to_string(taken.count());
-  }
+  if (data.ok()) data->notes["helper_seconds"] = SecondsSince(begin);
   return data;
 }
 

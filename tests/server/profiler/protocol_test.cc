@@ -2,19 +2,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "kernels/api/error.h"
 #include "server/profiler/disassembly.h"
 #include "server/profiler/driver_api.h"
 #include "server/profiler/metric_presets.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace qtipd {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST(ProfileProtocol, ATaskArrivesAsItWasSent) {
   ProfileTask task;
@@ -140,16 +144,61 @@ TEST(Disassembly, ReadsOffsetsAndTexts) {
       "\t\tFunction : _Z1fv\n\t.headerflags\t@\"EF_CUDA_SM90\"\n"
       "        /*0000*/                   LDC R1, c[0x0][0x28] ;      /* 0x00000a00ff017b82 */\n"
       "                                                               /* 0x000fe20000000800 */\n"
-      "        /*0a10*/              @!P0 BRA 0x80 ;                  /* 0x0000 */\n");
-  ASSERT_EQ(texts.size(), 2u);
-  EXPECT_EQ(texts.at(0), "LDC R1, c[0x0][0x28]");
-  EXPECT_EQ(texts.at(0xa10), "@!P0 BRA 0x80");
+      "        /*0a10*/              @!P0 BRA 0x80 ;                  /* 0x0000 */\n"
+      "\t\tFunction : _Z1gv\n"
+      "        /*0000*/                   EXIT ;                      /* 0x0000 */\n");
+  ASSERT_EQ(texts.size(), 3u);
+  EXPECT_EQ(texts.at({"_Z1fv", 0}), "LDC R1, c[0x0][0x28]");
+  EXPECT_EQ(texts.at({"_Z1fv", 0xa10}), "@!P0 BRA 0x80");
+  EXPECT_EQ(texts.at({"_Z1gv", 0}), "EXIT");
 }
 
 TEST(Disassembly, WithoutADisassemblerTextsStayEmptyAndTheCureIsNamed) {
   std::vector<HotInstruction> hot = {{"f", 0, "", 1, {}}};
   EXPECT_NE(Disassemble("", "lib.so", hot).find("cuobjdump"), std::string::npos);
   EXPECT_EQ(hot[0].text, "");
+}
+
+// A disassembler in a shell's clothes: it knows f and g, and fails where it is asked for h.
+class FakeDisassembler {
+ public:
+  FakeDisassembler() {
+    std::ofstream(path()) << "#!/bin/sh\necho \"$3\" >> '" << log() << "'\n"
+                          << "case \"$3\" in *h*) echo no h >&2; exit 1;; esac\n"
+                          << "for f in $(echo \"$3\" | tr , ' '); do\n"
+                          << "  echo \"Function : $f\"; echo \"/*0010*/ NOP.$f ;\"\ndone\n";
+    chmod(path().c_str(), 0755);
+  }
+  std::string path() const { return directory_ / "cuobjdump"; }
+  std::string log() const { return directory_ / "log"; }
+  std::vector<std::string> calls() const {
+    std::vector<std::string> lines;
+    std::ifstream file(log());
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+  }
+
+ private:
+  TempDir directory_;
+};
+
+TEST(Disassembly, ReadsTheLibraryOnceForAllFunctions) {
+  const FakeDisassembler disassembler;
+  std::vector<HotInstruction> hot = {
+      {"g", 16, "", 3, {}}, {"f", 16, "", 2, {}}, {"f", 32, "", 1, {}}};
+  EXPECT_EQ(Disassemble(disassembler.path(), "lib.so", hot), "not in lib.so");  // of offset 32
+  EXPECT_EQ(hot[0].text, "NOP.g");
+  EXPECT_EQ(hot[1].text, "NOP.f");
+  EXPECT_EQ(hot[2].text, "");
+  EXPECT_THAT(disassembler.calls(), ElementsAre("f,g"));
+}
+
+TEST(Disassembly, AFunctionOfAnotherLibraryCostsTheOthersNothing) {
+  const FakeDisassembler disassembler;
+  std::vector<HotInstruction> hot = {{"h", 16, "", 3, {}}, {"f", 16, "", 2, {}}};
+  EXPECT_THAT(Disassemble(disassembler.path(), "lib.so", hot), HasSubstr("no h"));
+  EXPECT_EQ(hot[0].text, "");
+  EXPECT_EQ(hot[1].text, "NOP.f");
 }
 
 TEST(DriverApi, ReadsTheIndexOffADevice) {
