@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/artifact_view.h"
 #include "client/units.h"
@@ -109,7 +110,8 @@ Table StallTable(const v1::Profile& profile) {
   Table table(
       {{"stall reason", "reason"}, {"share", "percent", Align::kRight}, {"a warp ...", "meaning"}});
   for (const v1::StallReason& stall : profile.stall_reasons()) {
-    table.AddRow({stall.reason(), Number(stall.percent(), FormatNumber(stall.percent(), 4) + " %"),
+    table.AddRow({stall.reason(),
+                  Number(stall.percent(), absl::StrFormat("%.2f %%", stall.percent())),
                   stall.meaning()});
   }
   return table;
