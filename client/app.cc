@@ -116,8 +116,8 @@ int RunClient(int argc, const char* const* argv, std::ostream& out, std::ostream
   Action action;
   for (auto add :
        {AddQuantizeCommand, AddArtifactsCommand, AddImportCommand, AddExportCommand,
-        AddBenchCommand, AddProfileCommand, AddSuiteCommand, AddRunsCommand, AddJobsCommand,
-        AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
+        AddBenchCommand, AddProfileCommand, AddSuiteCommand, AddRunsCommand, AddCompareCommand,
+        AddJobsCommand, AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
     add(root, action);
   }
   try {

@@ -13,11 +13,12 @@ namespace {
 std::string Megahertz(double hertz) { return FormatNumber(hertz / 1e6, 4); }
 
 std::string Distribution(const v1::Latency& latency) {
-  std::string text =
-      absl::StrCat("p10 ", FormatSeconds(latency.p10()), ", p90 ", FormatSeconds(latency.p90()));
-  if (latency.has_p95()) absl::StrAppend(&text, ", p95 ", FormatSeconds(latency.p95()));
-  if (latency.has_p99()) absl::StrAppend(&text, ", p99 ", FormatSeconds(latency.p99()));
-  absl::StrAppend(&text, ", IQR ", FormatSeconds(latency.iqr()), ", MAD ",
+  std::string text;
+  if (latency.has_p10()) absl::StrAppend(&text, "p10 ", FormatSeconds(latency.p10()), ", ");
+  if (latency.has_p90()) absl::StrAppend(&text, "p90 ", FormatSeconds(latency.p90()), ", ");
+  if (latency.has_p95()) absl::StrAppend(&text, "p95 ", FormatSeconds(latency.p95()), ", ");
+  if (latency.has_p99()) absl::StrAppend(&text, "p99 ", FormatSeconds(latency.p99()), ", ");
+  absl::StrAppend(&text, "IQR ", FormatSeconds(latency.iqr()), ", MAD ",
                   FormatSeconds(latency.mad()), ", modes ", latency.modes(), ", outliers ",
                   latency.low_outliers(), " low, ", latency.high_outliers(), " high");
   return text;
@@ -92,6 +93,22 @@ void AddState(const v1::Conditions& conditions, Facts& facts) {
 
 }  // namespace
 
+std::string StoppingText(const v1::StoppingRule& rule) {
+  if (rule.samples() > 0) return absl::StrCat(rule.samples(), " samples");
+  const std::map<std::string, double> parameters(rule.parameters().begin(),
+                                                 rule.parameters().end());
+  const double seconds = static_cast<double>(rule.timeout().seconds()) +
+                         static_cast<double>(rule.timeout().nanos()) * 1e-9;
+  return absl::StrCat(
+      rule.criterion(), " (",
+      absl::StrJoin(parameters, ", ",
+                    [](std::string* out, const auto& parameter) {
+                      absl::StrAppend(out, parameter.first, "=", FormatNumber(parameter.second));
+                    }),
+      "), ", rule.min_samples(), " to ", rule.max_samples(), " samples, interval ",
+      FormatPercent(rule.relative_half_width()), ", at most ", FormatSeconds(seconds));
+}
+
 void AddConditions(const v1::BenchmarkResult& result, const std::string& cell, Table& table) {
   if (result.has_error()) return;
   Facts facts(cell, table);
@@ -106,6 +123,7 @@ void AddConditions(const v1::BenchmarkResult& result, const std::string& cell, T
   }
   if (result.has_phases()) facts.Add("phases", PhasesText(result.phases()));
   AddState(result.conditions(), facts);
+  facts.Add("wall time", FormatSeconds(result.wall_seconds()));
   if (!result.comparability_key().empty()) {
     facts.Add("comparability key", result.comparability_key());
   }

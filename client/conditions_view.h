@@ -13,6 +13,9 @@ namespace qtipd {
 // not have is left out.
 void AddConditions(const v1::BenchmarkResult& result, const std::string& cell, Table& table);
 
+// "ci-width (min-time=0.5), 30 to 10000 samples, interval 0.50 %, at most 15 s"
+std::string StoppingText(const v1::StoppingRule& rule);
+
 }  // namespace qtipd
 
 #endif  // QTIPD_CLIENT_CONDITIONS_VIEW_H_

@@ -58,12 +58,20 @@ Cell Speedup(const v1::Run& run, const v1::BenchmarkResult& result) {
   return Cell(FormatNumber(speedup, 3) + "x", ExactNumber(speedup));
 }
 
+// "62 % bandwidth"
+Cell RooflineCell(const v1::BenchmarkResult& result) {
+  if (!result.has_roofline()) return Absent();
+  const v1::Roofline& roofline = result.roofline();
+  return Cell(absl::StrCat(FormatPercent(roofline.fraction()), " ", roofline.limit()),
+              ExactNumber(roofline.fraction()));
+}
+
 std::vector<Cell> ResultRow(const v1::Run& run, const v1::BenchmarkResult& result,
                             const TimeUnit& unit) {
   std::vector<Cell> row = {run.artifact(), OptionText(run.format_options(), "bits", "-"),
                            result.path(), std::to_string(result.batch()), result.cache_mode()};
   if (result.has_error()) {
-    row.insert(row.end(), 9, Absent());
+    row.insert(row.end(), 10, Absent());
     row.push_back(Cell(GetErrorInfo(FromRpcStatus(result.error())).reason));
     return row;
   }
@@ -75,6 +83,7 @@ std::vector<Cell> ResultRow(const v1::Run& run, const v1::BenchmarkResult& resul
   row.push_back(Speedup(run, result));
   row.push_back(Cell(FormatNumber(result.effective_bytes_per_second() / 1e9, 4),
                      ExactNumber(result.effective_bytes_per_second())));
+  row.push_back(RooflineCell(result));
   row.push_back(Number(result.tokens_per_second(), 4));
   row.push_back(Number(result.compression_ratio(), 3));
   row.push_back(QualityCell(run.has_quality(), run.quality().relative_weight_mse()));
@@ -94,6 +103,13 @@ bool HasWarnings(const std::vector<v1::Run>& runs) {
 
 Cell WarningsCell(const v1::BenchmarkResult& result) {
   return result.warnings().empty() ? Absent() : Cell(absl::StrJoin(result.warnings(), " "));
+}
+
+// While sample `i` ran.
+Cell ClockCell(const v1::Latency& latency, int i) {
+  if (i >= latency.sample_clock_hertz_size() || latency.sample_clock_hertz(i) <= 0) return Absent();
+  const double hertz = latency.sample_clock_hertz(i);
+  return Cell(FormatNumber(hertz / 1e6, 4), ExactNumber(hertz));
 }
 
 // The names of all steps, each path's in its own order.
@@ -141,6 +157,7 @@ Table ResultTable(const std::vector<v1::Run>& runs) {
       {"samples", "samples", Align::kRight},
       {"vs dense", "speedup_over_dense", Align::kRight},
       {"GB/s", "effective_bytes_per_second", Align::kRight},
+      {"of limit", "roofline_fraction", Align::kRight},
       {"tokens/s", "tokens_per_second", Align::kRight},
       {"ratio", "compression_ratio", Align::kRight},
       {"rel W MSE", "relative_weight_mse", Align::kRight},
@@ -185,11 +202,12 @@ Table SampleTable(const v1::Run& run) {
   Table table({{"path", "path"},
                {"batch", "batch", Align::kRight},
                {"sample", "sample", Align::kRight},
-               {absl::StrCat("latency ", std::string(unit.name)), "seconds", Align::kRight}});
+               {absl::StrCat("latency ", std::string(unit.name)), "seconds", Align::kRight},
+               {"clock MHz", "clock_hertz", Align::kRight}});
   for (const v1::BenchmarkResult& result : run.results()) {
     for (int i = 0; i < result.latency().samples_size(); ++i) {
       table.AddRow({result.path(), std::to_string(result.batch()), std::to_string(i),
-                    InUnit(result.latency().samples(i), unit)});
+                    InUnit(result.latency().samples(i), unit), ClockCell(result.latency(), i)});
     }
   }
   return table;
@@ -210,6 +228,8 @@ Table RunDetails(const v1::Run& run) {
   table.AddRow({"device", absl::StrCat(run.device(), ", ", run.device_name())});
   table.AddRow({"created", FormatTime(run.create_time())});
   table.AddRow({"duration", Cell(FormatSeconds(run.seconds()), ExactNumber(run.seconds()))});
+  if (run.has_request()) table.AddRow({"stopping", StoppingText(run.request().stopping())});
+  if (run.has_request()) table.AddRow({"seed", std::to_string(run.request().seed())});
   const std::map<std::string, std::string> environment(run.environment().begin(),
                                                        run.environment().end());
   for (const auto& [name, value] : environment) table.AddRow({"environment: " + name, value});

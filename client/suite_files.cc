@@ -1,6 +1,5 @@
 #include "client/suite_files.h"
 
-#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
@@ -44,11 +43,10 @@ std::string QuantizeSeconds(const v1::Artifact& artifact, const std::string& ste
   return "";
 }
 
-// Empty also for a step that was too short to tell from nothing.
+// "0" for a step that was too short to tell from nothing.
 std::string StepMilliseconds(const v1::BenchmarkResult& result, const std::string& step) {
   for (const v1::StepLatency& latency : result.steps()) {
-    if (latency.name() != step) continue;
-    return latency.median_seconds() > 0 ? Milliseconds(latency.median_seconds()) : "";
+    if (latency.name() == step) return Milliseconds(latency.median_seconds());
   }
   return "";
 }
@@ -62,12 +60,13 @@ std::string KernelMilliseconds(const v1::BenchmarkResult& result, const std::str
   return "";
 }
 
-// What the fused step takes beyond a bare read of its weights.
+// What the fused step takes beyond a bare read of its weights; below 0 where it is faster, which a
+// step beside others can be.
 std::string OverheadMilliseconds(const v1::BenchmarkResult& result) {
   if (!result.has_packed_read_seconds()) return "";
   for (const v1::StepLatency& latency : result.steps()) {
     if (latency.name() != "fused_decode" || latency.median_seconds() <= 0) continue;
-    return Milliseconds(std::max(0.0, latency.median_seconds() - result.packed_read_seconds()));
+    return Milliseconds(latency.median_seconds() - result.packed_read_seconds());
   }
   return "";
 }

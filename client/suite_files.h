@@ -32,7 +32,7 @@ std::string DequantCsv(const SuiteResults& results);
 
 // The columns of DequantCsv, then input_rot_ms,fused_decode_ms,packed_read_ms,decode_overhead_ms,
 // output_rot_ms,output_scale_ms,kernel_codebook_ms,kernel_loop_ms,kernel_reduce_ms,kernel_total_ms.
-// decode_overhead_ms is fused_decode_ms minus packed_read_ms, not below 0; kernel_total_ms is the
+// decode_overhead_ms is fused_decode_ms minus packed_read_ms; kernel_total_ms is the
 // kernel from its first block's begin to its last block's end, phases and launch skew together.
 std::string FusedCsv(const SuiteResults& results);
 

@@ -26,6 +26,7 @@ void AddBenchCommand(CLI::App& root, Action& action);
 void AddProfileCommand(CLI::App& root, Action& action);
 void AddSuiteCommand(CLI::App& root, Action& action);
 void AddRunsCommand(CLI::App& root, Action& action);
+void AddCompareCommand(CLI::App& root, Action& action);
 void AddJobsCommand(CLI::App& root, Action& action);
 void AddDoctorCommand(CLI::App& root, Action& action);
 void AddHealthCommand(CLI::App& root, Action& action);

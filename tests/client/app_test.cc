@@ -42,7 +42,8 @@ TEST_F(AppTest, PrintsHelpAndIsDone) {
 TEST_F(AppTest, NamesTheVerbsForAnUnknownOne) {
   ExpectUsage({"frobnicate"},
               "error: USAGE: command: got 'frobnicate', allowed quantize, artifacts, import, "
-              "export, bench, profile, suite, runs, jobs, doctor, health, info, version");
+              "export, bench, profile, suite, runs, compare, jobs, doctor, health, info, "
+              "version");
   ExpectUsage({"jobs"}, "error: USAGE: command: got nothing, allowed list, watch, cancel");
 }
 

@@ -77,20 +77,21 @@ TEST(FusedCsv, TakesReadOverheadAndPhasesFromTheResult) {
             std::string::npos);
 }
 
-TEST(FusedCsv, HasNoOverheadBelowZeroAndNoneWithoutAStep) {
+TEST(FusedCsv, AnOverheadMayBeBelowZeroAndNeedsAStep) {
   SuiteResults results = TracedResults();
   v1::BenchmarkResult& fused = *results.runs[0].mutable_results(2);
   fused.set_packed_read_seconds(4e-6);
-  EXPECT_NE(FusedCsv(results).find(",0.00300000,0.00400000,0,"), std::string::npos)
+  EXPECT_NE(FusedCsv(results).find(",0.00300000,0.00400000,-0.00100000,"), std::string::npos)
       << FusedCsv(results);
   fused.mutable_steps(1)->set_median_seconds(0);
-  EXPECT_NE(FusedCsv(results).find(",,0.00400000,,"), std::string::npos) << FusedCsv(results);
+  EXPECT_NE(FusedCsv(results).find(",0,0.00400000,,"), std::string::npos) << FusedCsv(results);
 }
 
-TEST(FusedCsv, LeavesAStepThatWasTooShortToTellEmpty) {
+TEST(FusedCsv, AStepThatWasTooShortToTellIsZero) {
   SuiteResults results = Results();
   results.runs[0].mutable_results(2)->mutable_steps(3)->set_median_seconds(0);
-  EXPECT_NE(FusedCsv(results).find(",0.000800000,,,,,\n"), std::string::npos);
+  EXPECT_NE(FusedCsv(results).find(",0.000800000,0,,,,\n"), std::string::npos)
+      << FusedCsv(results);
 }
 
 TEST(FusedCsv, LeavesAPathThatWasNotMeasuredEmpty) {

@@ -1,14 +1,14 @@
 #include "server/engine/harness/comparability.h"
 
-#include <algorithm>
 #include <utility>
+#include <vector>
+
+#include "server/base/comparability_key.h"
 
 namespace qtipd {
 namespace {
 
 using Part = std::pair<std::string, std::string>;
-
-constexpr std::string_view kSeparator = "; ";
 
 std::string Escaped(std::string_view value) {
   std::string text;
@@ -45,21 +45,6 @@ std::string OptionsPart(const Options& options) {
   return text;
 }
 
-std::vector<Part> Parts(std::string_view key) {
-  std::vector<Part> parts;
-  while (!key.empty()) {
-    const std::string_view part = key.substr(0, key.find(kSeparator));
-    const size_t equals = std::min(part.find('='), part.size());
-    parts.emplace_back(part.substr(0, equals), part.substr(equals));
-    key.remove_prefix(std::min(part.size() + kSeparator.size(), key.size()));
-  }
-  return parts;
-}
-
-bool Has(const std::vector<Part>& parts, const Part& part) {
-  return std::find(parts.begin(), parts.end(), part) != parts.end();
-}
-
 }  // namespace
 
 std::string ComparabilityKey(const RunRecord& run, const BenchmarkResult& result) {
@@ -77,28 +62,10 @@ std::string ComparabilityKey(const RunRecord& run, const BenchmarkResult& result
                                    {"batch", std::to_string(result.batch)}};
   std::string key;
   for (const auto& [name, value] : parts) {
-    if (!key.empty()) key += kSeparator;
+    if (!key.empty()) key += kComparabilitySeparator;
     key += name + "=" + Escaped(value);
   }
   return key;
-}
-
-std::vector<std::string> DifferingParts(std::string_view a, std::string_view b) {
-  const std::vector<Part> left = Parts(a);
-  const std::vector<Part> right = Parts(b);
-  std::vector<std::string> names;
-  const auto add = [&](const Part& part) {
-    if (std::find(names.begin(), names.end(), part.first) == names.end()) {
-      names.push_back(part.first);
-    }
-  };
-  for (const Part& part : left) {
-    if (!Has(right, part)) add(part);
-  }
-  for (const Part& part : right) {
-    if (!Has(left, part)) add(part);
-  }
-  return names;
 }
 
 }  // namespace qtipd

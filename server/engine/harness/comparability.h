@@ -3,8 +3,6 @@
 #define QTIPD_SERVER_ENGINE_HARNESS_COMPARABILITY_H_
 
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "server/engine/types.h"
 
@@ -20,10 +18,6 @@ inline constexpr int kProtocolVersion = 2;
 // its major version; "none" where the device has none. In values, '%' and ';' are written %25 and
 // %3B.
 std::string ComparabilityKey(const RunRecord& run, const BenchmarkResult& result);
-
-// The names of the parts in which two keys differ, or which only one of them has, in the first
-// one's order.
-std::vector<std::string> DifferingParts(std::string_view a, std::string_view b);
 
 }  // namespace qtipd
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "server/base/comparability_key.h"
+
 namespace qtipd {
 namespace {
 
