@@ -1,11 +1,13 @@
 #include "server/engine/jobs/environment.h"
 
+#include <sched.h>
 #include <sys/utsname.h>
 
 #include <fstream>
 #include <thread>
 
 #include "kernels/io/host_facts.h"
+#include "server/telemetry/cpu_sensors.h"
 
 namespace qtipd {
 namespace {
@@ -17,6 +19,12 @@ std::string LoadAverage() {
   std::string fifteen;
   if (!(file >> one >> five >> fifteen)) return "";
   return one + " " + five + " " + fifteen;
+}
+
+// CPUs that this process may run on; 0: not known.
+int AllowedCpus() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
 }
 
 }  // namespace
@@ -36,6 +44,9 @@ std::map<std::string, std::string> CaptureEnvironment(
   if (const std::string load = LoadAverage(); !load.empty()) environment["load_average"] = load;
   environment["compute_units"] = std::to_string(device.compute_units);
   if (!device.uuid.empty()) environment["device_uuid"] = device.uuid;
+  if (const int cpus = AllowedCpus(); cpus > 0) environment["cpu_allowed"] = std::to_string(cpus);
+  // Of the host also where the device is a GPU: its threads feed the device.
+  environment.merge(ReadCpuFacts(""));
   return environment;
 }
 
