@@ -146,11 +146,11 @@ struct Statistics {
   double mean = 0;
   double minimum = 0;
   double maximum = 0;
-  double p10 = 0;
-  double p90 = 0;
   double iqr = 0;
   double mad = 0;  // median absolute deviation, not scaled
-  // Absent below the samples that leave one beyond them with 99 % confidence: 130 and 662.
+  // Absent below the samples that carry them, harness/statistics.h: 64, 64, 130 and 662.
+  std::optional<double> p10;
+  std::optional<double> p90;
   std::optional<double> p95;
   std::optional<double> p99;
   int modes = 1;              // of the distribution
@@ -224,6 +224,7 @@ struct BenchmarkResult {
   std::optional<double> packed_read_seconds;  // a bare read of the weights of this path, cache cold
   Conditions conditions;
   std::vector<std::string> warnings;  // "THROTTLED", "FOREIGN_WORK", "UNSTABLE", ...
+  double wall_seconds = 0;            // that this cell took, preparation and breakdowns included
   // Results compare only where these are equal: device model, driver, clocks, cache mode, case.
   std::string comparability_key;
   std::map<std::string, std::string> notes;
@@ -243,6 +244,8 @@ struct RunRecord {
   std::map<std::string, std::string> environment;  // driver, versions, commit, host, ...
   UnixMillis create_time = 0;
   double seconds = 0;  // wall time of the run
+  // What measures the same again, every default filled in; absent in records that did not keep it.
+  std::optional<BenchmarkSpec> spec;
   std::vector<BenchmarkResult> results;
 };
 

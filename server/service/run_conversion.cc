@@ -1,8 +1,10 @@
 #include "server/service/run_conversion.h"
 
+#include <cmath>
 #include <optional>
 #include <string>
 
+#include "google/protobuf/util/time_util.h"
 #include "server/service/artifact_conversion.h"
 #include "server/service/common_conversion.h"
 #include "server/service/status_proto.h"
@@ -18,8 +20,8 @@ v1::Latency LatencyProto(const BenchmarkResult& result, Samples samples) {
   proto.set_mean(result.latency.mean);
   proto.set_minimum(result.latency.minimum);
   proto.set_maximum(result.latency.maximum);
-  proto.set_p10(result.latency.p10);
-  proto.set_p90(result.latency.p90);
+  if (result.latency.p10) proto.set_p10(*result.latency.p10);
+  if (result.latency.p90) proto.set_p90(*result.latency.p90);
   proto.set_iqr(result.latency.iqr);
   proto.set_mad(result.latency.mad);
   if (result.latency.p95) proto.set_p95(*result.latency.p95);
@@ -112,7 +114,43 @@ v1::BenchmarkResult ResultProto(const BenchmarkResult& result, Samples samples) 
   *proto.mutable_conditions() = ConditionsProto(result.conditions);
   proto.mutable_warnings()->Add(result.warnings.begin(), result.warnings.end());
   proto.set_comparability_key(result.comparability_key);
+  proto.set_wall_seconds(result.wall_seconds);
   for (const auto& [key, value] : result.notes) (*proto.mutable_notes())[key] = value;
+  return proto;
+}
+
+v1::CacheMode CacheModeProto(CacheMode mode) {
+  switch (mode) {
+    case CacheMode::kRotate:
+      return v1::CACHE_MODE_ROTATE;
+    case CacheMode::kCold:
+      return v1::CACHE_MODE_COLD;
+    case CacheMode::kHot:
+      return v1::CACHE_MODE_HOT;
+  }
+  return v1::CACHE_MODE_UNSPECIFIED;
+}
+
+v1::StartBenchmarkRequest RequestProto(const BenchmarkSpec& spec) {
+  v1::StartBenchmarkRequest proto;
+  proto.set_artifact(spec.artifact);
+  proto.set_device(spec.device);
+  proto.mutable_paths()->Add(spec.paths.begin(), spec.paths.end());
+  proto.mutable_batches()->Add(spec.batches.begin(), spec.batches.end());
+  proto.set_cache_mode(CacheModeProto(spec.cache_mode));
+  proto.set_seed(spec.seed);
+  proto.set_lock_clocks(spec.lock_clocks);
+  v1::StoppingRule& stopping = *proto.mutable_stopping();
+  stopping.set_samples(spec.samples);
+  stopping.set_min_samples(spec.min_samples);
+  stopping.set_max_samples(spec.max_samples);
+  stopping.set_relative_half_width(spec.relative_half_width);
+  *stopping.mutable_timeout() =
+      google::protobuf::util::TimeUtil::NanosecondsToDuration(std::llround(spec.max_seconds * 1e9));
+  stopping.set_criterion(spec.stopping_criterion);
+  for (const auto& [name, value] : spec.stopping_parameters) {
+    (*stopping.mutable_parameters())[name] = value;
+  }
   return proto;
 }
 
@@ -132,6 +170,7 @@ v1::Run ToProto(const RunRecord& record, Samples samples) {
   for (const auto& [key, value] : record.environment) (*proto.mutable_environment())[key] = value;
   *proto.mutable_create_time() = ToTimestamp(record.create_time);
   proto.set_seconds(record.seconds);
+  if (record.spec) *proto.mutable_request() = RequestProto(*record.spec);
   for (const BenchmarkResult& result : record.results) {
     *proto.add_results() = ResultProto(result, samples);
   }

@@ -14,9 +14,10 @@ namespace qtipd {
 // The fewest samples for which order statistics give a 95 % interval of the median.
 inline constexpr size_t kMinSamplesForInterval = 6;
 
-// The fewest samples of which, with 99 % confidence, at least one lies beyond the percentile; below
+// The fewest samples of which, with 99 % confidence, at least two lie beyond the percentile; below
 // them it is left out. Source: MLPerf LoadGen's early stopping criterion (binomial test, c = 0.99),
 // https://github.com/mlcommons/inference/blob/master/loadgen/early_stopping.h
+inline constexpr size_t kMinSamplesForDeciles = 64;
 inline constexpr size_t kMinSamplesForP95 = 130;
 inline constexpr size_t kMinSamplesForP99 = 662;
 

@@ -23,8 +23,10 @@ double MedianAbsoluteDeviation(std::span<const double> sorted) {
 void FillSpread(std::span<const double> sorted, Statistics& statistics) {
   statistics.minimum = sorted.front();
   statistics.maximum = sorted.back();
-  statistics.p10 = Quantile(sorted, 0.1);
-  statistics.p90 = Quantile(sorted, 0.9);
+  if (sorted.size() >= kMinSamplesForDeciles) {
+    statistics.p10 = Quantile(sorted, 0.1);
+    statistics.p90 = Quantile(sorted, 0.9);
+  }
   if (sorted.size() >= kMinSamplesForP95) statistics.p95 = Quantile(sorted, 0.95);
   if (sorted.size() >= kMinSamplesForP99) statistics.p99 = Quantile(sorted, 0.99);
   statistics.iqr = Quantile(sorted, 0.75) - Quantile(sorted, 0.25);

@@ -156,18 +156,27 @@ absl::Status CheckStopping(const BenchmarkSpec& spec) {
   return spec.samples > 0 ? absl::OkStatus() : CheckLimits(spec, *criterion);
 }
 
+BenchmarkSpec WithStoppingDefaults(BenchmarkSpec spec) {
+  const CriterionEntry& criterion = *Find(spec.stopping_criterion);
+  spec.min_samples = MinSamples(spec, criterion);
+  spec.max_samples = MaxSamples(spec, criterion);
+  for (const CriterionParameter& parameter : criterion.parameters) {
+    spec.stopping_parameters.try_emplace(std::string(parameter.name), parameter.default_value);
+  }
+  return spec;
+}
+
 std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec, int64_t runs_per_sample) {
   if (spec.samples > 0) return std::make_unique<FixedSamplesRule>(spec.samples);
-  const CriterionEntry& criterion = *Find(spec.stopping_criterion);
-  CriterionSettings settings{.relative_half_width = spec.relative_half_width,
-                             .min_samples = MinSamples(spec, criterion),
-                             .max_samples = MaxSamples(spec, criterion),
-                             .runs_per_sample = runs_per_sample};
-  for (const CriterionParameter& parameter : criterion.parameters) {
-    settings.parameters[std::string(parameter.name)] = parameter.default_value;
-  }
-  for (const auto& [name, value] : spec.stopping_parameters) settings.parameters[name] = value;
-  return std::make_unique<LimitedRule>(criterion.make(settings), settings, spec.max_seconds);
+  const BenchmarkSpec whole = WithStoppingDefaults(spec);
+  const auto& parameters = whole.stopping_parameters;
+  const CriterionSettings settings{.parameters = {parameters.begin(), parameters.end()},
+                                   .relative_half_width = whole.relative_half_width,
+                                   .min_samples = whole.min_samples,
+                                   .max_samples = whole.max_samples,
+                                   .runs_per_sample = runs_per_sample};
+  return std::make_unique<LimitedRule>(Find(whole.stopping_criterion)->make(settings), settings,
+                                       whole.max_seconds);
 }
 
 }  // namespace qtipd

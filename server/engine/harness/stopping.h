@@ -40,6 +40,10 @@ class StoppingRule {
 // Errors: InvalidArgument/STOPPING_RULE_INVALID by field.
 absl::Status CheckStopping(const BenchmarkSpec& spec);
 
+// `spec`, which has passed CheckStopping, with the limits and parameters of its criterion where it
+// leaves them to their defaults.
+BenchmarkSpec WithStoppingDefaults(BenchmarkSpec spec);
+
 // The rule that a benchmark asks for, whose spec has passed CheckStopping. `runs_per_sample` runs
 // are behind each sample.
 std::unique_ptr<StoppingRule> MakeStoppingRule(const BenchmarkSpec& spec, int64_t runs_per_sample);

@@ -103,8 +103,8 @@ Json FromStatistics(const Statistics& s) {
           {"mean", s.mean},
           {"minimum", s.minimum},
           {"maximum", s.maximum},
-          {"p10", s.p10},
-          {"p90", s.p90},
+          {"p10", FromOptional(s.p10)},
+          {"p90", FromOptional(s.p90)},
           {"iqr", s.iqr},
           {"mad", s.mad},
           {"p95", FromOptional(s.p95)},
@@ -121,10 +121,10 @@ Statistics ToStatistics(const Json& json) {
           .mean = Number(json, "mean"),
           .minimum = Number(json, "minimum"),
           .maximum = Number(json, "maximum"),
-          .p10 = Number(json, "p10"),
-          .p90 = Number(json, "p90"),
           .iqr = Number(json, "iqr"),
           .mad = OptionalNumber(json, "mad").value_or(0),
+          .p10 = OptionalNumber(json, "p10"),
+          .p90 = OptionalNumber(json, "p90"),
           .p95 = OptionalNumber(json, "p95"),
           .p99 = OptionalNumber(json, "p99"),
           .modes = json.value("modes", 1),
@@ -244,6 +244,43 @@ ArtifactRecord ParseArtifact(const Json& json) {
   return record;
 }
 
+Json FromSpec(const BenchmarkSpec& spec) {
+  return {{"artifact", spec.artifact},
+          {"device", spec.device},
+          {"paths", spec.paths},
+          {"batches", spec.batches},
+          {"cache_mode", CacheModeName(spec.cache_mode)},
+          {"seed", spec.seed},
+          {"samples", spec.samples},
+          {"stopping_criterion", spec.stopping_criterion},
+          {"stopping_parameters", spec.stopping_parameters},
+          {"min_samples", spec.min_samples},
+          {"max_samples", spec.max_samples},
+          {"relative_half_width", spec.relative_half_width},
+          {"max_seconds", spec.max_seconds},
+          {"lock_clocks", spec.lock_clocks}};
+}
+
+BenchmarkSpec ToSpec(const Json& json) {
+  BenchmarkSpec spec;
+  spec.artifact = json.at("artifact");
+  spec.device = json.at("device");
+  spec.paths = json.at("paths").get<std::vector<std::string>>();
+  spec.batches = json.at("batches").get<std::vector<int64_t>>();
+  spec.cache_mode =
+      FromName(json.at("cache_mode"), CacheModeName, CacheMode::kRotate, CacheMode::kHot);
+  spec.seed = json.at("seed");
+  spec.samples = json.at("samples");
+  spec.stopping_criterion = json.at("stopping_criterion");
+  spec.stopping_parameters = json.at("stopping_parameters");
+  spec.min_samples = json.at("min_samples");
+  spec.max_samples = json.at("max_samples");
+  spec.relative_half_width = json.at("relative_half_width");
+  spec.max_seconds = json.at("max_seconds");
+  spec.lock_clocks = json.at("lock_clocks");
+  return spec;
+}
+
 RunRecord ParseRun(const Json& json) {
   RunRecord run;
   run.artifact = json.at("artifact");
@@ -257,6 +294,9 @@ RunRecord ParseRun(const Json& json) {
   run.environment = json.at("environment");
   run.create_time = json.at("create_time");
   run.seconds = Number(json, "seconds");
+  if (const auto spec = json.find("spec"); spec != json.end() && !spec->is_null()) {
+    run.spec = ToSpec(*spec);
+  }
   return run;
 }
 
@@ -290,6 +330,7 @@ BenchmarkResult ParseResult(const Json& json) {
   if (json.contains("conditions")) result.conditions = ToConditions(json.at("conditions"));
   result.warnings = json.value("warnings", std::vector<std::string>());
   result.comparability_key = json.value("comparability_key", "");
+  result.wall_seconds = OptionalNumber(json, "wall_seconds").value_or(0);
   result.notes = json.at("notes");
   result.status = ToStatus(json.at("status"));
   return result;
@@ -348,7 +389,8 @@ std::string RunToJson(const RunRecord& run) {
                {"device_name", run.device_name},
                {"environment", run.environment},
                {"create_time", run.create_time},
-               {"seconds", run.seconds}});
+               {"seconds", run.seconds},
+               {"spec", run.spec ? FromSpec(*run.spec) : Json(nullptr)}});
 }
 
 absl::StatusOr<RunRecord> RunFromJson(const std::string& text) { return Read(text, ParseRun); }
@@ -379,6 +421,7 @@ std::string ResultToJson(const BenchmarkResult& result) {
                {"conditions", FromConditions(result.conditions)},
                {"warnings", result.warnings},
                {"comparability_key", result.comparability_key},
+               {"wall_seconds", result.wall_seconds},
                {"notes", result.notes},
                {"status", FromStatus(result.status)}});
 }

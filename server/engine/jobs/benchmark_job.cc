@@ -95,7 +95,9 @@ absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
                                 .reference = reference,
                                 .locked_clock_hertz = LockedClock(spec, run),
                                 .ceiling = ceiling ? &*ceiling : nullptr};
+      const double start = context.clock.MonotonicSeconds();
       result.status = MeasureCell(problem, lease, context.clock, cell_progress, result);
+      result.wall_seconds = context.clock.MonotonicSeconds() - start;
       result.comparability_key = ComparabilityKey(run, result);
       if (result.status.ok()) continue;
       if (EndsRun(result.status)) return result.status;
@@ -148,6 +150,8 @@ absl::StatusOr<std::string> RunBenchmark(const BenchmarkSpec& spec, const JobCon
   QTIPD_ASSIGN_OR_RETURN(const ReferenceCase reference,
                          MakeReference(spec, context, loaded, lease.device.info().compute_dtype));
   RunRecord run = DescribeRun(loaded, context, lease);
+  run.spec = WithStoppingDefaults(spec);
+  run.spec->device = run.device;
   QTIPD_RETURN_IF_ERROR(MeasureCells(spec, context, loaded, reference, lease, progress, run));
   run.seconds = context.clock.MonotonicSeconds() - start;
   context.metrics.BenchmarkFinished(run);

@@ -136,6 +136,7 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   result.sample_clock_hertz = {1.5e9, 0, 1.2e9};
   result.latency.modes = 2;
   result.latency.p95 = 0.25;
+  result.wall_seconds = 1.5;
   result.steps = {{"input_rotation", 0.25}};
   result.relative_error = std::numeric_limits<double>::infinity();
   result.status = InvalidField("RESULT_INCORRECT", "f", "g", "a");
@@ -143,6 +144,13 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   run.artifact = "w";
   run.environment = {{"driver", "580"}};
   run.results = {result};
+  run.spec = BenchmarkSpec{.artifact = "w",
+                           .paths = {"dense", "fused"},
+                           .batches = {1, 4},
+                           .cache_mode = CacheMode::kCold,
+                           .seed = 7,
+                           .stopping_parameters = {{"min-time", 0.25}},
+                           .max_seconds = 3};
   const std::string id = *history_->InsertRun(run);
   Open();
   const auto out = history_->GetRun(id);
@@ -153,6 +161,14 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   EXPECT_EQ(read.samples, result.samples);
   EXPECT_EQ(read.sample_clock_hertz, result.sample_clock_hertz);
   EXPECT_EQ(read.latency.modes, 2);
+  EXPECT_EQ(read.wall_seconds, 1.5);
+  ASSERT_TRUE(out->spec.has_value());
+  EXPECT_EQ(out->spec->paths, run.spec->paths);
+  EXPECT_EQ(out->spec->batches, run.spec->batches);
+  EXPECT_EQ(out->spec->cache_mode, CacheMode::kCold);
+  EXPECT_EQ(out->spec->seed, 7u);
+  EXPECT_EQ(out->spec->stopping_parameters, run.spec->stopping_parameters);
+  EXPECT_EQ(out->spec->max_seconds, 3);
   EXPECT_EQ(read.latency.p95, 0.25);
   EXPECT_FALSE(read.latency.p99.has_value());
   EXPECT_TRUE(history_->ListRuns({})->items.at(0).results.at(0).sample_clock_hertz.empty());

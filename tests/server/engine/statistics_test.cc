@@ -53,8 +53,8 @@ TEST(Statistics, SummarisesKnownSamples) {
   EXPECT_EQ(statistics.mean, 50);
   EXPECT_EQ(statistics.minimum, 0);
   EXPECT_EQ(statistics.maximum, 100);
-  EXPECT_DOUBLE_EQ(statistics.p10, 10);
-  EXPECT_DOUBLE_EQ(statistics.p90, 90);
+  EXPECT_DOUBLE_EQ(*statistics.p10, 10);
+  EXPECT_DOUBLE_EQ(*statistics.p90, 90);
   EXPECT_DOUBLE_EQ(statistics.iqr, 50);
 }
 
@@ -66,6 +66,9 @@ TEST(Statistics, AnOutlierDoesNotMoveTheMedian) {
 }
 
 TEST(Statistics, HighPercentilesWantSamplesEnough) {
+  EXPECT_FALSE(Summarise(std::vector<double>(63, 1.0)).p10.has_value());
+  EXPECT_FALSE(Summarise(std::vector<double>(63, 1.0)).p90.has_value());
+  EXPECT_TRUE(Summarise(std::vector<double>(64, 1.0)).p90.has_value());
   EXPECT_FALSE(Summarise(std::vector<double>(129, 1.0)).p95.has_value());
   EXPECT_TRUE(Summarise(std::vector<double>(130, 1.0)).p95.has_value());
   EXPECT_FALSE(Summarise(std::vector<double>(661, 1.0)).p99.has_value());

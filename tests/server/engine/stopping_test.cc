@@ -203,5 +203,16 @@ TEST(CheckStopping, NamesWhatAParameterMayBe) {
   EXPECT_EQ(allowed("sample-count", "target-samples", 0.5), "a whole number from 1 to 1000000");
 }
 
+TEST(WithStoppingDefaults, FillsWhatTheCriterionKnows) {
+  BenchmarkSpec spec;
+  spec.stopping_criterion = "stdrel";
+  spec.stopping_parameters = {{"max-noise", 0.01}};
+  const BenchmarkSpec whole = WithStoppingDefaults(spec);
+  EXPECT_EQ(whole.min_samples, 10);
+  EXPECT_EQ(whole.max_samples, 1'000'000);
+  EXPECT_EQ(whole.stopping_parameters,
+            (std::map<std::string, double>{{"max-noise", 0.01}, {"min-time", 0.5}}));
+}
+
 }  // namespace
 }  // namespace qtipd
