@@ -10,14 +10,25 @@
 
 namespace qtipd {
 
+namespace {
+
+// ln((n - 1)!) for an argument n > 0. std::lgamma would write the sign to a variable that all
+// threads share.
+double LogGamma(double argument) {
+  int sign = 0;
+  return lgamma_r(argument, &sign);
+}
+
+}  // namespace
+
 std::pair<size_t, size_t> MedianIntervalRanks(size_t n) {
   const double count = static_cast<double>(n);
-  const double log_scale = std::lgamma(count + 1) - count * std::log(2.0);
+  const double log_scale = LogGamma(count + 1) - count * std::log(2.0);
   double cumulative = 0;
   size_t k = 0;
   while (k < n / 2) {
     const double i = static_cast<double>(k);
-    cumulative += std::exp(log_scale - std::lgamma(i + 1) - std::lgamma(count - i + 1));
+    cumulative += std::exp(log_scale - LogGamma(i + 1) - LogGamma(count - i + 1));
     if (cumulative > 0.025) break;
     ++k;
   }
