@@ -24,9 +24,28 @@ struct CudaGateMemory {
   alignas(128) uint32_t expired;   // ticket of the newest gate that ended by itself
   alignas(128) ClockStamp begin;
   alignas(128) ClockStamp end;
+  uint64_t tick_nanoseconds;  // of the GPU-wide timer
 };
 
 namespace {
+
+constexpr int kTicksSeen = 16;
+// A span of fewer ticks tells a clock worse than within 1 %.
+constexpr uint64_t kLeastTicks = 100;
+
+// The least step that the timer was seen to make.
+__global__ void MeasureTick(CudaGateMemory* memory) {
+  uint64_t least = UINT64_MAX;
+  uint64_t last = ptx::GlobalTimerNanoseconds();
+  for (int seen = 0; seen < kTicksSeen;) {
+    const uint64_t now = ptx::GlobalTimerNanoseconds();
+    if (now == last) continue;
+    least = min(least, now - last);
+    last = now;
+    ++seen;
+  }
+  memory->tick_nanoseconds = least;
+}
 
 __global__ void WaitForHost(CudaGateMemory* memory, uint32_t* multiprocessor, uint32_t ticket,
                             uint64_t timeout_nanoseconds) {
@@ -64,6 +83,8 @@ absl::StatusOr<std::unique_ptr<CudaGate>> CudaGate::Create(cudaStream_t stream,
   QTIPD_RETURN_IF_CUDA_ERROR(cudaMalloc(&multiprocessor, sizeof(uint32_t)));
   gate->multiprocessor_.reset(static_cast<uint32_t*>(multiprocessor));
   QTIPD_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(multiprocessor, 0, sizeof(uint32_t), stream));
+  MeasureTick<<<1, 1, 0, stream>>>(gate->memory_.get());
+  QTIPD_RETURN_IF_CUDA_ERROR(cudaGetLastError());
   // The stamp first: while a module is being loaded the gate must not be closed.
   QTIPD_RETURN_IF_ERROR(gate->Stamp());
   QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream));
@@ -104,9 +125,10 @@ double CudaGate::ClockHertz() const {
   const ClockStamp& begin = memory_->begin;
   const ClockStamp& end = memory_->end;
   if (begin.ticket != ticket_ || end.ticket != ticket_) return 0;
+  const uint64_t span = end.nanoseconds - begin.nanoseconds;
   if (end.nanoseconds <= begin.nanoseconds) return 0;
-  return 1e9 * static_cast<double>(end.cycles - begin.cycles) /
-         static_cast<double>(end.nanoseconds - begin.nanoseconds);
+  if (span < kLeastTicks * memory_->tick_nanoseconds) return 0;
+  return 1e9 * static_cast<double>(end.cycles - begin.cycles) / static_cast<double>(span);
 }
 
 }  // namespace qtipd

@@ -39,7 +39,8 @@ class CudaGate {
   // itself.
   absl::Status Check() const;
   // Once the stream has finished: cycles over time from Close's end to Stamp; 0 where no block of
-  // the second reading ran on the multiprocessor of the first.
+  // the second reading ran on the multiprocessor of the first, or the time is less than 100 ticks
+  // of the timer.
   double ClockHertz() const;
 
  private:
