@@ -134,7 +134,8 @@ class Device {
   virtual absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) = 0;
 
   // Measures what the device can do at best; blocks for at most about 1.5 seconds and takes scratch
-  // memory, up to 1 GiB, meanwhile. Errors: Cancelled; ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
+  // memory meanwhile, up to 1 GiB or a few times the last-level cache, within a quarter of what is
+  // free where that allows. Errors: Cancelled; ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
   virtual absl::StatusOr<DeviceCeiling> MeasureCeiling(
       const std::function<bool()>& is_cancelled) = 0;
 

@@ -11,10 +11,7 @@ double OnLine(const BandwidthPoint& a, const BandwidthPoint& b, double bytes) {
   return std::max(0.0, a.seconds + slope * (bytes - static_cast<double>(a.bytes)));
 }
 
-}  // namespace
-
-double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
-  const std::vector<BandwidthPoint>& curve = ceiling.read;
+double SecondsOn(const std::vector<BandwidthPoint>& curve, uint64_t bytes) {
   if (curve.empty()) return 0;
   const auto size = static_cast<double>(bytes);
   const BandwidthPoint& last = curve.back();
@@ -25,6 +22,17 @@ double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
   auto next = std::upper_bound(curve.begin() + 1, curve.end(), bytes,
                                [](uint64_t b, const BandwidthPoint& p) { return b < p.bytes; });
   return OnLine(*(next - 1), *next, size);
+}
+
+}  // namespace
+
+double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
+  return SecondsOn(ceiling.read, bytes);
+}
+
+double CachedReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
+  const std::vector<BandwidthPoint>& curve = ceiling.read_cached;
+  return curve.empty() || bytes > curve.back().bytes ? 0 : SecondsOn(curve, bytes);
 }
 
 }  // namespace qtipd

@@ -13,7 +13,6 @@ namespace {
 
 constexpr uint64_t kSmallest = uint64_t{1} << 20;
 constexpr uint64_t kLargest = uint64_t{256} << 20;
-constexpr uint64_t kMostMemory = uint64_t{512} << 20;
 constexpr uint64_t kCacheFactor = 3;
 // Passes at one size: enough for a median, but no more than time allows.
 constexpr size_t kFewestPasses = 3;
@@ -52,14 +51,15 @@ void ReadPages(const char* data, int64_t pages) {
 }
 
 // Runs pass(data, size) over windows of `size` bytes, each the one after the last, all around the
-// buffer: `cursor` goes on from size to size.
+// buffer: `cursor` goes on from size to size. Where `is_cached`, always over the first.
 template <typename Pass>
-double MedianPass(const Buffer& buffer, uint64_t size, uint64_t& cursor, const Pass& pass) {
+double MedianPass(const Buffer& buffer, uint64_t size, bool is_cached, uint64_t& cursor,
+                  const Pass& pass) {
   std::vector<double> seconds;
   const double begin = Now();
   while (seconds.size() < kFewestPasses ||
          (seconds.size() < kMostPasses && Now() - begin < kSecondsPerSize)) {
-    if (cursor + size > buffer.bytes()) cursor = 0;
+    if (is_cached || cursor + size > buffer.bytes()) cursor = 0;
     const double start = Now();
     pass(buffer.as<char>() + cursor, size);
     seconds.push_back(Now() - start);
@@ -69,24 +69,28 @@ double MedianPass(const Buffer& buffer, uint64_t size, uint64_t& cursor, const P
 }
 
 template <typename Pass>
-absl::StatusOr<std::vector<BandwidthPoint>> MeasureCurve(const Buffer& buffer,
+absl::StatusOr<std::vector<BandwidthPoint>> MeasureCurve(const Buffer& buffer, uint64_t largest,
+                                                         bool is_cached,
                                                          const std::function<bool()>& is_cancelled,
                                                          const Pass& pass) {
   std::vector<BandwidthPoint> curve;
   uint64_t cursor = 0;
-  for (uint64_t size = kSmallest; size <= std::min(kLargest, buffer.bytes()); size *= 2) {
+  for (uint64_t size = kSmallest; size <= std::min(largest, buffer.bytes()); size *= 2) {
     if (is_cancelled()) {
       return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled between sizes");
     }
-    curve.push_back({.bytes = size, .seconds = MedianPass(buffer, size, cursor, pass)});
+    curve.push_back({.bytes = size, .seconds = MedianPass(buffer, size, is_cached, cursor, pass)});
   }
   return curve;
 }
 
+uint64_t WantedScratch(const CpuDevice& device) {
+  return std::max(kLargest, kCacheFactor * device.info().last_level_cache_bytes);
+}
+
 absl::StatusOr<Buffer> AllocateScratch(CpuDevice& device) {
   QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, device.Memory());
-  const uint64_t wanted =
-      std::clamp(kCacheFactor * device.info().last_level_cache_bytes, kLargest, kMostMemory);
+  const uint64_t wanted = WantedScratch(device);
   const uint64_t affordable = std::max(kSmallest, memory.free_bytes / 4);
   const uint64_t bytes = std::min(wanted, affordable) / kPageBytes * kPageBytes;
   QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
@@ -94,6 +98,29 @@ absl::StatusOr<Buffer> AllocateScratch(CpuDevice& device) {
     std::memset(buffer.as<char>() + begin, 1, static_cast<size_t>(end - begin));
   });
   return buffer;
+}
+
+absl::Status MeasureCurves(CpuDevice& device, const Buffer& buffer,
+                           const std::function<bool()>& is_cancelled, DeviceCeiling& ceiling) {
+  ThreadPool& pool = device.pool();
+  const auto read = [&](const char* data, uint64_t size) {
+    pool.ParallelFor(static_cast<int64_t>(size) / kPageBytes, [&](int, int64_t begin, int64_t end) {
+      ReadPages(data + begin * kPageBytes, end - begin);
+    });
+  };
+  const auto copy = [&](char* data, uint64_t size) {
+    const auto half = static_cast<int64_t>(size / 2);
+    pool.ParallelFor(half / kPageBytes, [&](int, int64_t begin, int64_t end) {
+      std::memcpy(data + half + begin * kPageBytes, data + begin * kPageBytes,
+                  static_cast<size_t>((end - begin) * kPageBytes));
+    });
+  };
+  QTIPD_ASSIGN_OR_RETURN(ceiling.read, MeasureCurve(buffer, kLargest, false, is_cancelled, read));
+  QTIPD_ASSIGN_OR_RETURN(ceiling.copy, MeasureCurve(buffer, kLargest, false, is_cancelled, copy));
+  const uint64_t cache = device.info().last_level_cache_bytes;
+  QTIPD_ASSIGN_OR_RETURN(ceiling.read_cached,
+                         MeasureCurve(buffer, std::min(cache, kLargest), true, is_cancelled, read));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<double> EmptyReplaySeconds(CpuDevice& device) {
@@ -134,22 +161,10 @@ absl::StatusOr<DeviceCeiling> MeasureCpuCeiling(CpuDevice& device,
   ceiling.clock_hertz = MeasureCoreClockHertz();
   QTIPD_ASSIGN_OR_RETURN(ceiling.replay_seconds, EmptyReplaySeconds(device));
   QTIPD_ASSIGN_OR_RETURN(const Buffer buffer, AllocateScratch(device));
-  ThreadPool& pool = device.pool();
-  QTIPD_ASSIGN_OR_RETURN(ceiling.read,
-                         MeasureCurve(buffer, is_cancelled, [&](const char* data, uint64_t size) {
-                           pool.ParallelFor(static_cast<int64_t>(size) / kPageBytes,
-                                            [&](int, int64_t begin, int64_t end) {
-                                              ReadPages(data + begin * kPageBytes, end - begin);
-                                            });
-                         }));
-  QTIPD_ASSIGN_OR_RETURN(
-      ceiling.copy, MeasureCurve(buffer, is_cancelled, [&](char* data, uint64_t size) {
-        const auto half = static_cast<int64_t>(size / 2);
-        pool.ParallelFor(half / kPageBytes, [&](int, int64_t begin, int64_t end) {
-          std::memcpy(data + half + begin * kPageBytes, data + begin * kPageBytes,
-                      static_cast<size_t>((end - begin) * kPageBytes));
-        });
-      }));
+  if (buffer.bytes() < kCacheFactor * device.info().last_level_cache_bytes) {
+    ceiling.problem = "too little free memory for a scratch buffer of three times the cache";
+  }
+  QTIPD_RETURN_IF_ERROR(MeasureCurves(device, buffer, is_cancelled, ceiling));
   return ceiling;
 }
 

@@ -40,6 +40,7 @@ v1::Ceiling CeilingProto(const DeviceCeiling& ceiling) {
   v1::Ceiling proto;
   FillCurve(ceiling.read, *proto.mutable_read());
   FillCurve(ceiling.copy, *proto.mutable_copy());
+  FillCurve(ceiling.read_cached, *proto.mutable_read_cached());
   proto.set_launch_seconds(ceiling.launch_seconds);
   proto.set_overlapped_launch_seconds(ceiling.overlapped_launch_seconds);
   proto.set_replay_seconds(ceiling.replay_seconds);

@@ -31,6 +31,7 @@ std::vector<BandwidthPoint> ToCurve(const Json& json) {
 Json FromCeiling(const DeviceCeiling& ceiling) {
   return {{"read", FromCurve(ceiling.read)},
           {"copy", FromCurve(ceiling.copy)},
+          {"read_cached", FromCurve(ceiling.read_cached)},
           {"launch_seconds", ceiling.launch_seconds},
           {"overlapped_launch_seconds", ceiling.overlapped_launch_seconds},
           {"replay_seconds", ceiling.replay_seconds},
@@ -41,6 +42,7 @@ Json FromCeiling(const DeviceCeiling& ceiling) {
 DeviceCeiling ToCeiling(const Json& json) {
   return {.read = ToCurve(json.at("read")),
           .copy = ToCurve(json.at("copy")),
+          .read_cached = ToCurve(json.at("read_cached")),
           .launch_seconds = json.at("launch_seconds"),
           .overlapped_launch_seconds = json.at("overlapped_launch_seconds"),
           .replay_seconds = json.at("replay_seconds"),

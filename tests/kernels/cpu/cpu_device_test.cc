@@ -155,6 +155,11 @@ TEST(CpuDevice, TheCeilingIsOneThatAHostCanHave) {
       EXPECT_LT(point.bytes / point.seconds, 1e13);
     }
   }
+  const uint64_t cache = device.info().last_level_cache_bytes;
+  ASSERT_EQ(ceiling->read_cached.empty(), cache < uint64_t{1} << 20);
+  if (!ceiling->read_cached.empty()) {
+    EXPECT_LE(ceiling->read_cached.back().bytes, cache);
+  }
   EXPECT_LT(ceiling->clock_hertz, 10e9);
   EXPECT_GT(ceiling->clock_hertz, 10e6);
   EXPECT_EQ(ceiling->launch_seconds, 0);
@@ -174,6 +179,8 @@ TEST(CpuDevice, TheCeilingTakesNoMoreMemoryThanThereIs) {
   const auto ceiling = device.MeasureCeiling([] { return false; });
   ASSERT_TRUE(ceiling.ok()) << ceiling.status();
   EXPECT_EQ(ceiling->read.back().bytes, uint64_t{16} << 20);  // a quarter of what is not reserved
+  const bool is_beyond_cache = uint64_t{16} << 20 >= 3 * device.info().last_level_cache_bytes;
+  EXPECT_EQ(ceiling->problem.empty(), is_beyond_cache);
 }
 
 }  // namespace
