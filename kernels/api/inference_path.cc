@@ -4,8 +4,9 @@
 
 namespace qtipd {
 
-absl::StatusOr<PhaseTimes> PreparedPath::MeasurePhases(int /*copy*/, const void* /*x*/,
-                                                       void* /*y*/) {
+absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparedPath::PreparePhases(const void* /*x*/,
+                                                                         void* /*y*/,
+                                                                         int /*slots*/) {
   return MakeError(absl::StatusCode::kUnimplemented, "PHASES_UNSUPPORTED",
                    "this path has no fused kernel");
 }

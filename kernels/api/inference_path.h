@@ -36,13 +36,17 @@ class PreparedPath {
   virtual bool RepeatsPrevious(int /*step*/) const { return false; }
   // Bytes that one run must move from and to memory: weights as stored for this path, x and y.
   virtual uint64_t bytes_per_run() const = 0;
+  // Bytes that one run writes to scratch memory and reads again, beyond those above: only what the
+  // caches do not hold of them goes to memory and back.
+  virtual uint64_t scratch_bytes() const { return 0; }
   // Bytes of weights that this path keeps resident per copy: the compressed layer, or dense W_hat.
   virtual uint64_t weight_bytes() const = 0;
   // What one run does beyond moving bytes; see ResidentWeights.
   virtual OperationCounts operations() const { return {}; }
-  // Runs the fused kernel of this path once through its instrumented build, on `copy` and what the
-  // last Run left; blocks. Errors: Unimplemented/PHASES_UNSUPPORTED where the path has none.
-  virtual absl::StatusOr<PhaseTimes> MeasurePhases(int copy, const void* x, void* y);
+  // Prepares to run the fused kernel of this path with time stamps, on what the last Run left.
+  // Otherwise as ResidentWeights::PreparePhases; Unimplemented where the path has no such kernel.
+  virtual absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(const void* x, void* y,
+                                                                     int slots);
   // Facts for the record, for example which dense routine was chosen.
   virtual std::map<std::string, std::string> notes() const { return {}; }
 };

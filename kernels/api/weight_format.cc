@@ -4,8 +4,10 @@
 
 namespace qtipd {
 
-absl::StatusOr<PhaseTimes> ResidentWeights::MeasurePhases(int /*copy*/, int64_t /*batch*/,
-                                                          const void* /*u*/, void* /*z*/) {
+absl::StatusOr<std::unique_ptr<PhaseTracer>> ResidentWeights::PreparePhases(int64_t /*batch*/,
+                                                                            const void* /*u*/,
+                                                                            void* /*z*/,
+                                                                            int /*slots*/) {
   return MakeError(absl::StatusCode::kUnimplemented, "PHASES_UNSUPPORTED",
                    "no instrumented build of the fused kernel on this backend");
 }

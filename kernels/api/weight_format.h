@@ -70,10 +70,29 @@ using OperationCounts = std::map<std::string, double>;
 // Where the time of one run of a fused kernel went.
 struct PhaseTimes {
   double kernel_seconds = 0;  // from the first block's begin to the last block's end
-  // Seconds by phase, means over the blocks, in order; they add up to kernel_seconds. The names are
-  // those of WeightFormat::fused_phases(), and "launch_skew": what blocks waited on average before
-  // they began and after they ended.
+  // Seconds by phase, means over the blocks, in order: those of WeightFormat::fused_phases(), from
+  // time stamps inside the blocks; and "launch_skew", the rest of kernel_seconds, which is how far
+  // blocks lie apart: what a block waited on average for its own begin after the first block's, and
+  // for the last block's end after its own.
   std::vector<std::pair<std::string, double>> phases;
+};
+
+// The builds of one fused kernel that together tell where its time goes. Lives on the device's
+// thread; what it was prepared from outlives it.
+class PhaseTracer {
+ public:
+  enum class Build {
+    kShipped,  // the kernel of Multiply
+    kTraced,   // the same source with time stamps
+    kHollow,   // time stamps alone, in the same grid, block and shared memory: what a launch costs
+  };
+  virtual ~PhaseTracer() = default;
+  // Enqueues one run on weight copy `copy`, which begins once everything before it has ended. Where
+  // the build has time stamps, they go to `slot`, from 0 to below the number prepared.
+  virtual absl::Status Enqueue(Build build, int slot, int copy) = 0;
+  // What the last runs with time stamps told, slot by slot; blocks. Of a hollow run
+  // only kernel_seconds says something.
+  virtual absl::StatusOr<std::vector<PhaseTimes>> Read() = 0;
 };
 
 // A layer resident on a device, in one or more identical copies of everything that a multiply reads
@@ -123,9 +142,11 @@ class ResidentWeights {
   virtual OperationCounts decode_operations() const { return {}; }
   virtual OperationCounts transform_operations(int64_t /*batch*/) const { return {}; }  // all steps
 
-  // Runs Multiply once through an instrumented build of the same kernel; blocks, and may allocate.
-  // Never part of a latency. Errors: Unimplemented/PHASES_UNSUPPORTED where there is no such build.
-  virtual absl::StatusOr<PhaseTimes> MeasurePhases(int copy, int64_t batch, const void* u, void* z);
+  // Prepares to run Multiply with time stamps, with room for `slots` runs; z is overwritten by
+  // each. Never part of a latency. Errors: Unimplemented/PHASES_UNSUPPORTED where there is no such
+  // build; ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
+  virtual absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u,
+                                                                     void* z, int slots);
 
   // A second resident layer with `copies` copies of the same weights on the same device.
   virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const = 0;
@@ -170,7 +191,8 @@ class WeightFormat {
   virtual absl::StatusOr<std::vector<double>> ReferenceMultiply(const PackedLayer& layer,
                                                                 std::span<const float> x,
                                                                 int64_t batch) const = 0;
-  // Names of the phases inside the fused kernel, in order, for example codebook, loop, reduce.
+  // Names of the phases inside the fused kernel, in order: codebook (until a block has its lookup
+  // table), loop (decode and multiply), reduce (adding up what the warps of a block have).
   virtual std::vector<std::string> fused_phases() const = 0;
 };
 

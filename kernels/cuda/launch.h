@@ -15,6 +15,9 @@ struct LaunchOptions {
   int cluster = 1;  // blocks along x that share their memories; more than 1 needs 9.0
   // Starts while the previous grid still runs; see ptx/dependent_launch.h for the duty.
   bool overlaps_previous = false;
+  // Launched in every other respect as one that overlaps, but it begins when the previous grid has
+  // ended: what a kernel takes by itself.
+  bool waits_for_previous = false;
 };
 
 // Enqueues kernel(args...) on the device's stream; capturable.
@@ -47,7 +50,8 @@ absl::Status LaunchKernel(const CudaDevice& device, const LaunchOptions& options
     attributes[config.numAttrs].val.clusterDim.y = 1;
     attributes[config.numAttrs++].val.clusterDim.z = 1;
   }
-  if (options.overlaps_previous && device.compute_capability() >= 90) {
+  const bool starts_early = options.overlaps_previous && !options.waits_for_previous;
+  if (starts_early && device.compute_capability() >= 90) {
     attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
   }

@@ -34,8 +34,9 @@ class PreparedFused final : public PreparedPath {
   OperationCounts operations() const override {
     return Sum(weights_->multiply_operations(batch_), weights_->transform_operations(batch_));
   }
-  absl::StatusOr<PhaseTimes> MeasurePhases(int copy, const void* x, void* y) override {
-    return weights_->MeasurePhases(copy, batch_, scratch_.u(x), scratch_.z(y));
+  absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(const void* x, void* y,
+                                                             int slots) override {
+    return weights_->PreparePhases(batch_, scratch_.u(x), scratch_.z(y), slots);
   }
 
  private:

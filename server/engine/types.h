@@ -165,21 +165,25 @@ struct StepResult {
 
 // The least time that the device's own measured ceiling allows a run, by the limit that binds.
 struct Roofline {
-  std::string limit;    // "bandwidth", "issue", "shared_memory", "launch"
+  std::string limit;    // "bandwidth", "cache_bandwidth", "issue", "shared_memory", "launch"
   double seconds = 0;   // that a run takes at that limit
   double fraction = 0;  // seconds / median latency
   std::map<std::string, double> limit_seconds;  // every limit that is known
 };
 
 struct PhaseResult {
-  std::string name;      // of WeightFormat::fused_phases()
+  std::string name;      // "codebook", "loop", "reduce", "launch_skew": see PhaseTimes
   double seconds = 0;    // mean over the kernel's blocks
   double fraction = 0;   // of kernel_seconds
 };
 
 // Where the time inside the fused kernel goes, from time stamps in an instrumented build of it.
 struct PhaseBreakdown {
-  double kernel_seconds = 0;
+  double kernel_seconds = 0;  // of the instrumented kernel, by its own time stamps; phases add up to it
+  // Of the shipped kernel alone, by the device's timer around as many of it: a row of it, less what
+  // a row of empty kernels of the same shape takes for launching.
+  double shipped_kernel_seconds = 0;
+  double instrumented_overhead = 0;  // how much longer the instrumented row took, as a share
   std::vector<PhaseResult> phases;
 };
 

@@ -54,6 +54,8 @@ v1::Roofline RooflineProto(const Roofline& roofline) {
 v1::PhaseBreakdown PhasesProto(const PhaseBreakdown& breakdown) {
   v1::PhaseBreakdown proto;
   proto.set_kernel_seconds(breakdown.kernel_seconds);
+  proto.set_shipped_kernel_seconds(breakdown.shipped_kernel_seconds);
+  proto.set_instrumented_overhead(breakdown.instrumented_overhead);
   for (const PhaseResult& result : breakdown.phases) {
     v1::Phase* phase = proto.add_phases();
     phase->set_name(result.name);

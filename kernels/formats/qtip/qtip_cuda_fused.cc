@@ -35,6 +35,8 @@ int ColumnsFor(int64_t batch) {
   return batch <= 8 ? 8 : 16;
 }
 
+constexpr int kCountedCapability = 9;  // major number of the machine code counted below
+
 // Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
 // 2, 3 and 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
 // tests/kernels/cuda/count_instructions.py: of every family the shape with the fewest, which is the
@@ -113,15 +115,19 @@ std::string FusedConfig::ToString() const {
          std::to_string(shared_bytes);
 }
 
-OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors) {
+OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors,
+                                int compute_capability) {
   const FusedConfig config = ChooseFusedConfig(problem, multiprocessors);
   const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
   const auto weights =
       static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
   const double fill = static_cast<double>(config.grid) * kFoldedBytes / kWavefrontBytes;
-  return {{"launch", launches},
-          {"issue", launches * weights / 32 * InstructionsPerWeight(config, problem.bits)},
-          {"shared_memory", launches * (weights / 2 / 32 + fill)}};
+  OperationCounts operations = {{"launch", launches},
+                                {"shared_memory", launches * (weights / 2 / 32 + fill)}};
+  if (compute_capability / 10 == kCountedCapability) {
+    operations["issue"] = launches * weights / 32 * InstructionsPerWeight(config, problem.bits);
+  }
+  return operations;
 }
 
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
@@ -137,15 +143,17 @@ absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, 
   return absl::OkStatus();
 }
 
-absl::Status LaunchTracedFused(const CudaDevice& device, const FusedProblem& problem,
-                               const void* packed, const void* table, const void* u, void* z,
-                               PhaseRecord* records) {
-  const FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
-  TracedArguments arguments = {Describe(problem, config, packed, table), records};
+absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
+                              const void* packed, const void* table, const void* u, void* z,
+                              PhaseRecord* records) {
+  FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
+  config.waits_for_previous = true;
+  FusedArguments arguments = Describe(problem, config, packed, table);
   arguments.u = u;
   arguments.z = static_cast<float*>(z);
   arguments.columns = static_cast<int>(problem.batch);
-  return Launch(device, problem.bits, config, arguments);
+  if (records == nullptr) return Launch(device, problem.bits, config, arguments);
+  return Launch(device, problem.bits, config, TracedArguments{arguments, records});
 }
 
 }  // namespace qtipd

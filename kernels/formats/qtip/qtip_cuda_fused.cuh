@@ -243,7 +243,8 @@ absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config
   const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
                                  .block = kDecodeThreads,
                                  .shared_bytes = config.shared_bytes,
-                                 .overlaps_previous = true};
+                                 .overlaps_previous = true,
+                                 .waits_for_previous = config.waits_for_previous};
   switch (config.columns) {
     case 1:
       return LaunchKernel(device, options, ChooseFusedKernel<kBits, 1, Arguments>(config),

@@ -29,15 +29,18 @@ struct FusedConfig {
   int rows_in_flight = 0;   // row blocks whose sums a warp holds while it loops over columns
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // table and partial sums
+  bool waits_for_previous = false;  // LaunchOptions
   std::string ToString() const;
 };
 
 FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
 
 // What LaunchFused does: "launch", kernels; "issue", instructions of a warp in the decode loop
-// alone, counted in the machine code; "shared_memory", wavefronts: one for every 32 lookups, and
-// the filling of the table in every block. Lower bounds.
-OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors);
+// alone, counted in the machine code, and given only for the one that it was counted in, of compute
+// capability 9.x (90 for 9.0); "shared_memory", wavefronts: one for every 32 lookups, and the
+// filling of the table in every block. Lower bounds.
+OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors,
+                                int compute_capability);
 
 // One pass over the weights serves this many activation vectors; from there decoding once is
 // better.
@@ -86,11 +89,17 @@ struct TracedArguments : FusedArguments {
   PhaseRecord* records;  // one a block
 };
 
-// As LaunchFused, through the traced build: the same source, with time stamps. records is device
-// memory for ChooseFusedConfig(problem, ...).grid of them; batch is 1 to kMaxFusedBatch.
-absl::Status LaunchTracedFused(const CudaDevice& device, const FusedProblem& problem,
-                               const void* packed, const void* table, const void* u, void* z,
-                               PhaseRecord* records);
+// As LaunchFused for a batch of 1 to kMaxFusedBatch, but beginning only when everything before has
+// ended. Where `records` is not null, through the traced build: the same source with time stamps,
+// device memory for ChooseFusedConfig(problem, ...).grid of them.
+absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
+                              const void* packed, const void* table, const void* u, void* z,
+                              PhaseRecord* records);
+
+// A kernel of that grid, block and shared memory that only takes the time stamps. Otherwise as
+// LaunchFusedAlone.
+absl::Status LaunchHollow(const CudaDevice& device, const FusedConfig& config,
+                          PhaseRecord* records);
 
 // Arguments is FusedArguments, or TracedArguments for the traced build.
 template <int kBits, typename Arguments>

@@ -1,6 +1,7 @@
 #include "kernels/formats/qtip/qtip_cuda_phases.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace qtipd {
@@ -34,19 +35,50 @@ PhaseTimes SummarisePhases(std::span<const PhaseRecord> blocks) {
   return times;
 }
 
-absl::StatusOr<PhaseTimes> MeasureFusedPhases(CudaDevice& device, const FusedProblem& problem,
-                                              const void* packed, const void* table, const void* u,
-                                              void* z) {
+namespace {
+
+class FusedPhaseTracer final : public PhaseTracer {
+ public:
+  FusedPhaseTracer(CudaDevice& device, const FusedConfig& config, LaunchFusedCopy launch,
+                   Buffer records)
+      : device_(device),
+        config_(config),
+        launch_(std::move(launch)),
+        records_(std::move(records)) {}
+
+  absl::Status Enqueue(Build build, int slot, int copy) override {
+    PhaseRecord* records = records_.as<PhaseRecord>() + int64_t{slot} * config_.grid;
+    if (build == Build::kHollow) return LaunchHollow(device_, config_, records);
+    return launch_(copy, build == Build::kTraced ? records : nullptr);
+  }
+
+  absl::StatusOr<std::vector<PhaseTimes>> Read() override {
+    std::vector<PhaseRecord> blocks(records_.bytes() / sizeof(PhaseRecord));
+    QTIPD_RETURN_IF_ERROR(device_.CopyToHost(blocks.data(), records_.data(), records_.bytes()));
+    std::vector<PhaseTimes> times;
+    for (auto slot = blocks.begin(); slot != blocks.end(); slot += config_.grid) {
+      times.push_back(SummarisePhases({slot, slot + config_.grid}));
+    }
+    return times;
+  }
+
+ private:
+  CudaDevice& device_;
+  const FusedConfig config_;
+  const LaunchFusedCopy launch_;
+  const Buffer records_;  // one a block, slot after slot
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PhaseTracer>> PrepareFusedPhases(CudaDevice& device,
+                                                                const FusedProblem& problem,
+                                                                int slots, LaunchFusedCopy launch) {
   const FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
-  std::vector<PhaseRecord> blocks(config.grid);
-  const size_t bytes = blocks.size() * sizeof(PhaseRecord);
-  QTIPD_ASSIGN_OR_RETURN(const Buffer records, device.Allocate(bytes));
+  const size_t bytes = sizeof(PhaseRecord) * static_cast<size_t>(config.grid) * slots;
+  QTIPD_ASSIGN_OR_RETURN(Buffer records, device.Allocate(bytes));
   QTIPD_RETURN_IF_ERROR(device.Fill(records.data(), 0, bytes));
-  QTIPD_RETURN_IF_ERROR(device.Synchronize());  // the kernel must not overlap with anything
-  QTIPD_RETURN_IF_ERROR(
-      LaunchTracedFused(device, problem, packed, table, u, z, records.as<PhaseRecord>()));
-  QTIPD_RETURN_IF_ERROR(device.CopyToHost(blocks.data(), records.data(), bytes));
-  return SummarisePhases(blocks);
+  return std::make_unique<FusedPhaseTracer>(device, config, std::move(launch), std::move(records));
 }
 
 }  // namespace qtipd

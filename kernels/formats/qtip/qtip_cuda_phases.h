@@ -2,6 +2,8 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PHASES_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PHASES_H_
 
+#include <functional>
+#include <memory>
 #include <span>
 
 #include "kernels/api/weight_format.h"
@@ -15,11 +17,13 @@ namespace qtipd {
 // of one launch, at least one; all zero where no block ran.
 PhaseTimes SummarisePhases(std::span<const PhaseRecord> blocks);
 
-// Runs the traced build once and blocks. Arguments as LaunchFused; z is overwritten.
-// Errors: DEVICE_MEMORY_EXHAUSTED.
-absl::StatusOr<PhaseTimes> MeasureFusedPhases(CudaDevice& device, const FusedProblem& problem,
-                                              const void* packed, const void* table, const void* u,
-                                              void* z);
+// Enqueues the fused kernel by itself on a weight copy, as LaunchFusedAlone.
+using LaunchFusedCopy = std::function<absl::Status(int copy, PhaseRecord* records)>;
+
+// As ResidentWeights::PreparePhases, for kernels of `problem` that `launch` starts.
+absl::StatusOr<std::unique_ptr<PhaseTracer>> PrepareFusedPhases(CudaDevice& device,
+                                                                const FusedProblem& problem,
+                                                                int slots, LaunchFusedCopy launch);
 
 }  // namespace qtipd
 

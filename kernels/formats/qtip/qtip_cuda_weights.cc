@@ -78,15 +78,18 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
   OperationCounts multiply_operations(int64_t batch) const override {
-    return FusedOperations(Problem(batch), device_.multiprocessors());
+    return FusedOperations(Problem(batch), device_.multiprocessors(), device_.compute_capability());
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
   OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }
 
-  absl::StatusOr<PhaseTimes> MeasurePhases(int copy, int64_t batch, const void* u,
-                                           void* z) override {
-    return MeasureFusedPhases(device_, Problem(batch), copies_[copy].packed.data(),
-                              copies_[copy].table.data(), u, z);
+  absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u, void* z,
+                                                             int slots) override {
+    return PrepareFusedPhases(
+        device_, Problem(batch), slots, [this, batch, u, z](int copy, PhaseRecord* records) {
+          return LaunchFusedAlone(device_, Problem(batch), copies_[copy].packed.data(),
+                                  copies_[copy].table.data(), u, z, records);
+        });
   }
 
   absl::Status Decode(int copy, void* w) override {

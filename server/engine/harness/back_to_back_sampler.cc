@@ -40,8 +40,7 @@ class RotationSampler final : public Sampler {
 
   static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
     const int copies = range.path->copies();
-    const int rotations = (kMinRunsPerReplay + copies - 1) / copies;
-    const int runs = rotations * copies;
+    const int runs = RunsPerReplay(copies);
     QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
       for (int run = 0; run < runs; ++run) {
         QTIPD_RETURN_IF_ERROR(EnqueueRun(range, run % copies));
@@ -67,6 +66,8 @@ class RotationSampler final : public Sampler {
 absl::Status EnqueueRun(const StepRange& range, int copy) {
   return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
 }
+
+int RunsPerReplay(int copies) { return (kMinRunsPerReplay + copies - 1) / copies * copies; }
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeBackToBackSampler(Device& device,
                                                                const StepRange& range) {

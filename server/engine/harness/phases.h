@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/api/inference_path.h"
+#include "server/engine/harness/sampling.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -15,11 +16,19 @@ namespace qtipd {
 // Medians, phase by phase, of runs that have the same phases in the same order; not empty.
 PhaseBreakdown SummarisePhaseTimes(std::span<const PhaseTimes> runs);
 
-// Runs the instrumented kernel of `path` over all its copies, at least 21 times. Nothing where the
-// path or its backend has none. x and y as in PreparedPath::Run, which must have run once; y is
-// left as it was or with z in it. Errors: Cancelled; the device's.
+// Replays rows of the fused kernel of `whole`, all of whose steps must have run once: the shipped
+// build, the one with time stamps and the hollow one, each as often as a sample of `mode` has runs,
+// over all copies, one kernel after the other; where the mode is not back to back, one kernel after
+// a flush of the caches. The hollow row less its own time stamps is what launching costs, and the
+// shipped row less that is the time of the shipped kernel: known without the time stamps that the
+// phases come from. Nothing where the path or its backend has no such builds. y is left as it was
+// or with z in it. Errors: Cancelled; the device's.
 absl::StatusOr<std::optional<PhaseBreakdown>> MeasurePhaseBreakdown(
-    PreparedPath& path, const void* x, void* y, const std::function<bool()>& is_cancelled);
+    CacheMode mode, Device& device, const StepRange& whole,
+    const std::function<bool()>& is_cancelled);
+
+// Whether the kernel that the phases add up to took as long as the shipped one, within 5 %.
+bool PhasesMatchShippedKernel(const PhaseBreakdown& breakdown);
 
 }  // namespace qtipd
 

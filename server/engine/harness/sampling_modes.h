@@ -15,8 +15,11 @@ extern const SamplingMode kHotSampling;
 // One run of the range on weight copy `copy`, enqueued.
 absl::Status EnqueueRun(const StepRange& range, int copy);
 
+// Runs of a row that goes over `copies` weight copies: whole rotations, at least 16 runs.
+int RunsPerReplay(int copies);
+
 // Replays without a gap over all copies of the path: one run a replay where the device is
-// synchronous, else whole rotations of at least 16 runs.
+// synchronous, else RunsPerReplay.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeBackToBackSampler(Device& device,
                                                                const StepRange& range);
 

@@ -154,13 +154,18 @@ Json FromPhases(const std::optional<PhaseBreakdown>& breakdown) {
   for (const PhaseResult& phase : breakdown->phases) {
     phases.push_back(Json::array({phase.name, phase.seconds, phase.fraction}));
   }
-  return {{"kernel_seconds", breakdown->kernel_seconds}, {"phases", phases}};
+  return {{"kernel_seconds", breakdown->kernel_seconds},
+          {"shipped_kernel_seconds", breakdown->shipped_kernel_seconds},
+          {"instrumented_overhead", breakdown->instrumented_overhead},
+          {"phases", phases}};
 }
 
 std::optional<PhaseBreakdown> ToPhases(const Json& json) {
   if (json.is_null()) return std::nullopt;
   PhaseBreakdown breakdown;
   breakdown.kernel_seconds = Number(json, "kernel_seconds");
+  breakdown.shipped_kernel_seconds = Number(json, "shipped_kernel_seconds");
+  breakdown.instrumented_overhead = Number(json, "instrumented_overhead");
   for (const Json& phase : json.at("phases")) {
     breakdown.phases.push_back({phase.at(0), phase.at(1), phase.at(2)});
   }

@@ -211,8 +211,11 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
                          MeasureSteps(problem.spec.cache_mode, device, whole, result.latency.median,
                                       BudgetFor(result), clock, run.is_cancelled));
   CompareWithCeiling(problem, *path, result);
-  QTIPD_ASSIGN_OR_RETURN(result.phases, MeasurePhaseBreakdown(*path, operands.x.data(),
-                                                              operands.y.data(), run.is_cancelled));
+  QTIPD_ASSIGN_OR_RETURN(result.phases, MeasurePhaseBreakdown(problem.spec.cache_mode, device, whole,
+                                                              run.is_cancelled));
+  if (result.phases && !PhasesMatchShippedKernel(*result.phases)) {
+    result.warnings.emplace_back("PHASES_DIFFER");
+  }
   progress.Report(1, stage);
   return correct;
 }

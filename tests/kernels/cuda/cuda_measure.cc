@@ -128,6 +128,7 @@ void MeasureCeiling(CudaDevice& device) {
   const DeviceCeiling ceiling = Value(MeasureCudaCeiling(device, [] { return false; }));
   std::printf("ceiling measured in %.3f s\n", Now() - begin);
   PrintCurve("read", ceiling.read);
+  PrintCurve("read_cached", ceiling.read_cached);
   PrintCurve("copy", ceiling.copy);
   for (uint64_t bytes : {4'194'304ull, 6'291'456ull, 8'388'608ull, 58'720'256ull, 117'440'512ull}) {
     std::printf("read of %llu bytes on the curve %.3f us\n", static_cast<unsigned long long>(bytes),
@@ -219,16 +220,25 @@ void MeasurePhases(CudaDevice& device, ResidentWeights& one, int bits, int64_t b
   const Buffer u = Value(device.Allocate(2 * batch * shape.in_features));
   const Buffer z = Value(device.Allocate(4 * batch * shape.out_features));
   Ok(device.Fill(u.data(), 0x3A, u.bytes()));
+  const auto tracer = Value(weights->PreparePhases(batch, u.data(), z.data(), copies));
+  const auto row = [&](PhaseTracer::Build build) {
+    return Median(device, copies, [&](int i) { return tracer->Enqueue(build, i, i); });
+  };
+  const double shipped = row(PhaseTracer::Build::kShipped);
+  const double hollow = row(PhaseTracer::Build::kHollow);
+  const double launch = hollow - Value(tracer->Read()).back().kernel_seconds;
+  const double traced = row(PhaseTracer::Build::kTraced);
   std::map<std::string, std::vector<double>> seconds;
-  for (int i = 0; i < kReplays; ++i) {
-    const PhaseTimes times = Value(weights->MeasurePhases(i % copies, batch, u.data(), z.data()));
+  for (const PhaseTimes& times : Value(tracer->Read())) {
     seconds["kernel"].push_back(times.kernel_seconds);
     for (const auto& [name, s] : times.phases) seconds[name].push_back(s);
   }
+  std::printf("row K=%d batch %lld: shipped %.3f us, traced %.3f us, launch %.3f us\n", bits,
+              static_cast<long long>(batch), shipped * 1e6, traced * 1e6, launch * 1e6);
   std::printf("phases K=%d batch %lld:", bits, static_cast<long long>(batch));
   for (auto& [name, s] : seconds) {
     std::sort(s.begin(), s.end());
-    std::printf("  %s %.3f us", name.c_str(), s[kReplays / 2] * 1e6);
+    std::printf("  %s %.3f us", name.c_str(), s[s.size() / 2] * 1e6);
   }
   std::printf("\n");
 }

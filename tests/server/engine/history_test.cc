@@ -181,6 +181,35 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   EXPECT_EQ(Reason(history_->GetRun("x").status()), "RUN_NOT_FOUND");
 }
 
+TEST_F(HistoryTest, RunsKeepTheirRooflineAndPhases) {
+  BenchmarkResult result;
+  result.roofline = Roofline{.limit = "cache_bandwidth",
+                             .seconds = 1e-6,
+                             .fraction = 0.25,
+                             .limit_seconds = {{"cache_bandwidth", 1e-6}, {"launch", 5e-7}}};
+  result.phases = PhaseBreakdown{.kernel_seconds = 5e-6,
+                                 .shipped_kernel_seconds = 4.9e-6,
+                                 .instrumented_overhead = 0.02,
+                                 .phases = {{"loop", 4e-6, 0.8}}};
+  RunRecord run;
+  run.results = {result, BenchmarkResult()};
+  const auto out = history_->GetRun(*history_->InsertRun(run));
+  ASSERT_TRUE(out.ok()) << out.status();
+  const BenchmarkResult& read = out->results.at(0);
+  ASSERT_TRUE(read.roofline.has_value() && read.phases.has_value());
+  EXPECT_EQ(read.roofline->limit, "cache_bandwidth");
+  EXPECT_EQ(read.roofline->fraction, 0.25);
+  EXPECT_EQ(read.roofline->limit_seconds, result.roofline->limit_seconds);
+  EXPECT_EQ(read.phases->kernel_seconds, 5e-6);
+  EXPECT_EQ(read.phases->shipped_kernel_seconds, 4.9e-6);
+  EXPECT_EQ(read.phases->instrumented_overhead, 0.02);
+  ASSERT_EQ(read.phases->phases.size(), 1u);
+  EXPECT_EQ(read.phases->phases[0].name, "loop");
+  EXPECT_EQ(read.phases->phases[0].fraction, 0.8);
+  EXPECT_FALSE(out->results.at(1).roofline.has_value());
+  EXPECT_FALSE(out->results.at(1).phases.has_value());
+}
+
 TEST_F(HistoryTest, ListsRunsNewestFirst) {
   for (const char* artifact : {"a", "b", "c"}) {
     RunRecord run;

@@ -194,6 +194,33 @@ TEST(RunConversion, CarriesWhatTheDeviceWasLike) {
   EXPECT_EQ(proto.comparability_key(), "device=X");
 }
 
+TEST(RunConversion, CarriesPhasesAndTheShippedKernel) {
+  RunRecord run;
+  run.results.emplace_back().phases = PhaseBreakdown{.kernel_seconds = 5e-6,
+                                                     .shipped_kernel_seconds = 4.9e-6,
+                                                     .instrumented_overhead = 0.02,
+                                                     .phases = {{"loop", 4e-6, 0.8}}};
+  const v1::PhaseBreakdown proto = ToProto(run, Samples::kKeep).results(0).phases();
+  EXPECT_EQ(proto.kernel_seconds(), 5e-6);
+  EXPECT_EQ(proto.shipped_kernel_seconds(), 4.9e-6);
+  EXPECT_EQ(proto.instrumented_overhead(), 0.02);
+  ASSERT_EQ(proto.phases_size(), 1);
+  EXPECT_EQ(proto.phases(0).name(), "loop");
+  EXPECT_EQ(proto.phases(0).seconds(), 4e-6);
+}
+
+TEST(DeviceConversion, CarriesTheCurvesOfItsCeiling) {
+  DeviceStatus device;
+  EXPECT_FALSE(ToProto(device).has_ceiling());
+  device.ceiling = DeviceCeiling{
+      .read = {{1000, 3e-6}}, .copy = {{1000, 5e-6}}, .read_cached = {{1000, 1e-6}, {2000, 2e-6}}};
+  const v1::Ceiling ceiling = ToProto(device).ceiling();
+  EXPECT_EQ(ceiling.read(0).seconds(), 3e-6);
+  EXPECT_EQ(ceiling.copy(0).seconds(), 5e-6);
+  ASSERT_EQ(ceiling.read_cached_size(), 2);
+  EXPECT_EQ(ceiling.read_cached(1).bytes(), 2000u);
+}
+
 TEST(RunConversion, LeavesSamplesOutOfLists) {
   const v1::Run proto = ToProto(OneRun(), Samples::kLeaveOut);
   EXPECT_EQ(proto.results(0).latency().samples_size(), 0);

@@ -23,7 +23,8 @@ const std::set<std::string> kOtherNames = {"NOTIFY_SOCKET", "XDG_DATA_HOME", "LD
                                            "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN",
                                            "HW_POWER_BRAKE_SLOWDOWN",
                                            // Warnings of a result.
-                                           "FOREIGN_WORK", "CLOCK_DRIFT", "ECC_ERRORS"};
+                                           "FOREIGN_WORK", "CLOCK_DRIFT", "ECC_ERRORS",
+                                           "PHASES_DIFFER"};
 
 std::string ReadFile(const fs::path& path) {
   std::ostringstream text;
