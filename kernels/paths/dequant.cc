@@ -35,6 +35,7 @@ class PreparedDequant final : public PreparedPath {
   }
   bool RepeatsPrevious(int step) const override { return parts_.scratch.RepeatsPrevious(step); }
   uint64_t bytes_per_run() const override { return weight_bytes() + parts_.activation_bytes; }
+  uint64_t scratch_bytes() const override { return parts_.decoded.bytes(); }
   uint64_t weight_bytes() const override {
     return parts_.weights->multiply_bytes() + parts_.weights->transform_bytes();
   }

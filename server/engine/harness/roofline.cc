@@ -14,18 +14,37 @@ double LeastLaunchSeconds(const DeviceCeiling& ceiling) {
              : ceiling.launch_seconds;
 }
 
+// The name of the memory that binds, and its seconds; 0 where no curve tells.
+std::pair<std::string, double> MemoryLimit(const DeviceCeiling& ceiling,
+                                           const RooflineProblem& problem) {
+  const uint64_t cache = problem.last_level_cache_bytes;
+  const uint64_t spilled = problem.scratch_bytes > cache ? problem.scratch_bytes - cache : 0;
+  if (problem.is_cache_cold) {
+    return {"bandwidth", ReadSeconds(ceiling, problem.bytes_per_run + 2 * spilled)};
+  }
+  if (spilled > 0) return {"bandwidth", ReadSeconds(ceiling, 2 * spilled)};
+  const uint64_t cached = problem.bytes_per_run + 2 * problem.scratch_bytes;
+  return {"cache_bandwidth", CachedReadSeconds(ceiling, cached)};
+}
+
+// Rates are cycles of the compute units: they follow the clock.
+double RateScale(const DeviceCeiling& ceiling, const RooflineProblem& problem) {
+  const bool are_known = ceiling.clock_hertz > 0 && problem.clock_hertz > 0;
+  return are_known ? problem.clock_hertz / ceiling.clock_hertz : 1;
+}
+
 std::map<std::string, double> Limits(const DeviceCeiling& ceiling, const RooflineProblem& problem) {
   std::map<std::string, double> limits;
   const auto add = [&](const std::string& name, double seconds) {
     if (seconds > 0) limits[name] = seconds;
   };
-  if (problem.cache_mode != CacheMode::kHot) {
-    add("bandwidth", ReadSeconds(ceiling, problem.bytes_per_run));
-  }
+  const auto [memory, seconds] = MemoryLimit(ceiling, problem);
+  add(memory, seconds);
+  const double scale = RateScale(ceiling, problem);
   for (const auto& [kind, amount] : problem.operations) {
     if (kind == "launch") add(kind, amount * LeastLaunchSeconds(ceiling));
     const auto rate = ceiling.rates.find(kind);
-    if (rate != ceiling.rates.end() && rate->second > 0) add(kind, amount / rate->second);
+    if (rate != ceiling.rates.end() && rate->second > 0) add(kind, amount / (scale * rate->second));
   }
   return limits;
 }

@@ -51,17 +51,29 @@ absl::StatusOr<Operands> MakeOperands(const CellProblem& problem, Device& device
   return operands;
 }
 
-absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(const CellProblem& problem,
-                                                      DeviceLease& lease, BenchmarkResult& result) {
+// A path, and whether every run of it finds its weights in no cache.
+struct PreparedCell {
+  std::unique_ptr<PreparedPath> path;
+  bool is_cache_cold = false;
+};
+
+absl::StatusOr<PreparedCell> Prepare(const CellProblem& problem, DeviceLease& lease,
+                                     BenchmarkResult& result) {
   Device& device = lease.device;
   QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, device.Memory());
   const CopyPlan plan =
       PlanCopies(problem.spec.cache_mode, problem.path.WeightBytesPerCopy(problem.resident, device),
                  device.info(), memory.free_bytes);
-  if (problem.spec.cache_mode == CacheMode::kRotate) {
+  const bool rotates = problem.spec.cache_mode == CacheMode::kRotate;
+  if (rotates) {
     result.notes["rotation_exceeds_cache"] = plan.exceeds_cache ? "true" : "false";
+    if (!plan.exceeds_cache) result.warnings.emplace_back("ROTATION_IN_CACHE");
   }
-  return problem.path.Prepare(device, problem.resident, problem.batch, plan.copies);
+  PreparedCell cell;
+  cell.is_cache_cold = rotates ? plan.exceeds_cache : problem.spec.cache_mode == CacheMode::kCold;
+  QTIPD_ASSIGN_OR_RETURN(
+      cell.path, problem.path.Prepare(device, problem.resident, problem.batch, plan.copies));
+  return cell;
 }
 
 void Describe(const CellProblem& problem, const PreparedPath& path, BenchmarkResult& result) {
@@ -92,7 +104,7 @@ void RecordConditions(const ConditionsWatch& watch, const BenchmarkSpec& spec,
                       BenchmarkResult& result) {
   result.conditions = watch.Summary(result.sample_clock_hertz);
   result.conditions.clock_policy = spec.lock_clocks ? "locked" : "default";
-  result.warnings = watch.Warnings();
+  for (std::string& warning : watch.Warnings()) result.warnings.push_back(std::move(warning));
   if (!result.is_stable) result.warnings.emplace_back("UNSTABLE");
 }
 
@@ -112,11 +124,17 @@ struct CellRun {
   BenchmarkResult& result;
 };
 
+absl::Status RecordReplayOverhead(const CellRun& run) {
+  QTIPD_ASSIGN_OR_RETURN(run.result.replay_overhead_seconds,
+                         MeasureReplayOverhead(run.lease.device));
+  return absl::OkStatus();
+}
+
 // Judged, timed samples of the whole path, and what the device was like meanwhile.
 absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& y) {
   const auto& [problem, lease, clock, is_cancelled, report, result] = run;
   QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
-  QTIPD_ASSIGN_OR_RETURN(result.replay_overhead_seconds, MeasureReplayOverhead(lease.device));
+  QTIPD_RETURN_IF_ERROR(RecordReplayOverhead(run));
   // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
   QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
   ConditionsWatch watch(lease.monitor, clock);
@@ -154,14 +172,37 @@ StepBudget BudgetFor(const BenchmarkResult& result) {
           .max_seconds = kStepSeconds + kStepShare * measured};
 }
 
-void CompareWithCeiling(const CellProblem& problem, const PreparedPath& path,
-                        BenchmarkResult& result) {
-  if (problem.ceiling == nullptr) return;
-  result.roofline = ComputeRoofline(*problem.ceiling, {.cache_mode = result.cache_mode,
-                                                       .bytes_per_run = result.bytes_per_run,
-                                                       .operations = path.operations(),
-                                                       .median_seconds = result.latency.median});
-  if (const double read = ReadSeconds(*problem.ceiling, result.weight_bytes); read > 0) {
+absl::Status RecordSteps(const CellRun& run, const StepRange& whole) {
+  BenchmarkResult& result = run.result;
+  QTIPD_ASSIGN_OR_RETURN(result.steps, MeasureSteps(run.problem.spec.cache_mode, run.lease.device,
+                                                    whole, result.latency.median, BudgetFor(result),
+                                                    run.clock, run.is_cancelled));
+  return absl::OkStatus();
+}
+
+absl::Status RecordPhases(const CellRun& run, const StepRange& whole) {
+  QTIPD_ASSIGN_OR_RETURN(run.result.phases,
+                         MeasurePhaseBreakdown(run.problem.spec.cache_mode, run.lease.device, whole,
+                                               run.is_cancelled));
+  if (run.result.phases && !PhasesMatchShippedKernel(*run.result.phases)) {
+    run.result.warnings.emplace_back("PHASES_DIFFER");
+  }
+  return absl::OkStatus();
+}
+
+void CompareWithCeiling(const CellRun& run, const PreparedCell& cell) {
+  const DeviceCeiling* ceiling = run.problem.ceiling;
+  BenchmarkResult& result = run.result;
+  if (ceiling == nullptr) return;
+  result.roofline = ComputeRoofline(
+      *ceiling, {.is_cache_cold = cell.is_cache_cold,
+                 .bytes_per_run = result.bytes_per_run,
+                 .scratch_bytes = cell.path->scratch_bytes(),
+                 .last_level_cache_bytes = run.lease.device.info().last_level_cache_bytes,
+                 .operations = cell.path->operations(),
+                 .median_seconds = result.latency.median,
+                 .clock_hertz = result.conditions.clock_hertz.value_or(0)});
+  if (const double read = ReadSeconds(*ceiling, result.weight_bytes); read > 0) {
     result.packed_read_seconds = read;
   }
 }
@@ -186,13 +227,13 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
                          Progress& progress, BenchmarkResult& result) {
   Device& device = lease.device;
   QTIPD_ASSIGN_OR_RETURN(const Operands operands, MakeOperands(problem, device));
-  QTIPD_ASSIGN_OR_RETURN(const auto path, Prepare(problem, lease, result));
-  Describe(problem, *path, result);
-  const StepRange whole{.path = path.get(),
+  QTIPD_ASSIGN_OR_RETURN(const PreparedCell cell, Prepare(problem, lease, result));
+  Describe(problem, *cell.path, result);
+  const StepRange whole{.path = cell.path.get(),
                         .x = operands.x.data(),
                         .y = operands.y.data(),
                         .first_step = 0,
-                        .end_step = static_cast<int>(path->steps().size())};
+                        .end_step = static_cast<int>(cell.path->steps().size())};
   QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(problem.spec.cache_mode, device, whole));
   result.runs_per_sample = sampler->runs_per_sample();
   const std::string stage = result.path + " batch=" + std::to_string(result.batch);
@@ -206,16 +247,10 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
   QTIPD_RETURN_IF_ERROR(MeasureLatency(run, *sampler, operands.y));
   // Before the steps run on their own and overwrite y.
   const absl::Status correct = CheckOutput(problem, device, operands.y, result);
+  CompareWithCeiling(run, cell);
   QTIPD_RETURN_IF_ERROR(RecordEnergy(run, *sampler));
-  QTIPD_ASSIGN_OR_RETURN(result.steps,
-                         MeasureSteps(problem.spec.cache_mode, device, whole, result.latency.median,
-                                      BudgetFor(result), clock, run.is_cancelled));
-  CompareWithCeiling(problem, *path, result);
-  QTIPD_ASSIGN_OR_RETURN(result.phases, MeasurePhaseBreakdown(problem.spec.cache_mode, device, whole,
-                                                              run.is_cancelled));
-  if (result.phases && !PhasesMatchShippedKernel(*result.phases)) {
-    result.warnings.emplace_back("PHASES_DIFFER");
-  }
+  QTIPD_RETURN_IF_ERROR(RecordSteps(run, whole));
+  QTIPD_RETURN_IF_ERROR(RecordPhases(run, whole));
   progress.Report(1, stage);
   return correct;
 }

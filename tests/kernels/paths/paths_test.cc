@@ -144,6 +144,8 @@ TEST_P(PathsTest, BytesAreWeightsOfThePathAndActivations) {
     EXPECT_EQ(prepared->bytes_per_run(), weights + activations) << path->id();
     EXPECT_EQ(path->WeightBytesPerCopy(weights_, device_), rotated) << path->id();
     EXPECT_EQ(prepared->copies(), 3);
+    const uint64_t decoded = path->id() == "dequant" ? kOut * kIn * sizeof(float) : 0;
+    EXPECT_EQ(prepared->scratch_bytes(), decoded) << path->id();
   }
 }
 

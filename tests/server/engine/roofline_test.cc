@@ -21,7 +21,9 @@ DeviceCeiling Ceiling() {
 }
 
 RooflineProblem Problem() {
-  return {.bytes_per_run = 4'000'000,
+  return {.is_cache_cold = true,
+          .bytes_per_run = 4'000'000,
+          .last_level_cache_bytes = 5'000'000,
           .operations = {{"launch", 3}, {"issue", 1.4e6}, {"shared_memory", 4e5}},
           .median_seconds = 10e-6};
 }
@@ -47,12 +49,61 @@ TEST(Roofline, IsBoundByInstructionsWhereTheyTakeLongest) {
   EXPECT_NEAR(roofline->fraction, 0.8, 1e-6);
 }
 
-TEST(Roofline, LeavesTheBandwidthOfMemoryOutWhereTheCacheIsHot) {
+// As Ceiling(), and 4 TB/s after 1 us from the cache.
+DeviceCeiling CachedCeiling() {
+  DeviceCeiling ceiling = Ceiling();
+  ceiling.read_cached = {{1'000'000, 1.25e-6}, {4'000'000, 2e-6}};
+  return ceiling;
+}
+
+TEST(Roofline, TakesTheBandwidthOfTheCacheWhereItMayHoldTheWeights) {
   RooflineProblem problem = Problem();
-  problem.cache_mode = CacheMode::kHot;
-  const auto roofline = ComputeRoofline(Ceiling(), problem);
-  EXPECT_EQ(roofline->limit, "shared_memory");
+  problem.is_cache_cold = false;
+  problem.operations = {};
+  const auto roofline = ComputeRoofline(CachedCeiling(), problem);
+  EXPECT_EQ(roofline->limit, "cache_bandwidth");
+  EXPECT_NEAR(roofline->seconds, 2e-6, 1e-12);
   EXPECT_FALSE(roofline->limit_seconds.contains("bandwidth"));
+}
+
+TEST(Roofline, HasNoBandwidthWhereTheCacheIsHotButTooSmall) {
+  RooflineProblem problem = Problem();
+  problem.is_cache_cold = false;
+  problem.bytes_per_run = 4'000'001;
+  const auto roofline = ComputeRoofline(CachedCeiling(), problem);
+  EXPECT_EQ(roofline->limit, "shared_memory");
+  EXPECT_FALSE(roofline->limit_seconds.contains("cache_bandwidth"));
+  EXPECT_FALSE(roofline->limit_seconds.contains("bandwidth"));
+}
+
+TEST(Roofline, CountsWhatTheCacheCannotHoldOfScratchMemoryBothWays) {
+  RooflineProblem problem = Problem();
+  problem.scratch_bytes = 5'000'000;
+  EXPECT_NEAR(ComputeRoofline(Ceiling(), problem)->limit_seconds.at("bandwidth"), 5e-6, 1e-12);
+  problem.scratch_bytes = 7'000'000;  // 2 MB too much, there and back
+  EXPECT_NEAR(ComputeRoofline(Ceiling(), problem)->limit_seconds.at("bandwidth"), 9e-6, 1e-12);
+  problem.is_cache_cold = false;
+  const auto hot = ComputeRoofline(CachedCeiling(), problem);
+  EXPECT_NEAR(hot->limit_seconds.at("bandwidth"), 5e-6, 1e-12);
+  problem.scratch_bytes = 1'000'000;
+  problem.bytes_per_run = 2'000'000;
+  const auto cached = ComputeRoofline(CachedCeiling(), problem);
+  EXPECT_NEAR(cached->limit_seconds.at("cache_bandwidth"), 2e-6, 1e-12);
+}
+
+TEST(Roofline, RatesFollowTheClockOfTheRun) {
+  DeviceCeiling ceiling = Ceiling();
+  RooflineProblem problem = Problem();
+  ceiling.clock_hertz = 2e9;
+  EXPECT_NEAR(ComputeRoofline(ceiling, problem)->limit_seconds.at("issue"), 1.4e-6, 1e-12);
+  problem.clock_hertz = 1e9;
+  const auto slower = ComputeRoofline(ceiling, problem);
+  EXPECT_NEAR(slower->limit_seconds.at("issue"), 2.8e-6, 1e-12);
+  EXPECT_NEAR(slower->limit_seconds.at("shared_memory"), 4e-6, 1e-12);
+  EXPECT_NEAR(slower->limit_seconds.at("bandwidth"), 5e-6, 1e-12);
+  EXPECT_NEAR(slower->limit_seconds.at("launch"), 1.2e-6, 1e-12);
+  ceiling.clock_hertz = 0;
+  EXPECT_NEAR(ComputeRoofline(ceiling, problem)->limit_seconds.at("issue"), 1.4e-6, 1e-12);
 }
 
 TEST(Roofline, TakesPlainLaunchesWhereNoneOverlap) {
