@@ -21,6 +21,7 @@ class FakeRecording final : public Recording {
     if (control_->is_lost) {
       return MakeError(absl::StatusCode::kInternal, "DEVICE_LOST", "the fake device is lost");
     }
+    QTIPD_RETURN_IF_ERROR(control_->replay_status(index));
     if (!control_->writes_nothing) QTIPD_RETURN_IF_ERROR(enqueue_());
     return ReplayTiming{control_->replay_seconds(index), control_->replay_clock_hertz(index)};
   }

@@ -31,6 +31,8 @@ struct FakeDeviceControl {
   };
   // Its clock, 0 where the device does not tell.
   std::function<double(int64_t)> replay_clock_hertz = [](int64_t) { return 0.0; };
+  // Whether the n-th replay succeeds; called on the device's thread.
+  std::function<absl::Status(int64_t)> replay_status = [](int64_t) { return absl::OkStatus(); };
   // Called by every replay on the device's thread, before it runs.
   std::function<void()> on_replay = [] {};
   std::atomic<bool> is_lost{false};  // the next call fails with DEVICE_LOST, and all after it

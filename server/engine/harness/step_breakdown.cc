@@ -1,6 +1,7 @@
 #include "server/engine/harness/step_breakdown.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 
 // The device is warm already; a new recording's first replays are not.
 constexpr double kStepWarmUpSeconds = 0.002;
+
+constexpr double kAllowedDifference = 0.05;  // of the steps together, over the whole
 
 std::vector<StepResult> Named(const PreparedPath& path, const std::vector<double>& seconds) {
   std::vector<StepResult> results;
@@ -129,6 +132,12 @@ absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& dev
                          Rounds(budget, budget.max_seconds, clock, is_cancelled))
           : DifferencesOfPrefixes(mode, device, whole, whole_median, budget, clock, is_cancelled));
   return Named(*whole.path, seconds);
+}
+
+bool StepsAddUp(std::span<const StepResult> steps, double whole_median) {
+  double sum = 0;
+  for (const StepResult& step : steps) sum += step.median_seconds;
+  return std::abs(sum - whole_median) <= kAllowedDifference * whole_median;
 }
 
 }  // namespace qtipd

@@ -3,6 +3,7 @@
 #define QTIPD_SERVER_ENGINE_HARNESS_STEP_BREAKDOWN_H_
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,6 +34,10 @@ absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& dev
                                                      const StepRange& whole, double whole_median,
                                                      const StepBudget& budget, Clock& clock,
                                                      const std::function<bool()>& is_cancelled);
+
+// Whether the steps together cost what the whole does, within 5 %. By construction where they are
+// differences; not where each was replayed in its place.
+bool StepsAddUp(std::span<const StepResult> steps, double whole_median);
 
 }  // namespace qtipd
 

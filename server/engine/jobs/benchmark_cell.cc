@@ -19,6 +19,7 @@
 #include "server/engine/harness/statistics.h"
 #include "server/engine/harness/step_breakdown.h"
 #include "server/engine/harness/stopping.h"
+#include "server/engine/jobs/run_errors.h"
 
 namespace qtipd {
 namespace {
@@ -124,6 +125,14 @@ struct CellRun {
   BenchmarkResult& result;
 };
 
+// What a measurement beside the latency came to: a failure of it is noted, and costs no more than
+// its own figures unless the run ends with it.
+absl::Status Beside(const std::string& name, const absl::Status& status, BenchmarkResult& result) {
+  if (status.ok() || IsEndOfRun(status)) return status;
+  result.notes[name + "_error"] = ErrorText(status);
+  return absl::OkStatus();
+}
+
 absl::Status RecordReplayOverhead(const CellRun& run) {
   QTIPD_ASSIGN_OR_RETURN(run.result.replay_overhead_seconds,
                          MeasureReplayOverhead(run.lease.device));
@@ -134,7 +143,7 @@ absl::Status RecordReplayOverhead(const CellRun& run) {
 absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& y) {
   const auto& [problem, lease, clock, is_cancelled, report, result] = run;
   QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
-  QTIPD_RETURN_IF_ERROR(RecordReplayOverhead(run));
+  QTIPD_RETURN_IF_ERROR(Beside("replay_overhead", RecordReplayOverhead(run), result));
   // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
   QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
   ConditionsWatch watch(lease.monitor, clock);
@@ -177,6 +186,9 @@ absl::Status RecordSteps(const CellRun& run, const StepRange& whole) {
   QTIPD_ASSIGN_OR_RETURN(result.steps, MeasureSteps(run.problem.spec.cache_mode, run.lease.device,
                                                     whole, result.latency.median, BudgetFor(result),
                                                     run.clock, run.is_cancelled));
+  if (!StepsAddUp(result.steps, result.latency.median)) {
+    result.warnings.emplace_back("STEPS_DO_NOT_ADD_UP");
+  }
   return absl::OkStatus();
 }
 
@@ -194,6 +206,7 @@ void CompareWithCeiling(const CellRun& run, const PreparedCell& cell) {
   const DeviceCeiling* ceiling = run.problem.ceiling;
   BenchmarkResult& result = run.result;
   if (ceiling == nullptr) return;
+  if (!ceiling->problem.empty()) result.notes["ceiling_error"] = ceiling->problem;
   result.roofline = ComputeRoofline(
       *ceiling, {.is_cache_cold = cell.is_cache_cold,
                  .bytes_per_run = result.bytes_per_run,
@@ -248,9 +261,9 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
   // Before the steps run on their own and overwrite y.
   const absl::Status correct = CheckOutput(problem, device, operands.y, result);
   CompareWithCeiling(run, cell);
-  QTIPD_RETURN_IF_ERROR(RecordEnergy(run, *sampler));
-  QTIPD_RETURN_IF_ERROR(RecordSteps(run, whole));
-  QTIPD_RETURN_IF_ERROR(RecordPhases(run, whole));
+  QTIPD_RETURN_IF_ERROR(Beside("energy", RecordEnergy(run, *sampler), result));
+  QTIPD_RETURN_IF_ERROR(Beside("steps", RecordSteps(run, whole), result));
+  QTIPD_RETURN_IF_ERROR(Beside("phases", RecordPhases(run, whole), result));
   progress.Report(1, stage);
   return correct;
 }

@@ -23,10 +23,11 @@ struct CellProblem {
   const DeviceCeiling* ceiling = nullptr;  // of the device; null: the result has no roofline
 };
 
-// Prepares the path, warms it up, measures it while watching the device, breaks it down into steps
-// and checks the output of the timed replays; fills `result` as far as it got. Errors: Cancelled;
-// what the path or the device cannot do; Internal/RESULT_INCORRECT if the output is further from
-// the reference than the bound, with every figure filled in.
+// Prepares the path, warms it up, measures it while watching the device, checks the output of the
+// timed replays and breaks the time down; fills `result` as far as it got. What fails beside the
+// latency (replay_overhead, energy, steps, phases, ceiling) is missing, and a note <name>_error
+// says why. Errors: Cancelled; what the path or the device cannot do; Internal/RESULT_INCORRECT if
+// the output is further from the reference than the bound, with every figure filled in.
 absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& clock,
                          Progress& progress, BenchmarkResult& result);
 

@@ -11,9 +11,10 @@
 
 namespace qtipd {
 
-// The stored ceiling, or one measured now and stored. Nothing where the device could not be
-// measured, which is logged: a benchmark goes on without a roofline. Errors: Cancelled,
-// DEVICE_LOST.
+// The stored ceiling, or one measured now and stored. Not stored, and DeviceCeiling::problem says
+// why, where the device could not be measured (an empty ceiling: a benchmark goes on without a
+// roofline), or where its monitor reported a slowdown or foreign work before or after: it then
+// serves this run alone. Both are logged. Errors: Cancelled, DEVICE_LOST.
 absl::StatusOr<std::optional<DeviceCeiling>> ObtainCeiling(DeviceLease& lease,
                                                            CeilingStore& ceilings,
                                                            const Progress& progress);

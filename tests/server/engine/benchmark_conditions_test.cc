@@ -19,6 +19,13 @@ class BenchmarkConditionsTest : public EngineFixture {
     last_run_ = *engine_->GetRun(done.result);
     return last_run_.results.at(0);
   }
+  // Those of the device and its samples: a fake replay takes as long with one step as with all, so
+  // that steps in their places do not add up.
+  static Strings Warnings(const BenchmarkResult& result) {
+    Strings warnings = result.warnings;
+    std::erase(warnings, "STEPS_DO_NOT_ADD_UP");
+    return warnings;
+  }
   RunRecord last_run_;
 };
 
@@ -27,7 +34,7 @@ TEST_F(BenchmarkConditionsTest, ACalmRunHasNoWarnings) {
   device_->replay_clock_hertz = [](int64_t) { return 1.5e9; };
   const BenchmarkResult result = Result(Bench("w"));
   EXPECT_TRUE(result.is_stable);
-  EXPECT_EQ(result.warnings, Strings{});
+  EXPECT_EQ(Warnings(result), Strings{});
   EXPECT_EQ(result.sample_clock_hertz, std::vector<double>(10, 1.5e9));
   EXPECT_EQ(result.conditions.clock_hertz, 1.5e9);
   EXPECT_EQ(result.conditions.clock_policy, "default");
@@ -40,7 +47,7 @@ TEST_F(BenchmarkConditionsTest, AnUnstableResultIsAResult) {
   device_->replay_seconds = [](int64_t n) { return n % 2 == 0 ? 1e-3 : 2e-3; };
   const BenchmarkResult result = Result(Bench("w"));
   EXPECT_FALSE(result.is_stable);
-  EXPECT_EQ(result.warnings, Strings{"UNSTABLE"});
+  EXPECT_EQ(Warnings(result), Strings{"UNSTABLE"});
   EXPECT_EQ(result.samples.size(), 10u);
 }
 
@@ -54,7 +61,7 @@ TEST_F(BenchmarkConditionsTest, FlagsWhatTheMonitorSaw) {
     return reading;
   };
   const BenchmarkResult result = Result(Bench("w"));
-  EXPECT_EQ(result.warnings, Strings{"FOREIGN_WORK"});
+  EXPECT_EQ(Warnings(result), Strings{"FOREIGN_WORK"});
   EXPECT_EQ(result.conditions.temperature_end_celsius, 44);
   EXPECT_EQ(result.conditions.clock_events, Strings{"SW_POWER_CAP"});
   EXPECT_FALSE(result.conditions.joules_per_run.has_value());
@@ -71,7 +78,7 @@ TEST_F(BenchmarkConditionsTest, JudgesByTheClockOfTheWarmUp) {
   EXPECT_EQ(result.stop_reason, StopReason::kThrottled);
   EXPECT_EQ(result.conditions.retaken_samples, 20);
   EXPECT_EQ(result.conditions.throttled_samples, 30);
-  EXPECT_EQ(result.warnings, (Strings{"THROTTLED", "CLOCK_DRIFT"}));
+  EXPECT_EQ(Warnings(result), (Strings{"THROTTLED", "CLOCK_DRIFT"}));
 }
 
 TEST_F(BenchmarkConditionsTest, MeasuresEnergyAfterTheSamples) {
@@ -125,6 +132,84 @@ TEST_F(BenchmarkConditionsTest, TheMonitorsFactsAreInTheEnvironment) {
   EXPECT_NE(last_run_.results[0].comparability_key.find("driver=580;"), std::string::npos);
 }
 
+// ---- What is measured beside the latency ----
+
+// Of a benchmark of ten samples, each a millisecond: 50 replays of a warm-up, 24 of nothing, 10
+// samples, then the steps.
+constexpr int64_t kFirstOverhead = 50;
+constexpr int64_t kFirstSample = 74;
+constexpr int64_t kFirstStep = 84;
+
+class BesideTheLatency : public BenchmarkConditionsTest {
+ protected:
+  void SetUp() override {
+    BenchmarkConditionsTest::SetUp();
+    device_->replay_seconds = [](int64_t) { return 1e-3; };
+  }
+  // Replays from `first` to below `end` fail with `reason`.
+  void Fail(int64_t first, int64_t end, const char* reason) {
+    device_->replay_status = [=](int64_t n) {
+      return n < first || n >= end ? absl::OkStatus()
+                                   : MakeError(absl::StatusCode::kUnavailable, reason, "so it is");
+    };
+  }
+};
+
+TEST_F(BesideTheLatency, AFailureOfTheStepsIsANote) {
+  Fail(kFirstStep, INT64_MAX, "REPLAY_BLOCKED_TIMEOUT");
+  const BenchmarkResult result = Result(Bench("w"));
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.samples.size(), 10u);
+  EXPECT_TRUE(result.steps.empty());
+  EXPECT_EQ(result.notes.at("steps_error"), "REPLAY_BLOCKED_TIMEOUT: so it is");
+  EXPECT_EQ(Warnings(result), Strings{});
+  EXPECT_TRUE(result.roofline.has_value());
+}
+
+TEST_F(BesideTheLatency, AFailureOfTheEmptyReplayIsANote) {
+  Fail(kFirstOverhead, kFirstOverhead + 1, "REPLAY_BLOCKED_TIMEOUT");
+  const BenchmarkResult result = Result(Bench("w"));
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.replay_overhead_seconds, 0);
+  EXPECT_TRUE(result.notes.contains("replay_overhead_error"));
+  EXPECT_EQ(result.steps.size(), 2u);
+}
+
+TEST_F(BesideTheLatency, AFailureOfASampleIsOneOfTheCase) {
+  Fail(kFirstSample, INT64_MAX, "REPLAY_BLOCKED_TIMEOUT");
+  EXPECT_EQ(Reason(Await(engine_->StartBenchmark(Bench("w"))).error), "REPLAY_BLOCKED_TIMEOUT");
+}
+
+TEST_F(BesideTheLatency, AFailureHidesNoWrongResult) {
+  Fail(kFirstStep, INT64_MAX, "REPLAY_BLOCKED_TIMEOUT");
+  device_->writes_nothing = true;
+  EXPECT_EQ(Reason(Await(engine_->StartBenchmark(Bench("w"))).error), "RESULT_INCORRECT");
+}
+
+TEST_F(BesideTheLatency, ALostDeviceEndsTheRun) {
+  Fail(kFirstStep, INT64_MAX, "DEVICE_LOST");
+  EXPECT_EQ(Reason(Await(engine_->StartBenchmark(Bench("w"))).error), "DEVICE_LOST");
+}
+
+TEST_F(BesideTheLatency, StepsThatDoNotAddUpAreTold) {
+  EXPECT_EQ(Result(Bench("w")).warnings, Strings{"STEPS_DO_NOT_ADD_UP"});  // two of 1 ms each
+  device_->replays = 0;
+  device_->replay_seconds = [](int64_t n) { return n < kFirstStep ? 1e-3 : 0.5e-3; };
+  EXPECT_EQ(Result(Bench("w")).warnings, Strings{});
+}
+
+TEST_F(BesideTheLatency, ARotationThatACacheHoldsIsTold) {
+  device_->info.last_level_cache_bytes = uint64_t{1} << 40;
+  const BenchmarkResult result = Result(Bench("w"));
+  EXPECT_EQ(Warnings(result), Strings{"ROTATION_IN_CACHE"});
+  EXPECT_EQ(result.notes.at("rotation_exceeds_cache"), "false");
+  // The fake device has no curve of cached reads, and that of memory does not hold.
+  EXPECT_FALSE(result.roofline.has_value());
+  BenchmarkSpec hot = Bench("w");
+  hot.cache_mode = CacheMode::kHot;
+  EXPECT_EQ(Warnings(Result(hot)), Strings{});
+}
+
 // ---- Locked clocks ----
 
 TEST_F(BenchmarkConditionsTest, LockedClocksAreUnlockedAndJudgedBy) {
@@ -135,7 +220,7 @@ TEST_F(BenchmarkConditionsTest, LockedClocksAreUnlockedAndJudgedBy) {
   spec.lock_clocks = true;
   const BenchmarkResult result = Result(spec);
   EXPECT_EQ(result.conditions.clock_policy, "locked");
-  EXPECT_EQ(result.warnings, Strings{"CLOCK_DRIFT"});
+  EXPECT_EQ(Warnings(result), Strings{"CLOCK_DRIFT"});
   EXPECT_NE(result.comparability_key.find("clocks=locked"), std::string::npos);
   EXPECT_EQ(monitor_->locks, 1);
   EXPECT_EQ(monitor_->unlocks, 1);

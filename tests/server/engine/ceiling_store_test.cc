@@ -20,6 +20,7 @@ DeviceInfo Gpu(const std::string& uuid) {
 DeviceCeiling Ceiling() {
   return {.read = {{1000, 1e-6}, {2000, 1.5e-6}},
           .copy = {{1000, 2e-6}},
+          .read_cached = {{1000, 5e-7}},
           .launch_seconds = 5e-7,
           .overlapped_launch_seconds = 4e-7,
           .replay_seconds = 1e-6,
@@ -43,6 +44,8 @@ TEST_F(CeilingStoreTest, KeepsACeilingOverARestart) {
   EXPECT_EQ(found->read[1].bytes, 2000u);
   EXPECT_EQ(found->read[1].seconds, 1.5e-6);
   EXPECT_EQ(found->copy.size(), 1u);
+  ASSERT_EQ(found->read_cached.size(), 1u);
+  EXPECT_EQ(found->read_cached[0].seconds, 5e-7);
   EXPECT_EQ(found->launch_seconds, 5e-7);
   EXPECT_EQ(found->overlapped_launch_seconds, 4e-7);
   EXPECT_EQ(found->replay_seconds, 1e-6);
@@ -112,12 +115,53 @@ TEST_F(CeilingOfEngine, IsKnownAfterARestartOfTheDaemon) {
 }
 
 TEST_F(CeilingOfEngine, LeavesTheRooflineOutWhereItCannotBeMeasured) {
-  device_->ceiling = MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED", "");
+  device_->ceiling =
+      MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED", "too full");
   Quantize("w");
   const BenchmarkResult result = Benchmark();
   EXPECT_FALSE(result.roofline.has_value());
   EXPECT_FALSE(result.packed_read_seconds.has_value());
   EXPECT_TRUE(result.status.ok());
+  EXPECT_EQ(result.notes.at("ceiling_error"), "not measured: DEVICE_MEMORY_EXHAUSTED: too full");
+}
+
+TEST_F(CeilingOfEngine, IsNotKeptWhereTheDeviceWasDisturbedBeforeOrAfter) {
+  Quantize("w");
+  DeviceReading disturbed;
+  // The readings of the ceiling come first; those of the benchmark itself do not matter to it.
+  for (const int64_t at : {0, 1}) {
+    for (const bool is_slow : {true, false}) {
+      disturbed.clock_events = {is_slow ? "SW_THERMAL_SLOWDOWN" : "SW_POWER_CAP"};
+      disturbed.foreign_work.clear();
+      if (!is_slow) disturbed.foreign_work = {"pid 7 trainer 1 GiB"};
+      monitor_->reads = 0;
+      monitor_->read = [=](int64_t n) { return n == at ? disturbed : DeviceReading(); };
+      const BenchmarkResult result = Benchmark();
+      EXPECT_TRUE(result.roofline.has_value());
+      EXPECT_EQ(result.notes.at("ceiling_error"),
+                is_slow ? "disturbed: SW_THERMAL_SLOWDOWN" : "disturbed: pid 7 trainer 1 GiB");
+      EXPECT_FALSE(engine_->ListDevices()[0].ceiling.has_value());
+    }
+  }
+  EXPECT_EQ(device_->ceilings, 4);
+}
+
+TEST_F(CeilingOfEngine, IsKeptUnderAPowerCap) {
+  Quantize("w");
+  monitor_->read = [](int64_t) {
+    DeviceReading reading;
+    reading.clock_events = {"SW_POWER_CAP"};
+    return reading;
+  };
+  EXPECT_FALSE(Benchmark().notes.contains("ceiling_error"));
+  EXPECT_TRUE(engine_->ListDevices()[0].ceiling.has_value());
+}
+
+TEST_F(CeilingOfEngine, IsNotKeptWhereTheDeviceItselfDoubtsIt) {
+  device_->ceiling->problem = "too little memory";
+  Quantize("w");
+  EXPECT_EQ(Benchmark().notes.at("ceiling_error"), "too little memory");
+  EXPECT_FALSE(engine_->ListDevices()[0].ceiling.has_value());
 }
 
 }  // namespace

@@ -308,6 +308,18 @@ TEST_F(HarnessTest, AnOnlyStepIsTheWhole) {
   EXPECT_EQ(control_->replays, 0);
 }
 
+TEST_F(HarnessTest, StepsInPlaceMayMissTheWholeAndSoBeTold) {
+  NotingPath path(2, 2);
+  control_->replay_seconds = [](int64_t n) { return n % 2 == 0 ? 1.0 : 3.0; };
+  const auto steps = *MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 4, {.repetitions = 5},
+                                   clock_, never_);
+  EXPECT_TRUE(StepsAddUp(steps, 4));
+  EXPECT_TRUE(StepsAddUp(steps, 4.2));
+  EXPECT_TRUE(StepsAddUp(steps, 3.82));
+  EXPECT_FALSE(StepsAddUp(steps, 4.3));
+  EXPECT_FALSE(StepsAddUp(steps, 3.7));
+}
+
 // ---- Correctness ----
 
 TEST(RelativeError, IsTheL2Distance) {
