@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/api/error.h"
@@ -14,9 +15,9 @@ namespace {
 constexpr uint64_t kSmallest = uint64_t{1} << 20;
 constexpr uint64_t kLargest = uint64_t{256} << 20;
 constexpr uint64_t kCacheFactor = 3;
-// Passes at one size: enough for a median, but no more than time allows.
-constexpr size_t kFewestPasses = 3;
-constexpr size_t kMostPasses = 9;
+// Medians of passes at one size: one, and more as time allows.
+constexpr int kPasses = 3;
+constexpr int kMostMedians = 3;
 constexpr double kSecondsPerSize = 0.05;
 constexpr int64_t kPageBytes = 4096;
 constexpr int kEmptyReplays = 101;
@@ -51,21 +52,26 @@ void ReadPages(const char* data, int64_t pages) {
 }
 
 // Runs pass(data, size) over windows of `size` bytes, each the one after the last, all around the
-// buffer: `cursor` goes on from size to size. Where `is_cached`, always over the first.
+// buffer: `cursor` goes on from size to size. Where `is_cached`, always over the first. Returns the
+// least of several medians: a disturbance only ever makes one longer.
 template <typename Pass>
-double MedianPass(const Buffer& buffer, uint64_t size, bool is_cached, uint64_t& cursor,
-                  const Pass& pass) {
-  std::vector<double> seconds;
+double BestPass(const Buffer& buffer, uint64_t size, bool is_cached, uint64_t& cursor,
+                const Pass& pass) {
+  double best = std::numeric_limits<double>::infinity();
   const double begin = Now();
-  while (seconds.size() < kFewestPasses ||
-         (seconds.size() < kMostPasses && Now() - begin < kSecondsPerSize)) {
-    if (is_cached || cursor + size > buffer.bytes()) cursor = 0;
-    const double start = Now();
-    pass(buffer.as<char>() + cursor, size);
-    seconds.push_back(Now() - start);
-    cursor += size;
+  for (int median = 0; median < kMostMedians; ++median) {
+    if (median > 0 && Now() - begin >= kSecondsPerSize) break;
+    std::vector<double> seconds(kPasses);
+    for (double& s : seconds) {
+      if (is_cached || cursor + size > buffer.bytes()) cursor = 0;
+      const double start = Now();
+      pass(buffer.as<char>() + cursor, size);
+      s = Now() - start;
+      cursor += size;
+    }
+    best = std::min(best, Median(std::move(seconds)));
   }
-  return Median(std::move(seconds));
+  return best;
 }
 
 template <typename Pass>
@@ -79,7 +85,7 @@ absl::StatusOr<std::vector<BandwidthPoint>> MeasureCurve(const Buffer& buffer, u
     if (is_cancelled()) {
       return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled between sizes");
     }
-    curve.push_back({.bytes = size, .seconds = MedianPass(buffer, size, is_cached, cursor, pass)});
+    curve.push_back({.bytes = size, .seconds = BestPass(buffer, size, is_cached, cursor, pass)});
   }
   return curve;
 }

@@ -12,7 +12,7 @@ namespace qtipd {
 // 1 MiB to 256 MiB, every pass over memory that was not touched for as long as the scratch buffer
 // allows: three times the last-level cache, or a quarter of the free memory if that is less, which
 // DeviceCeiling::problem then says. Cached reads go up to the size of that cache, all over the same
-// memory. launch_seconds stays 0, rates empty.
+// memory. Every point is the best of up to three medians. launch_seconds stays 0, rates empty.
 absl::StatusOr<DeviceCeiling> MeasureCpuCeiling(CpuDevice& device,
                                                 const std::function<bool()>& is_cancelled);
 
