@@ -12,11 +12,12 @@
 namespace qtipd {
 namespace {
 
-// A sample of every SM each 2^n cycles. A replay takes a millisecond or less: as often as CUPTI
-// allows (5) would make the buffer the bottleneck, 2^7 gives some ten samples a microsecond.
-constexpr uint32_t kPeriodExponent = 7;
+// A sample of every SM each 2^n cycles: a replay of some ten milliseconds gives a million, and an
+// instruction with a hundredth of them is known to one percent. At 2^7 they were 15 million on an
+// H200, dropped some, and took CUPTI a second to decode.
+constexpr uint32_t kPeriodExponent = 11;
 constexpr size_t kScratchBytes = size_t{16} << 20;
-constexpr size_t kHardwareBytes = size_t{256} << 20;
+constexpr size_t kHardwareBytes = size_t{64} << 20;
 constexpr size_t kMostPcs = 8192;     // a GetData call at a time
 constexpr size_t kMostReasons = 128;  // more than any chip has
 constexpr int kMostReads = 1024;
