@@ -35,6 +35,8 @@ class PathReplay {
   absl::Status Prepare(const ProfileTask& task);
   absl::Status ChooseSteps(const ProfileTask& task);
   absl::Status EnqueueRuns();
+  // Replays once, so that everything is loaded and its time is known.
+  absl::Status ChooseRepeats();
 
   // In the order of need: what is below uses what is above.
   Registry registry_;
