@@ -24,6 +24,7 @@ using Given = std::map<std::string, std::vector<std::string>>;
 
 struct CommandLine {
   Given given;
+  bool is_release_clocks = false;
   std::string text;  // of --help or --version
 };
 
@@ -37,12 +38,14 @@ absl::StatusOr<CommandLine> ReadFlags(const ConfigSources& sources,
   std::map<std::string, std::vector<std::string>> values;
   bool is_version = false;
   app.add_flag("--version", is_version, "print the version and end");
+  CommandLine line;
+  app.add_flag("--release-clocks", line.is_release_clocks,
+               "let go clocks that a daemon of the data directory left locked, and end");
   const auto add = [&](const std::string& name, const std::string& help) {
     app.add_option("--" + name, values[name], help)->allow_extra_args(false)->type_name("");
   };
   add(kConfigFlag, "TOML file of settings [none]");
   for (const Setting& setting : settings) add(setting.name, setting.help);
-  CommandLine line;
   try {
     std::vector<std::string> reversed(sources.arguments.rbegin(), sources.arguments.rend());
     app.parse(reversed);
@@ -163,6 +166,7 @@ absl::StatusOr<ConfigOutcome> ReadConfig(const ConfigSources& sources) {
   QTIPD_ASSIGN_OR_RETURN(const CommandLine line, ReadFlags(sources, settings));
   ConfigOutcome outcome;
   outcome.text = line.text;
+  outcome.is_release_clocks = line.is_release_clocks;
   if (!outcome.text.empty()) return outcome;
   const Given environment = ReadEnvironment(sources, settings);
   Given file;

@@ -41,6 +41,7 @@ ConfigSources ProcessSources(int argc, char** argv);
 // A configuration to run with, or a text to print instead (--help, --version).
 struct ConfigOutcome {
   Config config;
+  bool is_release_clocks = false;  // --release-clocks: no daemon is wanted
   std::string text;
 };
 

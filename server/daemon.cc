@@ -28,6 +28,9 @@ std::string Hostname() {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
+// How long an end by force may take for clocks that are locked.
+constexpr double kUndoSeconds = 1.5;
+
 void TellServiceManager(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   const absl::Status status = SdNotify(path == nullptr ? "" : path, state);
@@ -36,8 +39,9 @@ void TellServiceManager(const std::string& state) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, StopEvent& stop) {
-  std::unique_ptr<Daemon> daemon(new Daemon(stop));
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, StopEvent& stop,
+                                                      std::atomic<bool>& owns_data_dir) {
+  std::unique_ptr<Daemon> daemon(new Daemon(stop, owns_data_dir));
   daemon->start_seconds_ = SystemClock().MonotonicSeconds();
   daemon->data_dir_ = config.data_dir;
   QTIPD_RETURN_IF_ERROR(daemon->StartEngine(config));
@@ -62,13 +66,16 @@ absl::Status Daemon::StartEngine(const Config& config) {
   const bool has_gpu = backends.usable.size() > 1;  // the first is the CPU
   const std::shared_ptr<Nvml> nvml = OpenNvmlIfWanted(has_gpu, config.data_dir);
   engine_config.make_monitor = MakeMonitorFactory(nvml, config.data_dir, SystemClock());
+  engine_config.on_directory_locked = [this, nvml] {
+    owns_data_dir_ = true;
+    UndoLeftClockLocks(nvml.get(), data_dir_);
+  };
   engine_config.profile_collector =
       MakeHelperCollector({.program = config.profiler, .cuda_module = config.cuda_module});
   QTIPD_ASSIGN_OR_RETURN(
       engine_,
       Engine::Create(std::move(engine_config), std::move(registry), std::move(backends.usable),
                      std::move(backends.status), *sink_, SystemClock()));
-  UndoLeftClockLocks(nvml.get(), config.data_dir);
   engine_->SetDeviceLostHandler([this](const std::string& device) {
     spdlog::critical("device_lost device={}", device);
     is_serving_ = false;
@@ -135,12 +142,19 @@ int Daemon::Run(const Config& config) {
   const double begin = SystemClock().MonotonicSeconds();
   StopEvent stop;
   std::atomic<bool> is_stopping{false};
+  std::atomic<bool> owns_data_dir{false};
+  // Storage is crash-only, so that an end by force loses nothing that was reported complete. Locked
+  // clocks would outlive it.
+  const auto end_by_force = [&](int exit_code) {
+    if (owns_data_dir) UndoLeftClockLocksWithin(kUndoSeconds, OpenAnyNvml, config.data_dir);
+    std::_Exit(exit_code);
+  };
   SignalThread signals([&](int signal) {
-    if (is_stopping.exchange(true)) std::_Exit(128 + signal);
+    if (is_stopping.exchange(true)) end_by_force(128 + signal);
     spdlog::info("stop_requested signal={}", signal);
     stop.Request(kExitOk);
   });
-  const absl::StatusOr<std::unique_ptr<Daemon>> started = Start(config, stop);
+  const absl::StatusOr<std::unique_ptr<Daemon>> started = Start(config, stop, owns_data_dir);
   if (!started.ok()) {
     const absl::Status& status = started.status();
     std::fprintf(stderr, "error: %s: %s\n", GetErrorInfo(status).reason.c_str(),
@@ -158,16 +172,23 @@ int Daemon::Run(const Config& config) {
   TellServiceManager("STOPPING=1");
   const double stop_begin = SystemClock().MonotonicSeconds();
   {
-    // Storage is crash-only, so that an end by force loses nothing that was reported complete.
     Watchdog watchdog(config.drain_timeout_seconds, [&] {
       spdlog::error("drain_timed_out seconds={}", config.drain_timeout_seconds);
-      std::_Exit(exit_code == kExitOk ? kExitDrainTimedOut : exit_code);
+      end_by_force(exit_code == kExitOk ? kExitDrainTimedOut : exit_code);
     });
     daemon.Stop();
   }
   spdlog::info("daemon_stopped seconds={:.3f} exit_code={}",
                SystemClock().MonotonicSeconds() - stop_begin, exit_code);
   return exit_code;
+}
+
+int Daemon::ReleaseClocks(const Config& config) {
+  const absl::Status status = ReleaseLeftClocks(OpenAnyNvml, config.data_dir);
+  if (status.ok()) return kExitOk;
+  std::fprintf(stderr, "error: %s: %s\n", GetErrorInfo(status).reason.c_str(),
+               std::string(status.message()).c_str());
+  return kExitBadConfig;
 }
 
 }  // namespace qtipd

@@ -29,13 +29,19 @@ class Daemon {
  public:
   // Requests `stop`, which outlives the daemon, when a device is lost. Errors: those of
   // OpenBackends, Engine::Create, HttpServer::Start and GrpcServer::Start.
-  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config, StopEvent& stop);
+  // Sets `owns_data_dir`, which outlives the daemon too, once the data directory is locked for it.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config, StopEvent& stop,
+                                                       std::atomic<bool>& owns_data_dir);
   ~Daemon();
 
   // Starts a daemon, says on stdout when it is ready, and serves until SIGTERM or SIGINT (a second
-  // one ends the process at once) or until a device is lost. Returns an exit code; a failed start
-  // is one line on stderr.
+  // one ends the process at once, but for clocks that are locked) or until a device is lost.
+  // Returns an exit code; a failed start is one line on stderr.
   static int Run(const Config& config);
+
+  // Lets go the clocks that a daemon of this data directory left locked. Returns an exit code: 0
+  // also where there were none; else one line on stderr.
+  static int ReleaseClocks(const Config& config);
 
   // "qtipd ready grpc=127.0.0.1:7070 http=127.0.0.1:9464 data_dir=/data devices=cpu"
   std::string ReadyLine();
@@ -44,12 +50,14 @@ class Daemon {
   void Stop();
 
  private:
-  explicit Daemon(StopEvent& stop) : stop_(stop) {}
+  Daemon(StopEvent& stop, std::atomic<bool>& owns_data_dir)
+      : stop_(stop), owns_data_dir_(owns_data_dir) {}
   absl::Status StartEngine(const Config& config);
   absl::Status StartServers(const Config& config);
   bool IsReady();
 
   StopEvent& stop_;
+  std::atomic<bool>& owns_data_dir_;
   std::string data_dir_;
   double start_seconds_ = 0;
   // In the order of need: what is below uses what is above.

@@ -26,5 +26,6 @@ int main(int argc, char** argv) {
   }
   qtipd::StartLogging(outcome->config.log_level, outcome->config.log_format);
   qtipd::RouteGrpcLog();
+  if (outcome->is_release_clocks) return qtipd::Daemon::ReleaseClocks(outcome->config);
   return qtipd::Daemon::Run(outcome->config);
 }

@@ -32,6 +32,9 @@ struct EngineConfig {
   std::map<std::string, std::string> build_info;  // version, git_commit, ...; copied into every run
   std::shared_ptr<ProfileCollector> profile_collector;  // empty: profiles are refused
   MonitorFactory make_monitor;  // called on each device's thread; empty: MakeSilentMonitor
+  // Called by Create once the data directory is this daemon's, before any device is touched; what
+  // fails after it fails with the directory held. May be empty.
+  std::function<void()> on_directory_locked;
 };
 
 // Bytes on their way out, prepared and hashed; read in order by one thread.

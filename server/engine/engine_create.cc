@@ -15,6 +15,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
     MetricsSink& metrics, Clock& clock) {
   // The directory first: a second daemon must not even touch the devices of the first.
   QTIPD_ASSIGN_OR_RETURN(DataDirectory directory, OpenDataDirectory(config.data_dir));
+  if (config.on_directory_locked) config.on_directory_locked();
   QTIPD_ASSIGN_OR_RETURN(auto history, OpenSqliteHistory(directory.history));
   QTIPD_ASSIGN_OR_RETURN(const std::vector<DeviceChoice> choices,
                          SelectDevices(config.device_selection, backends, backend_status));

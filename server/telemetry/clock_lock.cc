@@ -108,7 +108,9 @@ std::vector<std::string> DevicesLeftLocked(const std::string& directory) {
 std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& directory) {
   std::vector<RestoredClocks> restored;
   for (const std::string& uuid : DevicesLeftLocked(directory)) {
-    const NvmlDevice device = nvml.FindByUuid(uuid);
+    // Where CUDA told no UUID, the PCI bus id names the marker.
+    NvmlDevice device = nvml.FindByUuid(uuid);
+    if (device == nullptr) device = nvml.FindByPciBusId(uuid);
     const NvmlReturn result =
         device == nullptr ? NvmlReturn::kNotFound : nvml.ResetGpuLockedClocks(device);
     absl::Status status;

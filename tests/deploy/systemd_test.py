@@ -28,7 +28,7 @@ def verify(analyze, binaries, folder):
     program_folder = pathlib.Path(folder) / "bin"
     program_folder.symlink_to(pathlib.Path(binaries).resolve())
     unit = pathlib.Path(folder) / "qtipd.service"
-    unit.write_text(text.replace("ExecStart=/opt/qtipd/bin", f"ExecStart={program_folder}"))
+    unit.write_text(text.replace("/opt/qtipd/bin", str(program_folder)))
     said = run(analyze, "verify", "--man=no", unit)
     assert "qtipd.service" not in said, said
     return unit

@@ -179,6 +179,14 @@ TEST_F(ConfigTest, AFlagWithoutItsValueIsAnError) {
   EXPECT_NE(error.find("--listen"), std::string::npos);
 }
 
+TEST_F(ConfigTest, ReleasingClocksIsAskedForByAFlag) {
+  sources_.arguments = {"--release-clocks", "--data-dir", "/data"};
+  EXPECT_TRUE(ReadConfig(sources_)->is_release_clocks);
+  EXPECT_EQ(ReadConfig(sources_)->config.data_dir, "/data");
+  sources_.arguments = {};
+  EXPECT_FALSE(ReadConfig(sources_)->is_release_clocks);
+}
+
 TEST_F(ConfigTest, PrintsHelpAndVersionInsteadOfRunning) {
   sources_.arguments = {"--version"};
   EXPECT_EQ(ReadConfig(sources_)->text, "qtipd 1.2.3\n");

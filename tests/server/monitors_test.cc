@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "kernels/api/error.h"
+#include "server/engine/store/data_directory.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_nvml.h"
 #include "tests/fakes/temp_dir.h"
@@ -56,6 +58,56 @@ TEST_F(Monitors, UndoesWhatAKilledDaemonLeft) {
   UndoLeftClockLocks(nvml_.get(), directory_.path());
   EXPECT_EQ(nvml_->resets, 1);
   EXPECT_FALSE(std::filesystem::exists(marker));
+}
+
+TEST_F(Monitors, AnEndByForceUndoesTheLockThatIsHeld) {
+  nvml_->values[NvmlQuantity::kSmClockDefaultMhz] = 1980;
+  const auto monitor =
+      MakeMonitorFactory(nvml_, directory_.path(), clock_)(Device("cuda", "GPU-1"));
+  ASSERT_TRUE(monitor->LockClocks().ok());
+  EXPECT_TRUE(UndoLeftClockLocksWithin(60, [this] { return nvml_; }, directory_.path()));
+  EXPECT_FALSE(nvml_->locked_mhz);
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "locked-clocks.GPU-1"));
+}
+
+TEST_F(Monitors, AnEndByForceDoesNotWaitForADriverThatHangs) {
+  std::ofstream(directory_ / "locked-clocks.GPU-1") << "1980 MHz\n";
+  std::promise<void> let_go;
+  std::promise<void> ended;
+  const auto hang = [&]() -> std::shared_ptr<Nvml> {
+    let_go.get_future().wait();
+    ended.set_value();
+    return nullptr;
+  };
+  EXPECT_FALSE(UndoLeftClockLocksWithin(0, hang, directory_.path()));
+  let_go.set_value();
+  ended.get_future().wait();
+}
+
+TEST_F(Monitors, AnEndByForceOpensNothingWhereNothingIsLocked) {
+  const auto open = []() -> std::shared_ptr<Nvml> {
+    ADD_FAILURE();
+    return nullptr;
+  };
+  EXPECT_TRUE(UndoLeftClockLocksWithin(0, open, directory_.path()));
+  EXPECT_TRUE(ReleaseLeftClocks(open, directory_.path()).ok());
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "lock"));
+}
+
+TEST_F(Monitors, ReleasesTheClocksOfADeadDaemonOnly) {
+  std::ofstream(directory_ / "locked-clocks.GPU-1") << "1980 MHz\n";
+  const auto open = [this] { return nvml_; };
+  {
+    const auto running = LockDataDirectory(directory_.path());
+    ASSERT_TRUE(running.ok());
+    EXPECT_EQ(GetErrorInfo(ReleaseLeftClocks(open, directory_.path())).reason, "DATA_DIR_IN_USE");
+    EXPECT_EQ(nvml_->resets, 0);
+  }
+  nvml_->reset_result = NvmlReturn::kNoPermission;
+  EXPECT_EQ(GetErrorInfo(ReleaseLeftClocks(open, directory_.path())).reason, "CLOCKS_LEFT_LOCKED");
+  nvml_->reset_result = NvmlReturn::kSuccess;
+  EXPECT_TRUE(ReleaseLeftClocks(open, directory_.path()).ok());
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "locked-clocks.GPU-1"));
 }
 
 }  // namespace

@@ -25,9 +25,13 @@ absl::Status MakeFolder(const std::string& path) {
 
 }  // namespace
 
+absl::StatusOr<FileLock> LockDataDirectory(const std::string& path) {
+  return FileLock::Acquire(path + "/lock");
+}
+
 absl::StatusOr<DataDirectory> OpenDataDirectory(const std::string& path) {
   QTIPD_RETURN_IF_ERROR(MakeFolder(path));
-  QTIPD_ASSIGN_OR_RETURN(FileLock lock, FileLock::Acquire(path + "/lock"));
+  QTIPD_ASSIGN_OR_RETURN(FileLock lock, LockDataDirectory(path));
   DataDirectory directory{.artifacts = path + "/artifacts",
                           .uploads = path + "/uploads",
                           .history = path + "/history.sqlite",

@@ -20,6 +20,9 @@ struct DataDirectory {
 // Errors: FailedPrecondition/DATA_DIR_NOT_WRITABLE, DATA_DIR_IN_USE.
 absl::StatusOr<DataDirectory> OpenDataDirectory(const std::string& path);
 
+// The lock alone, of a directory that exists. Errors: FailedPrecondition/DATA_DIR_IN_USE.
+absl::StatusOr<FileLock> LockDataDirectory(const std::string& path);
+
 }  // namespace qtipd
 
 #endif  // QTIPD_SERVER_ENGINE_STORE_DATA_DIRECTORY_H_

@@ -324,6 +324,14 @@ TEST_F(EngineTest, ADataDirectoryHasOneDaemon) {
   EXPECT_EQ(Reason(TryOpen()), "DATA_DIR_IN_USE");
 }
 
+TEST_F(EngineTest, TellsOfItsDirectoryAlsoWhereTheStartFailsLater) {
+  int told = 0;
+  config_.on_directory_locked = [&] { ++told; };
+  config_.device_selection = "cuda:7";
+  EXPECT_FALSE(TryOpen().ok());
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(EngineTest, NamesTheDevicesThereAre) {
   config_.device_selection = "cuda:3";
   const absl::Status status = TryOpen();

@@ -255,5 +255,11 @@ TEST_F(NvmlMonitorTest, TheNextStartUndoesWhatAKilledProcessLeft) {
   EXPECT_THAT(DevicesLeftLocked(directory_.path()), ElementsAre("GPU-gone"));
 }
 
+TEST_F(NvmlMonitorTest, UndoesTheLockOfADeviceThatHasNoUuid) {
+  std::ofstream(directory_ / "locked-clocks.0000:18:00.0") << "1980 MHz\n";
+  EXPECT_TRUE(RestoreLockedClocks(*nvml_, directory_.path()).at(0).status.ok());
+  EXPECT_EQ(nvml_->resets, 1);
+}
+
 }  // namespace
 }  // namespace qtipd
