@@ -57,6 +57,16 @@ struct ProcessInfo {  // nvmlProcessInfo_v2_t, which the calls _v2 and _v3 fill
 };
 static_assert(sizeof(ProcessInfo) == 24);
 
+struct ProcessUtilization {  // nvmlProcessUtilizationSample_t
+  uint32_t pid;
+  uint64_t microseconds;
+  uint32_t sm_percent;
+  uint32_t memory_percent;
+  uint32_t encoder_percent;
+  uint32_t decoder_percent;
+};
+static_assert(sizeof(ProcessUtilization) == 32);
+
 using InitCall = int();
 using TextCall = int(char*, unsigned);
 using DeviceTextCall = int(NvmlDevice, char*, unsigned);
@@ -70,6 +80,7 @@ using EccCall = int(NvmlDevice, int, int, uint64_t*);
 using FieldCall = int(NvmlDevice, int, FieldValue*);
 using TemperatureCall = int(NvmlDevice, TemperatureV1*);
 using ProcessesCall = int(NvmlDevice, uint32_t*, ProcessInfo*);
+using UtilizationCall = int(NvmlDevice, ProcessUtilization*, uint32_t*, uint64_t);
 using LockCall = int(NvmlDevice, uint32_t, uint32_t);
 using ResetCall = int(NvmlDevice);
 using ErrorCall = const char*(int);
@@ -177,6 +188,7 @@ class NvmlLibrary final : public Nvml {
     parent_ = Cast<ParentCall>(find("nvmlDeviceGetDeviceHandleFromMigDeviceHandle"));
     fields_ = Cast<FieldCall>(find("nvmlDeviceGetFieldValues"));
     temperature_ = Cast<TemperatureCall>(find("nvmlDeviceGetTemperatureV"));
+    utilization_ = Cast<UtilizationCall>(find("nvmlDeviceGetProcessUtilization"));
     lock_ = Cast<LockCall>(find("nvmlDeviceSetGpuLockedClocks"));
     reset_ = Cast<ResetCall>(find("nvmlDeviceResetGpuLockedClocks"));
   }
@@ -226,6 +238,26 @@ class NvmlLibrary final : public Nvml {
       for (const ProcessInfo& info : *some) Add(info, *all);
     }
     return all;
+  }
+
+  // No sample is "not found". A list that grows while it is read is asked for again, with room.
+  std::optional<std::vector<NvmlProcessUse>> ProcessUse(NvmlDevice device,
+                                                        uint64_t since_microseconds) override {
+    std::lock_guard lock(mutex_);
+    std::vector<ProcessUtilization> samples(32);
+    for (int attempt = 0; utilization_ != nullptr && attempt < 4; ++attempt) {
+      auto count = static_cast<uint32_t>(samples.size());
+      const NvmlReturn result =
+          Code(utilization_(device, samples.data(), &count, since_microseconds));
+      if (result == NvmlReturn::kNotFound) return std::vector<NvmlProcessUse>();
+      if (result == NvmlReturn::kSuccess) {
+        samples.resize(std::min<size_t>(count, samples.size()));
+        return Uses(samples, since_microseconds);
+      }
+      if (result != NvmlReturn::kInsufficientSize) return std::nullopt;
+      samples.resize(std::max<size_t>(count, samples.size()) + 8);
+    }
+    return std::nullopt;
   }
 
   NvmlReturn SetGpuLockedClocks(NvmlDevice device, uint32_t low_mhz, uint32_t high_mhz) override {
@@ -325,6 +357,19 @@ class NvmlLibrary final : public Nvml {
     return std::nullopt;
   }
 
+  // Entries that no process fills are all zero; drivers have told shares above 100 % of a process
+  // that had just begun.
+  static std::vector<NvmlProcessUse> Uses(const std::vector<ProcessUtilization>& samples,
+                                          uint64_t since_microseconds) {
+    std::vector<NvmlProcessUse> uses;
+    for (const ProcessUtilization& sample : samples) {
+      if (sample.pid == 0 || sample.sm_percent > 100) continue;
+      if (sample.microseconds <= since_microseconds) continue;
+      uses.push_back({sample.pid, sample.sm_percent});
+    }
+    return uses;
+  }
+
   static void Add(const ProcessInfo& info, std::vector<NvmlProcess>& all) {
     const bool is_known = std::any_of(all.begin(), all.end(),
                                       [&](const NvmlProcess& p) { return p.pid == info.pid; });
@@ -345,6 +390,7 @@ class NvmlLibrary final : public Nvml {
   TemperatureCall* temperature_;
   LockCall* lock_;
   ResetCall* reset_;
+  UtilizationCall* utilization_;
 };
 
 }  // namespace

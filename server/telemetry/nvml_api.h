@@ -68,6 +68,12 @@ struct NvmlProcess {
   std::optional<uint64_t> memory_bytes;
 };
 
+// What one process ran on a device lately.
+struct NvmlProcessUse {
+  uint32_t pid = 0;
+  uint32_t sm_percent = 0;  // of the time that its sample covers
+};
+
 // Thread-safe. Whatever the library, the driver or the device does not have is absent and no error.
 class Nvml {
  public:
@@ -82,6 +88,10 @@ class Nvml {
   virtual std::optional<uint64_t> Read(NvmlDevice device, NvmlQuantity quantity) = 0;
   // Everybody with a context on the device: compute, graphics and MPS clients, one entry a process.
   virtual std::optional<std::vector<NvmlProcess>> Processes(NvmlDevice device) = 0;
+  // The use that the driver sampled after `since_microseconds` of the Unix epoch, every second or
+  // so; empty where nobody ran anything, absent where the driver does not tell.
+  virtual std::optional<std::vector<NvmlProcessUse>> ProcessUse(NvmlDevice device,
+                                                                uint64_t since_microseconds) = 0;
   // Hold the graphics clock between two bounds; undo it. Both need root.
   virtual NvmlReturn SetGpuLockedClocks(NvmlDevice device, uint32_t low_mhz, uint32_t high_mhz) = 0;
   virtual NvmlReturn ResetGpuLockedClocks(NvmlDevice device) = 0;

@@ -20,8 +20,9 @@ class FakeNvml final : public Nvml {
   std::string bus_id = "0000:18:00.0";
   std::optional<std::string> driver_version = "580.1";
   std::map<NvmlQuantity, uint64_t> values;
-  std::vector<NvmlProcess> processes;
-  std::vector<NvmlProcess> mig_processes;
+  std::optional<std::vector<NvmlProcess>> processes = std::vector<NvmlProcess>();
+  std::optional<std::vector<NvmlProcessUse>> uses;
+  std::optional<std::vector<NvmlProcess>> mig_processes;
   NvmlReturn lock_result = NvmlReturn::kSuccess;
   NvmlReturn reset_result = NvmlReturn::kSuccess;
 
@@ -30,6 +31,7 @@ class FakeNvml final : public Nvml {
   int resets = 0;
   std::map<NvmlQuantity, int> reads;
   int process_reads = 0;
+  uint64_t uses_since = 0;  // of the last ProcessUse, in microseconds
 
   // ---- Nvml -------------------------------------------------------------------------------------
   std::optional<std::string> DriverVersion() override { return driver_version; }
@@ -54,6 +56,11 @@ class FakeNvml final : public Nvml {
   std::optional<std::vector<NvmlProcess>> Processes(NvmlDevice device) override {
     ++process_reads;
     return device == gpu() ? processes : mig_processes;
+  }
+  std::optional<std::vector<NvmlProcessUse>> ProcessUse(NvmlDevice,
+                                                        uint64_t since_microseconds) override {
+    uses_since = since_microseconds;
+    return uses;
   }
   NvmlReturn SetGpuLockedClocks(NvmlDevice, uint32_t low, uint32_t high) override {
     if (lock_result == NvmlReturn::kSuccess) locked_mhz = {low, high};

@@ -102,6 +102,19 @@ int Processes(void*, unsigned* count, Process* processes) {
   }
   return result;
 }
+struct Utilization {
+  unsigned pid;
+  unsigned long long timestamp;
+  unsigned sm, memory, encoder, decoder;
+};
+int Utilizations(void*, Utilization* samples, unsigned* count, unsigned long long since) {
+  const unsigned room = *count;
+  *count = listed_processes;
+  if (listed_processes == 0) return 6;
+  if (room < listed_processes) return 7;
+  for (unsigned i = 0; i < listed_processes; ++i) samples[i] = {100 + i, since + i, i, 0, 0, 0};
+  return result;
+}
 int Lock(void*, unsigned low, unsigned high) {
   narrow = low * 10000 + high;
   return result;
@@ -242,6 +255,25 @@ TEST_F(NvmlApi, ListsEveryProcessOnceHoweverManyThereAre) {
   EXPECT_EQ((*processes)[0].pid, 100u);
   EXPECT_FALSE((*processes)[0].memory_bytes);
   EXPECT_EQ((*processes)[99].memory_bytes, uint64_t{1} << 20);
+}
+
+TEST_F(NvmlApi, TellsWhatProcessesRanSinceATime) {
+  EXPECT_FALSE(Open()->ProcessUse(nullptr, 0));
+  Add("nvmlDeviceGetProcessUtilization", Utilizations);
+  const auto nvml = Open();
+  const auto none = nvml->ProcessUse(nullptr, 5);
+  ASSERT_TRUE(none);
+  EXPECT_TRUE(none->empty());
+  listed_processes = 3;
+  const auto uses = nvml->ProcessUse(nullptr, 5);
+  ASSERT_TRUE(uses);
+  ASSERT_EQ(uses->size(), 2u);  // the first is no younger than asked for
+  EXPECT_EQ((*uses)[1].pid, 102u);
+  EXPECT_EQ((*uses)[1].sm_percent, 2u);
+  listed_processes = 150;
+  EXPECT_EQ(nvml->ProcessUse(nullptr, 5)->size(), 100u);  // above 100 % is no share
+  result = kNotSupported;
+  EXPECT_FALSE(nvml->ProcessUse(nullptr, 5));
 }
 
 TEST_F(NvmlApi, FindsDevicesAndReadsTexts) {

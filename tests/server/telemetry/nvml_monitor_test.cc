@@ -42,7 +42,7 @@ class NvmlMonitorTest : public testing::Test {
     std::ofstream(file) << text;
   }
   void AddProcess(uint32_t pid, const std::string& name, int parent) {
-    nvml_->processes.push_back({pid, 512 << 20});
+    nvml_->processes->push_back({pid, 512 << 20});
     const std::string folder = "/proc/" + std::to_string(pid);
     Write(folder + "/comm", name + "\n");
     Write(folder + "/stat", std::to_string(pid) + " (a ) b) S " + std::to_string(parent) + " 1 1");
@@ -108,7 +108,7 @@ TEST_F(NvmlMonitorTest, OneProcessThatTheContainerHidesIsOurselves) {
 
 TEST_F(NvmlMonitorTest, AHiddenProcessIsForeignWhereWeAreListedOurselves) {
   AddProcess(kOwnPid, "qtipd", 1);
-  nvml_->processes.push_back({4711, std::nullopt});
+  nvml_->processes->push_back({4711, std::nullopt});
   EXPECT_THAT(Monitor()->Read().foreign_work,
               ElementsAre("1 process that this container does not show"));
 }
