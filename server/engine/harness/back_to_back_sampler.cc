@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "kernels/api/status.h"
@@ -6,7 +7,6 @@
 namespace qtipd {
 namespace {
 
-constexpr int kMinRunsPerReplay = 16;
 
 // One recording of a call that takes the next copy at every replay.
 class SingleRunSampler final : public Sampler {
@@ -35,15 +35,16 @@ class SingleRunSampler final : public Sampler {
 // One recording of whole rotations.
 class RotationSampler final : public Sampler {
  public:
-  RotationSampler(std::unique_ptr<Recording> recording, int runs)
+  RotationSampler(std::unique_ptr<Recording> recording, int64_t runs)
       : recording_(std::move(recording)), runs_(runs) {}
 
-  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range) {
-    const int copies = range.path->copies();
-    const int runs = RunsPerReplay(copies);
+  static absl::StatusOr<std::unique_ptr<Sampler>> Make(Device& device, const StepRange& range,
+                                                       int64_t least_runs) {
+    const int64_t copies = range.path->copies();
+    const int64_t runs = RunsPerReplay(copies, least_runs);
     QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
-      for (int run = 0; run < runs; ++run) {
-        QTIPD_RETURN_IF_ERROR(EnqueueRun(range, run % copies));
+      for (int64_t run = 0; run < runs; ++run) {
+        QTIPD_RETURN_IF_ERROR(EnqueueRun(range, static_cast<int>(run % copies)));
       }
       return absl::OkStatus();
     }));
@@ -51,14 +52,14 @@ class RotationSampler final : public Sampler {
   }
   absl::StatusOr<ReplayTiming> Sample() override {
     QTIPD_ASSIGN_OR_RETURN(ReplayTiming timing, recording_->Replay());
-    timing.seconds /= runs_;
+    timing.seconds /= static_cast<double>(runs_);
     return timing;
   }
   int64_t runs_per_sample() const override { return runs_; }
 
  private:
   std::unique_ptr<Recording> recording_;
-  const int runs_;
+  const int64_t runs_;
 };
 
 }  // namespace
@@ -67,12 +68,21 @@ absl::Status EnqueueRun(const StepRange& range, int copy) {
   return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
 }
 
-int RunsPerReplay(int copies) { return (kMinRunsPerReplay + copies - 1) / copies * copies; }
+int64_t RunsPerReplay(int64_t copies, int64_t least_runs) {
+  return (least_runs + copies - 1) / copies * copies;
+}
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeBackToBackSampler(Device& device,
                                                                const StepRange& range) {
   return device.info().is_synchronous ? SingleRunSampler::Make(device, range)
-                                      : RotationSampler::Make(device, range);
+                                      : RotationSampler::Make(device, range, kMinRunsPerReplay);
+}
+
+absl::StatusOr<std::unique_ptr<Sampler>> MakeLongSampler(Device& device, const StepRange& range,
+                                                         int64_t least_runs) {
+  if (device.info().is_synchronous) return SingleRunSampler::Make(device, range);
+  return RotationSampler::Make(device, range,
+                               std::clamp(least_runs, kMinRunsPerReplay, kMostRunsPerReplay));
 }
 
 CopyPlan PlanOneCopy(uint64_t, const DeviceInfo&, uint64_t) { return {}; }

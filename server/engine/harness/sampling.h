@@ -65,6 +65,14 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(CacheMode mode, Device& dev
 
 bool IsBackToBack(CacheMode mode);
 
+// As `rotate` and `hot`, but of a device that is not synchronous every replay has at least
+// `least_runs` runs, as far as kMostRunsPerReplay allows: so much work that the gap before the next
+// replay counts for nothing.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeLongSampler(Device& device, const StepRange& range,
+                                                         int64_t least_runs);
+
+inline constexpr int64_t kMostRunsPerReplay = 4096;
+
 }  // namespace qtipd
 
 #endif  // QTIPD_SERVER_ENGINE_HARNESS_SAMPLING_H_

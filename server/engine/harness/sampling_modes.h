@@ -16,7 +16,8 @@ extern const SamplingMode kHotSampling;
 absl::Status EnqueueRun(const StepRange& range, int copy);
 
 // Runs of a row that goes over `copies` weight copies: whole rotations, at least 16 runs.
-int RunsPerReplay(int copies);
+inline constexpr int64_t kMinRunsPerReplay = 16;
+int64_t RunsPerReplay(int64_t copies, int64_t least_runs = kMinRunsPerReplay);
 
 // Replays without a gap over all copies of the path: one run a replay where the device is
 // synchronous, else RunsPerReplay.

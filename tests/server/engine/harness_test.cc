@@ -346,5 +346,25 @@ TEST(RelativeError, BoundsFollowTheOutputsPrecision) {
   EXPECT_EQ(RelativeErrorBound(DType::kF32), 1e-5);
 }
 
+TEST_F(HarnessTest, ALongReplayHasWholeRotationsOfEnoughRuns) {
+  control_->info.is_synchronous = false;
+  control_->replay_seconds = [](int64_t) { return 1.0; };
+  NotingPath path(3, 1);
+  const auto sampler = MakeLongSampler(*device_, Whole(path), 100);
+  ASSERT_TRUE(sampler.ok());
+  EXPECT_EQ((*sampler)->runs_per_sample(), 102);
+  EXPECT_EQ(path.runs.size(), 102u);
+  EXPECT_EQ(path.runs[101].copy, 2);
+  EXPECT_DOUBLE_EQ((*sampler)->Sample()->seconds, 1.0 / 102);
+  NotingPath one(1, 1);
+  EXPECT_EQ((*MakeLongSampler(*device_, Whole(one), 1'000'000))->runs_per_sample(),
+            kMostRunsPerReplay);
+}
+
+TEST_F(HarnessTest, ASynchronousDeviceHasNoGapsToMakeRare) {
+  NotingPath path(3, 1);
+  EXPECT_EQ((*MakeLongSampler(*device_, Whole(path), 100))->runs_per_sample(), 1);
+}
+
 }  // namespace
 }  // namespace qtipd
