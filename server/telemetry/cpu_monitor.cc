@@ -1,5 +1,7 @@
 #include "server/telemetry/cpu_monitor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <limits>
@@ -16,8 +18,11 @@ namespace qtipd {
 namespace {
 
 constexpr double kSensorPeriodSeconds = 0.1;  // files of every CPU: milliseconds on large machines
-constexpr double kWorkWindowSeconds = 0.1;
+constexpr double kWorkWindowSeconds = 0.5;
 constexpr double kWorkMemorySeconds = 1;
+// By so many steps of the kernel's counters must a shorter window exceed the limits: each of its
+// sums is off by a step or two.
+constexpr double kShortWindowTicks = 3;
 constexpr double kForeignShare = 0.02;  // of the machine's CPU time
 constexpr double kForeignCpus = 0.1;
 constexpr double kStealShare = 0.01;
@@ -30,16 +35,19 @@ std::string Text(const char* format, double value, int count) {
 
 // What somebody else did between two looks.
 std::vector<std::string> Judge(const CpuCounters& before, const CpuCounters& now, double seconds) {
+  if (seconds <= 0) return {};
+  static const double tick = 1.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
+  const double slack = seconds < kWorkWindowSeconds ? kShortWindowTicks * tick : 0;
   std::vector<std::string> lines;
   const double others =
       (now.busy_seconds - before.busy_seconds) - (now.own_seconds - before.own_seconds);
   const double cpus = others / seconds;
-  if (cpus > std::max(kForeignCpus, kForeignShare * now.cpus)) {
+  if (others > seconds * std::max(kForeignCpus, kForeignShare * now.cpus) + slack) {
     lines.push_back(Text("other processes: %.2f of %d CPUs", cpus, now.cpus));
   }
   const double total = now.total_seconds - before.total_seconds;
   const double steal = now.steal_seconds - before.steal_seconds;
-  if (total > 0 && steal / total > kStealShare) {
+  if (total > 0 && steal > kStealShare * total + slack) {
     lines.push_back(
         Text("hypervisor: %.1f %% of the time of %d CPUs", 100 * steal / total, now.cpus));
   }
@@ -59,16 +67,22 @@ class CpuMonitor final : public DeviceMonitor {
     last_look_ = clock_.MonotonicSeconds();
   }
 
-  DeviceReading Read() override {
+  DeviceReading Read(Freshness freshness) override {
     std::lock_guard lock(mutex_);
+    if (freshness == Freshness::kLast) return last_;
     const double now = clock_.MonotonicSeconds();
+    if (freshness == Freshness::kBegin) ForgetWhatWas(now);
+    if (freshness != Freshness::kGrid) sensors_.Forget();
     DeviceReading reading = sensors_.Get(now, [this] { return ReadSensors(); });
-    if (!packages_.empty()) {
-      reading.energy_joules = Joules();
-      reading.energy_seconds = now;
-    }
-    reading.foreign_work = ForeignWork(now);
-    return reading;
+    reading.foreign_work = ForeignWork(now, freshness);
+    return last_ = reading;
+  }
+
+  std::optional<EnergyReading> ReadEnergy() override {
+    std::lock_guard lock(mutex_);
+    if (packages_.empty()) return std::nullopt;
+    const double joules = Joules();
+    return EnergyReading{joules, clock_.MonotonicSeconds()};
   }
 
   std::map<std::string, std::string> Facts() override { return ReadCpuFacts(root_); }
@@ -102,8 +116,17 @@ class CpuMonitor final : public DeviceMonitor {
     return joules_;
   }
 
-  std::vector<std::string> ForeignWork(double now) {
-    if (now - last_look_ >= kWorkWindowSeconds) {
+  // Both are told by comparing with an earlier look, which may be hours ago.
+  void ForgetWhatWas(double now) {
+    last_throttles_ = ReadCpuThrottleCount(root_).value_or(0);
+    last_counters_ = ReadCpuCounters(root_);
+    last_look_ = now;
+    work_.clear();
+  }
+
+  std::vector<std::string> ForeignWork(double now, Freshness freshness) {
+    const bool is_due = now - last_look_ >= kWorkWindowSeconds || freshness == Freshness::kNow;
+    if (is_due) {
       const auto counters = ReadCpuCounters(root_);
       std::vector<std::string> work;
       if (counters && last_counters_) work = Judge(*last_counters_, *counters, now - last_look_);
@@ -130,6 +153,7 @@ class CpuMonitor final : public DeviceMonitor {
   double last_look_ = 0;
   std::vector<std::string> work_;
   double work_until_ = -std::numeric_limits<double>::infinity();
+  DeviceReading last_;
 };
 
 }  // namespace

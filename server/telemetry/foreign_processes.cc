@@ -27,30 +27,55 @@ std::string Line(const NvmlProcess& process, const std::string& name) {
   return line;
 }
 
+bool Knows(const std::vector<NvmlProcess>& processes, const NvmlProcessUse& use) {
+  return std::any_of(processes.begin(), processes.end(),
+                     [&](const NvmlProcess& process) { return process.pid == use.pid; });
+}
+
+bool IsWorking(const NvmlProcess& process, const std::vector<NvmlProcessUse>& uses) {
+  return std::any_of(uses.begin(), uses.end(), [&](const NvmlProcessUse& use) {
+    return use.pid == process.pid && use.sm_percent > 0;
+  });
+}
+
+void AddHidden(size_t count, std::vector<std::string>& lines) {
+  if (count == 0) return;
+  lines.push_back(std::to_string(count) + (count == 1 ? " process" : " processes") +
+                  " that this container does not show");
+}
+
 }  // namespace
 
-std::vector<std::string> ForeignProcesses(const std::vector<NvmlProcess>& processes, int own_pid,
-                                          const std::string& root) {
-  std::vector<std::string> lines;
-  size_t hidden = 0;
+ForeignUse ForeignProcesses(const std::vector<NvmlProcess>& processes,
+                            const std::optional<std::vector<NvmlProcessUse>>& uses, int own_pid,
+                            const std::string& root) {
+  const bool has_uses =
+      uses && std::all_of(uses->begin(), uses->end(),
+                          [&](const NvmlProcessUse& use) { return Knows(processes, use); });
+  ForeignUse foreign;
+  size_t hidden_working = 0;
+  size_t hidden_idle = 0;
   bool is_own_listed = false;
   for (const NvmlProcess& process : processes) {
     const std::string folder = root + "/proc/" + std::to_string(process.pid);
     const std::optional<int> parent = ParentOf(folder);
+    const bool is_working = !has_uses || IsWorking(process, *uses);
     if (static_cast<int>(process.pid) == own_pid) {
       is_own_listed = true;
     } else if (!parent) {
-      ++hidden;
+      ++(is_working ? hidden_working : hidden_idle);
     } else if (*parent != own_pid) {
-      lines.push_back(Line(process, ReadFirstLine(folder + "/comm").value_or("?")));
+      (is_working ? foreign.working : foreign.idle)
+          .push_back(Line(process, ReadFirstLine(folder + "/comm").value_or("?")));
     }
   }
-  if (!is_own_listed && hidden > 0) --hidden;
-  if (hidden > 0) {
-    lines.push_back(std::to_string(hidden) + (hidden == 1 ? " process" : " processes") +
-                    " that this container does not show");
+  // One of them is ourselves, and the likeliest is one that works.
+  if (!is_own_listed && hidden_working + hidden_idle > 0) {
+    --(hidden_working > 0 ? hidden_working : hidden_idle);
   }
-  return lines;
+  AddHidden(hidden_working, foreign.working);
+  AddHidden(hidden_idle, foreign.idle);
+  return foreign;
 }
 
 }  // namespace qtipd

@@ -19,9 +19,12 @@ namespace {
 
 using enum NvmlQuantity;
 
-constexpr double kEnergyPeriodSeconds = 0.1;
 constexpr double kProcessPeriodSeconds = 0.25;
 constexpr double kEccPeriodSeconds = 1;
+
+// The driver samples what processes run every second or so: of a measurement that is shorter, what
+// was sampled before it tells who works.
+constexpr int64_t kUseMillis = 2000;
 
 struct ReasonName {
   uint64_t bit;
@@ -55,11 +58,6 @@ FoundDevice FindDevice(Nvml& nvml, const DeviceInfo& info) {
   NvmlDevice gpu = nvml.FindByPciBusId(Property(info, "pci_bus_id"));
   return {gpu, gpu, false};
 }
-
-struct Energy {
-  std::optional<double> joules;
-  double seconds = 0;
-};
 
 struct EccCounts {
   std::optional<uint64_t> corrected;
@@ -120,7 +118,11 @@ class NvmlMonitor final : public DeviceMonitor {
         lock_(nvml_, device_.gpu, info.id, info.uuid.empty() ? pci_bus_id_ : info.uuid,
               options_.marker_directory) {}
 
-  DeviceReading Read() override {
+  DeviceReading Read(Freshness freshness) override {
+    if (freshness == Freshness::kLast) {
+      std::lock_guard lock(mutex_);
+      return last_;
+    }
     DeviceReading reading;
     reading.clock_hertz = Scaled(kSmClockMhz, 1e6);
     reading.memory_clock_hertz = Scaled(kMemoryClockMhz, 1e6);
@@ -130,23 +132,26 @@ class NvmlMonitor final : public DeviceMonitor {
         ClockEventNames(nvml_->Read(device_.gpu, kClockEventReasons).value_or(0));
     const double now = clock_.MonotonicSeconds();
     std::lock_guard lock(mutex_);
-    const Energy& energy = energy_.Get(now, [&] {
-      return Energy{Scaled(kEnergyMillijoules, 1e-3), clock_.MonotonicSeconds()};
-    });
-    reading.energy_joules = energy.joules;
-    reading.energy_seconds = energy.seconds;
+    if (freshness != Freshness::kGrid) {
+      ecc_.Forget();
+      foreign_use_.Forget();
+    }
     const EccCounts& ecc = ecc_.Get(now, [this] {
       return EccCounts{nvml_->Read(device_.gpu, kEccCorrected),
                        nvml_->Read(device_.gpu, kEccUncorrected)};
     });
     reading.ecc_corrected_errors = ecc.corrected;
     reading.ecc_uncorrected_errors = ecc.uncorrected;
-    reading.foreign_work = foreign_work_.Get(now, [this] {
-      const auto processes = nvml_->Processes(device_.processes);
-      return ForeignProcesses(processes.value_or(std::vector<NvmlProcess>()), options_.own_pid,
-                              options_.root);
-    });
-    return reading;
+    const ForeignUse& use = foreign_use_.Get(now, [this] { return ReadForeignUse(); });
+    reading.foreign_work = use.working;
+    reading.idle_processes = use.idle;
+    return last_ = reading;
+  }
+
+  std::optional<EnergyReading> ReadEnergy() override {
+    const auto joules = Scaled(kEnergyMillijoules, 1e-3);
+    if (!joules) return std::nullopt;
+    return EnergyReading{*joules, clock_.MonotonicSeconds()};
   }
 
   std::map<std::string, std::string> Facts() override {
@@ -159,6 +164,7 @@ class NvmlMonitor final : public DeviceMonitor {
       }
     }
     if (device_.is_mig) facts["telemetry_of"] = "the whole GPU of this MIG instance";
+    if (!nvml_->Processes(device_.processes)) facts["foreign_work"] = "unknown";
     if (const auto node = NumaNode()) facts["numa_node"] = std::to_string(*node);
     return facts;
   }
@@ -174,6 +180,16 @@ class NvmlMonitor final : public DeviceMonitor {
   absl::Status UnlockClocks() override { return lock_.Unlock(); }
 
  private:
+  // Facts() says where the driver gives no list.
+  ForeignUse ReadForeignUse() {
+    const auto processes = nvml_->Processes(device_.processes);
+    if (!processes) return {};
+    const int64_t since_millis = clock_.NowUnixMillis() - kUseMillis;
+    const auto uses =
+        nvml_->ProcessUse(device_.processes, static_cast<uint64_t>(since_millis) * 1000);
+    return ForeignProcesses(*processes, uses, options_.own_pid, options_.root);
+  }
+
   std::optional<double> Scaled(NvmlQuantity quantity, double unit) {
     const auto value = nvml_->Read(device_.gpu, quantity);
     if (!value) return std::nullopt;
@@ -197,9 +213,10 @@ class NvmlMonitor final : public DeviceMonitor {
   const NvmlMonitorOptions options_;
   ClockLock lock_;
   std::mutex mutex_;
-  TimeGrid<Energy> energy_{kEnergyPeriodSeconds};                           // guarded by mutex_
-  TimeGrid<EccCounts> ecc_{kEccPeriodSeconds};                              // guarded by mutex_
-  TimeGrid<std::vector<std::string>> foreign_work_{kProcessPeriodSeconds};  // guarded by mutex_
+  // All guarded by mutex_.
+  TimeGrid<EccCounts> ecc_{kEccPeriodSeconds};
+  TimeGrid<ForeignUse> foreign_use_{kProcessPeriodSeconds};
+  DeviceReading last_;
 };
 
 }  // namespace

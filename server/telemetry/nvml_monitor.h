@@ -24,10 +24,12 @@ struct NvmlMonitorOptions {
 // are the whole GPU's, which Facts() says; only its processes are its own. `clock` outlives the
 // monitor.
 //
-// What can cost milliseconds comes from the last look in between: the energy counter (2.8 ms in the
-// median and 16 ms at most, on an H200 with driver 580) is read at most every 0.1 s, lists of
-// processes every 0.25 s, error counters every second. All else is read every time and takes 0.4
-// ms. Errors: NotFound/NVML_DEVICE_NOT_FOUND.
+// What can cost milliseconds comes from the last look in between where Freshness::kGrid will do:
+// lists of processes are read at most every 0.25 s, error counters every second. All else is read
+// every time and takes 0.4 ms (an H200 with driver 580); the energy counter, which takes 2.8 ms in
+// the median and 16 ms at most there, is read by ReadEnergy alone. Who else works on the device is
+// told by the driver's samples of the last two seconds (ForeignProcesses). Errors:
+// NotFound/NVML_DEVICE_NOT_FOUND.
 absl::StatusOr<std::unique_ptr<DeviceMonitor>> MakeNvmlMonitor(std::shared_ptr<Nvml> nvml,
                                                                const DeviceInfo& info, Clock& clock,
                                                                NvmlMonitorOptions options);

@@ -6,7 +6,8 @@ namespace {
 
 class SilentMonitor final : public DeviceMonitor {
  public:
-  DeviceReading Read() override { return {}; }
+  DeviceReading Read(Freshness) override { return {}; }
+  std::optional<EnergyReading> ReadEnergy() override { return std::nullopt; }
   std::map<std::string, std::string> Facts() override { return {}; }
   absl::Status LockClocks() override {
     return MakeError(absl::StatusCode::kUnimplemented, "CLOCK_LOCK_UNSUPPORTED",

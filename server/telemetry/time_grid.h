@@ -22,6 +22,8 @@ class TimeGrid {
     }
     return value_;
   }
+  // The next Get reads.
+  void Forget() { next_ = -std::numeric_limits<double>::infinity(); }
 
  private:
   const double period_;

@@ -31,10 +31,9 @@ void Time(const std::string& name, int rounds, const std::string& value, Call ca
 
 void PrintReading(const DeviceReading& reading) {
   std::printf(
-      "reading: sm %.0f Hz, memory %.0f Hz, %.0f C, %.2f W, %.3f J, ecc %ld/%ld\n",
+      "reading: sm %.0f Hz, memory %.0f Hz, %.0f C, %.2f W, ecc %ld/%ld\n",
       reading.clock_hertz.value_or(-1), reading.memory_clock_hertz.value_or(-1),
       reading.temperature_celsius.value_or(-1), reading.power_watts.value_or(-1),
-      reading.energy_joules.value_or(-1),
       reading.ecc_corrected_errors ? static_cast<long>(*reading.ecc_corrected_errors) : -1,
       reading.ecc_uncorrected_errors ? static_cast<long>(*reading.ecc_uncorrected_errors) : -1);
   for (const std::string& event : reading.clock_events) std::printf("event: %s\n", event.c_str());
@@ -69,6 +68,8 @@ int Run(const std::string& name, int rounds) {
   info.properties["pci_bus_id"] = name;
   const auto monitor = MakeNvmlMonitor(*nvml, info, SystemClock(), {.own_pid = getpid()});
   Time("DeviceMonitor::Read", rounds, "", [&] { (*monitor)->Read(); });
+  Time("DeviceMonitor::Read, all anew", rounds, "", [&] { (*monitor)->Read(Freshness::kNow); });
+  Time("DeviceMonitor::ReadEnergy", rounds, "", [&] { (*monitor)->ReadEnergy(); });
   Time("DeviceMonitor::Facts", rounds, "", [&] { (*monitor)->Facts(); });
   PrintReading((*monitor)->Read());
   for (const auto& [key, value] : (*monitor)->Facts()) {

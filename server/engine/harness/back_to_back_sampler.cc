@@ -7,7 +7,6 @@
 namespace qtipd {
 namespace {
 
-
 // One recording of a call that takes the next copy at every replay.
 class SingleRunSampler final : public Sampler {
  public:

@@ -1,10 +1,12 @@
 #include "server/engine/jobs/benchmark_cell.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -162,11 +164,14 @@ absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& 
   return absl::OkStatus();
 }
 
-absl::Status RecordEnergy(const CellRun& run, Sampler& sampler) {
+absl::Status RecordEnergy(const CellRun& run, const StepRange& whole) {
   // Flushes between the runs would be charged to them.
   if (!IsBackToBack(run.problem.spec.cache_mode)) return absl::OkStatus();
+  const double runs = std::ceil(kEnergyReplaySeconds / run.result.latency.median);
+  QTIPD_ASSIGN_OR_RETURN(const auto sampler,
+                         MakeLongSampler(run.lease.device, whole, static_cast<int64_t>(runs)));
   QTIPD_ASSIGN_OR_RETURN(const std::optional<EnergyUse> energy,
-                         MeasureEnergy(sampler, run.lease.monitor, run.clock, run.is_cancelled));
+                         MeasureEnergy(*sampler, run.lease.monitor, run.clock, run.is_cancelled));
   if (!energy) return absl::OkStatus();
   run.result.conditions.joules_per_run = energy->joules_per_run;
   run.result.conditions.power_watts = energy->watts;
@@ -261,7 +266,7 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
   // Before the steps run on their own and overwrite y.
   const absl::Status correct = CheckOutput(problem, device, operands.y, result);
   CompareWithCeiling(run, cell);
-  QTIPD_RETURN_IF_ERROR(Beside("energy", RecordEnergy(run, *sampler), result));
+  QTIPD_RETURN_IF_ERROR(Beside("energy", RecordEnergy(run, whole), result));
   QTIPD_RETURN_IF_ERROR(Beside("steps", RecordSteps(run, whole), result));
   QTIPD_RETURN_IF_ERROR(Beside("phases", RecordPhases(run, whole), result));
   progress.Report(1, stage);

@@ -84,10 +84,9 @@ TEST_F(BenchmarkConditionsTest, JudgesByTheClockOfTheWarmUp) {
 TEST_F(BenchmarkConditionsTest, MeasuresEnergyAfterTheSamples) {
   device_->replay_seconds = [](int64_t) { return 1e-3; };
   device_->on_replay = [this] { clock_.Advance(1e-3); };
-  monitor_->read = [this](int64_t) {
-    DeviceReading reading;
-    reading.energy_joules = 300 * clock_.MonotonicSeconds();
-    return reading;
+  monitor_->read_energy = [this] {
+    const double now = clock_.MonotonicSeconds();
+    return std::optional(EnergyReading{300 * now, now});
   };
   const BenchmarkResult result = Result(Bench("w"));
   EXPECT_NEAR(*result.conditions.power_watts, 300, 1);
@@ -110,10 +109,9 @@ TEST_F(BenchmarkConditionsTest, AColdRunFlushesOneCopy) {
 TEST_F(BenchmarkConditionsTest, ACaseTakesLittleMoreThanItsSamples) {
   device_->replay_seconds = [](int64_t) { return 1e-3; };
   device_->on_replay = [this] { clock_.Advance(1.02e-3); };
-  monitor_->read = [this](int64_t) {
-    DeviceReading reading;
-    reading.energy_joules = 300 * std::floor(clock_.MonotonicSeconds() * 10);
-    return reading;
+  monitor_->read_energy = [this] {
+    const double now = clock_.MonotonicSeconds();
+    return std::optional(EnergyReading{300 * std::floor(now * 10), now});
   };
   BenchmarkSpec spec = Bench("w");
   spec.samples = 0;

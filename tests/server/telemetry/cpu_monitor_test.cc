@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
+
 #include "kernels/api/error.h"
 #include "kernels/io/host_facts.h"
 #include "server/telemetry/cpu_counters.h"
@@ -21,7 +23,7 @@ class CpuMonitorTest : public testing::Test {
   // Seconds of CPU time since boot, of four CPUs.
   void SetCpuTime(double busy, double own, double steal = 0, double idle = 100) {
     const auto ticks = [](double seconds) {
-      return std::to_string(static_cast<int64_t>(seconds * static_cast<double>(second_))) + " ";
+      return std::to_string(std::llround(seconds * static_cast<double>(second_))) + " ";
     };
     root_.Write("/proc/stat", "cpu  " + ticks(busy) + "0 0 " + ticks(idle) + "0 0 0 " +
                                   ticks(steal) + "0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\nintr 1\n");
@@ -38,7 +40,7 @@ TEST_F(CpuMonitorTest, TellsNothingWhereTheKernelTellsNothing) {
   const auto monitor = Monitor();
   clock_.Advance(1);
   const DeviceReading reading = monitor->Read();
-  EXPECT_FALSE(reading.clock_hertz || reading.temperature_celsius || reading.energy_joules);
+  EXPECT_FALSE(reading.clock_hertz || reading.temperature_celsius || monitor->ReadEnergy());
   EXPECT_THAT(reading.foreign_work, IsEmpty());
   EXPECT_EQ(monitor->Facts(), (std::map<std::string, std::string>{{"hypervisor", "no"}}));
 }
@@ -72,9 +74,11 @@ TEST_F(CpuMonitorTest, CountsPackageEnergyAcrossItsWrap) {
   root_.Write("/sys/class/powercap/intel-rapl:0:0/name", "core\n");
   root_.Write("/sys/class/powercap/intel-rapl:0:0/energy_uj", "5\n");
   const auto monitor = Monitor();
-  EXPECT_EQ(monitor->Read().energy_joules, 0);
+  EXPECT_EQ(monitor->ReadEnergy()->joules, 0);
   root_.Write(zone + "/energy_uj", "500000\n");
-  EXPECT_DOUBLE_EQ(*monitor->Read().energy_joules, 1.5);
+  clock_.Advance(2);
+  EXPECT_DOUBLE_EQ(monitor->ReadEnergy()->joules, 1.5);
+  EXPECT_EQ(monitor->ReadEnergy()->seconds, 2);
 }
 
 TEST_F(CpuMonitorTest, EveryNewThermalEventIsToldOnce) {
@@ -121,11 +125,58 @@ TEST_F(CpuMonitorTest, ALittleWorkOfOthersIsNormal) {
 TEST_F(CpuMonitorTest, DoesNotJudgeAWindowThatIsTooShort) {
   SetCpuTime(10, 5);
   const auto monitor = Monitor();
-  clock_.Advance(0.0625);
+  clock_.Advance(0.25);
   SetCpuTime(11, 5);
   EXPECT_THAT(monitor->Read().foreign_work, IsEmpty());
-  clock_.Advance(0.0625);
+  clock_.Advance(0.25);
   EXPECT_EQ(monitor->Read().foreign_work.size(), 1u);
+}
+
+TEST_F(CpuMonitorTest, AStepOfTheKernelsCountersIsNoWork) {
+  SetCpuTime(10, 5);
+  const auto monitor = Monitor();
+  monitor->Read(Freshness::kBegin);
+  clock_.Advance(0.0625);
+  SetCpuTime(10.03, 5);  // 0.48 CPUs, as it seems
+  EXPECT_THAT(monitor->Read(Freshness::kNow).foreign_work, IsEmpty());
+  clock_.Advance(0.0625);
+  SetCpuTime(10.09, 5);  // six steps
+  EXPECT_THAT(monitor->Read(Freshness::kNow).foreign_work,
+              ElementsAre("other processes: 0.96 of 4 CPUs"));
+}
+
+TEST_F(CpuMonitorTest, WhatWasBeforeTheBeginIsNotTold) {
+  const std::string throttles =
+      "/sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count";
+  root_.Write(throttles, "4\n");
+  SetCpuTime(10, 5);
+  const auto monitor = Monitor();
+  clock_.Advance(1);
+  SetCpuTime(12, 5);
+  EXPECT_EQ(monitor->Read().foreign_work.size(), 1u);
+  clock_.Advance(0.5);
+  root_.Write(throttles, "5\n");
+  SetCpuTime(3612, 5);
+  const DeviceReading begin = monitor->Read(Freshness::kBegin);
+  EXPECT_THAT(begin.foreign_work, IsEmpty());
+  EXPECT_THAT(begin.clock_events, IsEmpty());
+  clock_.Advance(0.5);
+  const DeviceReading later = monitor->Read();
+  EXPECT_THAT(later.foreign_work, IsEmpty());
+  EXPECT_THAT(later.clock_events, IsEmpty());
+  root_.Write(throttles, "6\n");
+  EXPECT_THAT(monitor->Read(Freshness::kNow).clock_events, ElementsAre("HW_THERMAL_SLOWDOWN"));
+}
+
+TEST_F(CpuMonitorTest, TheLastLookIsNoLook) {
+  SetCpuTime(10, 5);
+  const auto monitor = Monitor();
+  clock_.Advance(1);
+  SetCpuTime(13, 6.5);
+  EXPECT_THAT(monitor->Read(Freshness::kLast).foreign_work, IsEmpty());
+  EXPECT_EQ(monitor->Read().foreign_work.size(), 1u);
+  clock_.Advance(10);
+  EXPECT_EQ(monitor->Read(Freshness::kLast).foreign_work.size(), 1u);
 }
 
 TEST_F(CpuMonitorTest, TellsWhatTheHypervisorTook) {

@@ -66,16 +66,17 @@ TEST_F(NvmlMonitorTest, ReadsInBaseUnits) {
   EXPECT_EQ(reading.memory_clock_hertz, 3201e6);
   EXPECT_EQ(reading.temperature_celsius, 41);
   EXPECT_DOUBLE_EQ(*reading.power_watts, 123.456);
-  EXPECT_DOUBLE_EQ(*reading.energy_joules, 2.5);
+  EXPECT_DOUBLE_EQ(Monitor()->ReadEnergy()->joules, 2.5);
   EXPECT_EQ(reading.ecc_corrected_errors, 3u);
   EXPECT_EQ(reading.ecc_uncorrected_errors, 0u);
 }
 
 TEST_F(NvmlMonitorTest, WhatIsNotToldIsAbsent) {
   nvml_->values.clear();
+  EXPECT_FALSE(Monitor()->ReadEnergy());
   const DeviceReading reading = Monitor()->Read();
-  EXPECT_FALSE(reading.clock_hertz || reading.power_watts || reading.energy_joules ||
-               reading.temperature_celsius || reading.ecc_corrected_errors);
+  EXPECT_FALSE(reading.clock_hertz || reading.power_watts || reading.temperature_celsius ||
+               reading.ecc_corrected_errors);
   EXPECT_THAT(reading.clock_events, IsEmpty());
 }
 
@@ -121,21 +122,80 @@ TEST_F(NvmlMonitorTest, AsksForWhatIsSlowOnAGridOfTime) {
   }
   EXPECT_EQ(nvml_->reads[kSmClockMhz], 16);
   EXPECT_EQ(nvml_->reads[kEccCorrected], 1);
-  EXPECT_EQ(nvml_->reads[kEnergyMillijoules], 8);
+  EXPECT_EQ(nvml_->reads[kEnergyMillijoules], 0);
   EXPECT_EQ(nvml_->process_reads, 4);  // at 0, 0.25, 0.5 and 0.75 s
 }
 
-TEST_F(NvmlMonitorTest, SaysWhenItReadTheEnergy) {
+TEST_F(NvmlMonitorTest, AsksForEverythingWhereItIsWantedNow) {
+  const auto monitor = Monitor();
+  nvml_->values[kEccCorrected] = 1;
+  EXPECT_EQ(monitor->Read().ecc_corrected_errors, 1u);
+  nvml_->values[kEccCorrected] = 2;
+  EXPECT_EQ(monitor->Read().ecc_corrected_errors, 1u);
+  EXPECT_EQ(monitor->Read(Freshness::kNow).ecc_corrected_errors, 2u);
+  EXPECT_EQ(monitor->Read().ecc_corrected_errors, 2u);
+  EXPECT_EQ(nvml_->process_reads, 2);
+}
+
+TEST_F(NvmlMonitorTest, TheLastLookIsNoLook) {
+  nvml_->values[kTemperatureCelsius] = 41;
+  const auto monitor = Monitor();
+  EXPECT_FALSE(monitor->Read(Freshness::kLast).temperature_celsius);
+  monitor->Read();
+  nvml_->values[kTemperatureCelsius] = 42;
+  nvml_->reads.clear();
+  EXPECT_EQ(monitor->Read(Freshness::kLast).temperature_celsius, 41);
+  EXPECT_TRUE(nvml_->reads.empty());
+}
+
+TEST_F(NvmlMonitorTest, ReadsTheEnergyWheneverItIsAskedFor) {
   nvml_->values[kEnergyMillijoules] = 1000;
   const auto monitor = Monitor();
   clock_.Advance(5);
-  EXPECT_EQ(monitor->Read().energy_seconds, 5);
+  EXPECT_EQ(monitor->ReadEnergy()->joules, 1);
+  EXPECT_EQ(monitor->ReadEnergy()->seconds, 5);
   nvml_->values[kEnergyMillijoules] = 9000;
-  clock_.Advance(0.05);
-  EXPECT_EQ(monitor->Read().energy_joules, 1);
-  EXPECT_EQ(monitor->Read().energy_seconds, 5);
-  clock_.Advance(0.05);
-  EXPECT_EQ(monitor->Read().energy_joules, 9);
+  EXPECT_EQ(monitor->ReadEnergy()->joules, 9);
+}
+
+TEST_F(NvmlMonitorTest, TellsWhoWorksFromWhoHoldsMemoryOnly) {
+  AddProcess(kOwnPid, "qtipd", 1);
+  AddProcess(300, "python3", 1);
+  AddProcess(400, "Xorg", 1);
+  nvml_->uses = {{kOwnPid, 90}, {300, 5}, {400, 0}};
+  const DeviceReading reading = Monitor()->Read();
+  EXPECT_THAT(reading.foreign_work, ElementsAre("pid 300 python3 512 MiB"));
+  EXPECT_THAT(reading.idle_processes, ElementsAre("pid 400 Xorg 512 MiB"));
+  EXPECT_EQ(nvml_->uses_since, static_cast<uint64_t>(clock_.NowUnixMillis() - 2000) * 1000);
+}
+
+TEST_F(NvmlMonitorTest, NobodyWorksWhereTheDriverSampledNobody) {
+  AddProcess(300, "python3", 1);
+  nvml_->uses = std::vector<NvmlProcessUse>();
+  const DeviceReading reading = Monitor()->Read();
+  EXPECT_THAT(reading.foreign_work, IsEmpty());
+  EXPECT_EQ(reading.idle_processes.size(), 1u);
+}
+
+TEST_F(NvmlMonitorTest, PresenceCountsWhereUseCannotBeToldApart) {
+  AddProcess(300, "python3", 1);
+  nvml_->uses = {{4711, 50}};  // of another PID namespace
+  EXPECT_THAT(Monitor()->Read().foreign_work, ElementsAre("pid 300 python3 512 MiB"));
+}
+
+TEST_F(NvmlMonitorTest, OfHiddenProcessesOneThatWorksIsOurselves) {
+  nvml_->processes = {{1, std::nullopt}, {2, std::nullopt}, {3, std::nullopt}};
+  nvml_->uses = {{2, 90}, {3, 0}};
+  const DeviceReading reading = Monitor()->Read();
+  EXPECT_THAT(reading.foreign_work, IsEmpty());
+  EXPECT_THAT(reading.idle_processes, ElementsAre("2 processes that this container does not show"));
+}
+
+TEST_F(NvmlMonitorTest, SaysThatItDoesNotKnowWhoElseIsThere) {
+  EXPECT_FALSE(Monitor()->Facts().contains("foreign_work"));
+  nvml_->processes.reset();
+  EXPECT_THAT(Monitor()->Read().foreign_work, IsEmpty());
+  EXPECT_EQ(Monitor()->Facts()["foreign_work"], "unknown");
 }
 
 TEST_F(NvmlMonitorTest, FactsHaveNamesAndUnits) {
