@@ -82,8 +82,8 @@ absl::Status Daemon::StartEngine(const Config& config) {
     stop_.Request(kExitDeviceLost);
   });
   sink_->SetRefresh([this, is_telemetry_on = config.gpu_telemetry == "on"] {
-    for (DeviceStatus& device : engine_->ListDevices()) {
-      if (!is_telemetry_on) device.reading.reset();
+    for (const DeviceStatus& device :
+         is_telemetry_on ? engine_->ReadDevices() : engine_->ListDevices()) {
       sink_->DeviceChanged(device);
     }
   });

@@ -85,7 +85,11 @@ class Engine {
                                                         MetricsSink& metrics, Clock& clock);
 
   virtual const Registry& registry() const = 0;
+  // Asks nothing of the devices: as told when their last work ended, without readings.
   virtual std::vector<DeviceStatus> ListDevices() = 0;
+  // The same with what each device's monitor says: now where the device is idle; where it works,
+  // what that work's own last look saw, so that nobody disturbs a measurement.
+  virtual std::vector<DeviceStatus> ReadDevices() = 0;
   virtual std::vector<BackendStatus> ListBackends() = 0;
 
   // Uploads.

@@ -39,6 +39,11 @@ auto RunGuarded(const Job& job) -> decltype(job()) {
   }
 }
 
+DeviceReading ReadMonitor(const DeviceExecutor& executor, const DeviceStatus& status) {
+  const bool is_busy = status.queue_depth > 0;
+  return executor.monitor().Read(is_busy ? Freshness::kLast : Freshness::kGrid);
+}
+
 // What a stored ceiling belongs to: another build may measure in another way.
 std::string BuildOf(const std::map<std::string, std::string>& build_info) {
   const auto commit = build_info.find("git_commit");
@@ -89,7 +94,14 @@ std::vector<DeviceStatus> EngineImpl::ListDevices() {
   for (const auto& executor : executors_) {
     devices.push_back(executor->status());
     devices.back().ceiling = ceilings_.Find(executor->info());
-    devices.back().reading = executor->monitor().Read();
+  }
+  return devices;
+}
+
+std::vector<DeviceStatus> EngineImpl::ReadDevices() {
+  std::vector<DeviceStatus> devices = ListDevices();
+  for (size_t i = 0; i < devices.size(); ++i) {
+    devices[i].reading = ReadMonitor(*executors_[i], devices[i]);
   }
   return devices;
 }
@@ -341,7 +353,8 @@ absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& de
     known += (known.empty() ? "" : ", ") + executor->id();
     if (!device.empty() && device != executor->id()) continue;
     input.devices.push_back({executor->status(), executor->monitor().Facts()});
-    input.devices.back().status.reading = executor->monitor().Read();
+    DeviceStatus& status = input.devices.back().status;
+    status.reading = ReadMonitor(*executor, status);
   }
   if (input.devices.empty()) return InvalidField("DEVICE_NOT_FOUND", "device", device, known);
   input.device_selection = parts_.config.device_selection;

@@ -45,6 +45,7 @@ class EngineImpl final : public Engine {
 
   const Registry& registry() const override { return *parts_.registry; }
   std::vector<DeviceStatus> ListDevices() override;
+  std::vector<DeviceStatus> ReadDevices() override;
   std::vector<BackendStatus> ListBackends() override { return parts_.backend_status; }
   absl::StatusOr<std::unique_ptr<UploadStream>> BeginUpload() override;
   absl::StatusOr<OperationRecord> StartQuantize(const QuantizeSpec& spec) override;

@@ -108,6 +108,7 @@ class FakeEngine final : public Engine {
   // ---- Engine -----------------------------------------------------------------------------------
   const Registry& registry() const override { return plugins; }
   std::vector<DeviceStatus> ListDevices() override { return devices; }
+  std::vector<DeviceStatus> ReadDevices() override { return devices; }
   std::vector<BackendStatus> ListBackends() override { return backends; }
 
   absl::StatusOr<std::unique_ptr<UploadStream>> BeginUpload() override {

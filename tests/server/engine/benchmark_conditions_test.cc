@@ -1,4 +1,6 @@
 // What a benchmark says of the device, through the whole engine.
+#include <thread>
+
 #include "server/engine/harness/comparability.h"
 #include "tests/server/engine/engine_fixture.h"
 
@@ -79,6 +81,41 @@ TEST_F(BenchmarkConditionsTest, JudgesByTheClockOfTheWarmUp) {
   EXPECT_EQ(result.conditions.retaken_samples, 20);
   EXPECT_EQ(result.conditions.throttled_samples, 30);
   EXPECT_EQ(Warnings(result), (Strings{"THROTTLED", "CLOCK_DRIFT"}));
+}
+
+TEST_F(BenchmarkConditionsTest, AListOfDevicesAsksNothingOfThem) {
+  monitor_->read = [](int64_t n) {
+    DeviceReading reading;
+    reading.power_watts = 100.0 + static_cast<double>(n);
+    return reading;
+  };
+  while (engine_->ListDevices()[0].queue_depth > 0) std::this_thread::yield();
+  EXPECT_FALSE(engine_->ListDevices()[0].reading.has_value());
+  EXPECT_EQ(monitor_->reads, 0);
+  EXPECT_EQ(engine_->ReadDevices()[0].reading->power_watts, 100);
+  EXPECT_EQ(engine_->ReadDevices()[0].reading->power_watts, 101);
+}
+
+TEST_F(BenchmarkConditionsTest, ADeviceThatWorksIsNotAskedByOthers) {
+  monitor_->read = [](int64_t n) {
+    DeviceReading reading;
+    reading.power_watts = 100.0 + static_cast<double>(n);
+    return reading;
+  };
+  std::vector<double> told;
+  std::vector<int64_t> looks;
+  device_->on_replay = [&] {
+    const auto watts = engine_->ReadDevices()[0].reading->power_watts;
+    if (!watts) return;
+    told.push_back(*watts);
+    looks.push_back(monitor_->reads);
+  };
+  Result(Bench("w"));
+  ASSERT_FALSE(told.empty());
+  for (size_t i = 0; i < told.size(); ++i) {
+    EXPECT_EQ(told[i], 99 + static_cast<double>(looks[i]));
+  }
+  EXPECT_EQ(looks.front(), 1);  // of the benchmark itself
 }
 
 TEST_F(BenchmarkConditionsTest, MeasuresEnergyAfterTheSamples) {
