@@ -1,6 +1,7 @@
 #include "server/base/clock.h"
 
 #include <chrono>
+#include <thread>
 
 namespace qtipd {
 namespace {
@@ -15,6 +16,9 @@ class RealClock final : public Clock {
   double MonotonicSeconds() override {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
+  }
+  void Sleep(double seconds) override {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   }
 };
 

@@ -12,6 +12,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual int64_t NowUnixMillis() = 0;
   virtual double MonotonicSeconds() = 0;
+  // Returns when so many seconds of the monotonic clock have passed.
+  virtual void Sleep(double seconds) = 0;
 };
 
 // The system's clocks; lives as long as the program.

@@ -19,6 +19,7 @@ class FakeClock final : public Clock {
     std::lock_guard lock(mutex_);
     return seconds_ += step_;
   }
+  void Sleep(double seconds) override { Advance(seconds); }
   void Advance(double seconds) {
     std::lock_guard lock(mutex_);
     seconds_ += seconds;

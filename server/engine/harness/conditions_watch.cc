@@ -31,37 +31,53 @@ std::vector<double> Known(std::span<const double> clocks) {
   return known;
 }
 
+void Keep(const std::vector<std::string>& lines, std::set<std::string>& kept) {
+  for (const std::string& line : lines) {
+    if (kept.size() < kMostForeignWork) kept.insert(line);
+  }
+}
+
 }  // namespace
 
 void ConditionsWatch::Begin() {
-  Poll(clock_.MonotonicSeconds());
+  Poll(clock_.MonotonicSeconds(), Freshness::kBegin);
   first_ = last_;
 }
 
-void ConditionsWatch::Poll(double now) {
+void ConditionsWatch::Poll(double now, Freshness freshness) {
   last_poll_ = now;
-  last_ = monitor_.Read();
+  last_ = monitor_.Read(freshness);
   if (last_.clock_hertz) polled_clocks_.push_back(*last_.clock_hertz);
   clock_events_.insert(last_.clock_events.begin(), last_.clock_events.end());
-  for (const std::string& line : last_.foreign_work) {
-    if (foreign_work_.size() < kMostForeignWork) foreign_work_.insert(line);
-  }
+  Keep(last_.foreign_work, foreign_work_);
+  Keep(last_.idle_processes, idle_processes_);
   is_slowed_down_ = std::any_of(last_.clock_events.begin(), last_.clock_events.end(), IsSlowdown);
   was_slowed_down_ = was_slowed_down_ || is_slowed_down_;
 }
 
 ConditionsWatch::Verdict ConditionsWatch::Judge(const ReplayTiming& timing, double now) {
-  if (now - last_poll_ >= kPollSeconds) Poll(now);
+  if (now - last_poll_ >= kPollSeconds) Poll(now, Freshness::kGrid);
   const bool has_clock = timing.clock_hertz > 0 && reference_hertz_ > 0;
   const bool is_slow = has_clock && timing.clock_hertz < kThrottledClock * reference_hertz_;
   if ((is_slow || is_slowed_down_) && retaken_ < kMostRetakes) {
     ++retaken_;
+    Recover();
     return Verdict::kTakeAgain;
   }
   ++kept_;
   if (is_slow || is_slowed_down_) ++throttled_;
   if (has_clock && timing.clock_hertz < kDriftedClock * reference_hertz_) ++drifted_;
+  if (timing.clock_hertz > 0 && timing.clock_hertz < kLowClock * default_hertz_) ++low_;
   return Verdict::kKeep;
+}
+
+// The next sample is judged by a look at the device as it is then, not as it was.
+void ConditionsWatch::Recover() {
+  const double wait = std::min(next_recovery_, kAllRecoverySeconds - waited_);
+  if (wait > 0) clock_.Sleep(wait);
+  waited_ += std::max(wait, 0.0);
+  next_recovery_ = std::min(2 * next_recovery_, kMostRecoverySeconds);
+  Poll(clock_.MonotonicSeconds(), Freshness::kNow);
 }
 
 Conditions ConditionsWatch::Summary(std::span<const double> sample_clock_hertz) const {
@@ -80,6 +96,9 @@ Conditions ConditionsWatch::Summary(std::span<const double> sample_clock_hertz) 
   conditions.throttled_samples = throttled_;
   conditions.retaken_samples = retaken_;
   conditions.foreign_work.assign(foreign_work_.begin(), foreign_work_.end());
+  for (const std::string& line : idle_processes_) {
+    if (!foreign_work_.contains(line)) conditions.foreign_work.push_back(line + ", idle");
+  }
   return conditions;
 }
 
@@ -87,6 +106,7 @@ std::vector<std::string> ConditionsWatch::Warnings() const {
   std::vector<std::string> warnings;
   if (throttled_ > 0 || was_slowed_down_) warnings.emplace_back("THROTTLED");
   if (kDriftedShare * drifted_ > kept_) warnings.emplace_back("CLOCK_DRIFT");
+  if (2 * low_ > kept_) warnings.emplace_back("CLOCK_LOW");
   if (!foreign_work_.empty()) warnings.emplace_back("FOREIGN_WORK");
   if (first_ && (HasGrown(first_->ecc_corrected_errors, last_.ecc_corrected_errors) ||
                  HasGrown(first_->ecc_uncorrected_errors, last_.ecc_uncorrected_errors))) {

@@ -67,10 +67,11 @@ absl::StatusOr<Measurement> Measure(const MeasuringLoop& loop) {
     if (loop.watch.Judge(timing, now) == ConditionsWatch::Verdict::kTakeAgain) continue;
     measurement.samples.push_back(timing.seconds);
     measurement.sample_clock_hertz.push_back(timing.clock_hertz);
-    reason = loop.rule.Check(measurement.samples, now - start);
+    const double elapsed = now - start - loop.watch.waited_seconds();
+    reason = loop.rule.Check(measurement.samples, elapsed);
     if (now - reported < kProgressSeconds) continue;
     reported = now;
-    loop.progress(loop.rule.Fraction(measurement.samples, now - start));
+    loop.progress(loop.rule.Fraction(measurement.samples, elapsed));
   }
   const auto& clocks = measurement.sample_clock_hertz;
   if (std::none_of(clocks.begin(), clocks.end(), IsKnown)) measurement.sample_clock_hertz.clear();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/engine/harness/conditions_watch.h"
@@ -32,6 +34,8 @@ constexpr int64_t kMostStepRepetitions = 30;
 // Its time in seconds, and beyond that the share of what the samples took.
 constexpr double kStepSeconds = 0.2;
 constexpr double kStepShare = 0.05;
+
+constexpr double kShortestRunSeconds = 1e-7;  // no device runs anything in less
 
 constexpr double kMeasureEnd = 0.85;  // share of a cell's progress
 
@@ -117,6 +121,14 @@ double Reference(const CellProblem& problem, std::span<const double> warm_up_clo
                                         : ReferenceClock(warm_up_clocks);
 }
 
+// The clock that the device has by default under load, in hertz; 0 where it does not tell.
+double DefaultClock(DeviceMonitor& monitor) {
+  const std::map<std::string, std::string> facts = monitor.Facts();
+  const auto fact = facts.find("clock_sm_default_hertz");
+  double hertz = 0;
+  return fact != facts.end() && absl::SimpleAtod(fact->second, &hertz) ? hertz : 0;
+}
+
 // What the parts of a cell's measurement share.
 struct CellRun {
   const CellProblem& problem;
@@ -144,12 +156,14 @@ absl::Status RecordReplayOverhead(const CellRun& run) {
 // Judged, timed samples of the whole path, and what the device was like meanwhile.
 absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& y) {
   const auto& [problem, lease, clock, is_cancelled, report, result] = run;
+  const double default_clock = DefaultClock(lease.monitor);
   QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
   QTIPD_RETURN_IF_ERROR(Beside("replay_overhead", RecordReplayOverhead(run), result));
   // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
   QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
   ConditionsWatch watch(lease.monitor, clock);
   watch.SetReference(Reference(problem, clocks));
+  watch.SetDefaultClock(default_clock);
   const auto rule = MakeStoppingRule(problem.spec, sampler.runs_per_sample());
   watch.Begin();
   QTIPD_ASSIGN_OR_RETURN(Measurement measurement, Measure({.sampler = sampler,
@@ -167,7 +181,8 @@ absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& 
 absl::Status RecordEnergy(const CellRun& run, const StepRange& whole) {
   // Flushes between the runs would be charged to them.
   if (!IsBackToBack(run.problem.spec.cache_mode)) return absl::OkStatus();
-  const double runs = std::ceil(kEnergyReplaySeconds / run.result.latency.median);
+  const double run_seconds = std::max(run.result.latency.median, kShortestRunSeconds);
+  const double runs = std::ceil(kEnergyReplaySeconds / run_seconds);
   QTIPD_ASSIGN_OR_RETURN(const auto sampler,
                          MakeLongSampler(run.lease.device, whole, static_cast<int64_t>(runs)));
   QTIPD_ASSIGN_OR_RETURN(const std::optional<EnergyUse> energy,

@@ -83,6 +83,13 @@ TEST_F(BenchmarkConditionsTest, JudgesByTheClockOfTheWarmUp) {
   EXPECT_EQ(Warnings(result), (Strings{"THROTTLED", "CLOCK_DRIFT"}));
 }
 
+TEST_F(BenchmarkConditionsTest, ComparesTheClockWithTheDefaultOne) {
+  monitor_->facts = {{"clock_sm_default_hertz", "2000000000"}};
+  device_->replay_seconds = [](int64_t) { return 1e-3; };
+  device_->replay_clock_hertz = [](int64_t) { return 1.2e9; };
+  EXPECT_EQ(Result(Bench("w")).warnings, Strings{"CLOCK_LOW"});
+}
+
 TEST_F(BenchmarkConditionsTest, AListOfDevicesAsksNothingOfThem) {
   monitor_->read = [](int64_t n) {
     DeviceReading reading;

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "server/telemetry/nvml_monitor.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_monitor.h"
+#include "tests/fakes/fake_nvml.h"
 
 namespace qtipd {
 namespace {
@@ -93,18 +95,66 @@ TEST_F(ConditionsWatchTest, AnUnknownClockJudgesNothing) {
 TEST_F(ConditionsWatchTest, ASlowdownOfTheHardwareThrottlesUntilItIsOver) {
   DeviceReading hot;
   hot.clock_events = {"SW_POWER_CAP", "HW_THERMAL_SLOWDOWN"};
-  control_->read = [=](int64_t n) { return n == 1 ? hot : DeviceReading{}; };
+  control_->read = [=](int64_t n) { return n >= 1 && n <= 3 ? hot : DeviceReading{}; };
   watch_.Begin();
   Judge(1, 0, 0.01);
   EXPECT_EQ(last_, Verdict::kKeep);
   Judge(1, 0, 0.05);  // looks
   EXPECT_EQ(last_, Verdict::kTakeAgain);
-  Judge(1, 0, 0.01);
+  Judge(2, 0);
   EXPECT_EQ(last_, Verdict::kTakeAgain);
-  Judge(1, 0, 0.05);  // looks again
+  Judge(1, 0);  // judged by the look after the last wait
   EXPECT_EQ(last_, Verdict::kKeep);
+  EXPECT_EQ(watch_.Summary({}).retaken_samples, 3);
   EXPECT_EQ(watch_.Summary({}).clock_events, (Strings{"HW_THERMAL_SLOWDOWN", "SW_POWER_CAP"}));
   EXPECT_EQ(watch_.Warnings(), Strings{"THROTTLED"});
+}
+
+TEST_F(ConditionsWatchTest, AThrottledDeviceGetsMoreTimeAtEveryRetake) {
+  watch_.SetReference(1e9);
+  watch_.Begin();
+  for (const double wait : {0.01, 0.02, 0.04, 0.05, 0.05}) {
+    const double begin = clock_.MonotonicSeconds();
+    const int64_t looks = control_->reads;
+    Judge(1, 0.5e9, 0);
+    EXPECT_EQ(last_, Verdict::kTakeAgain);
+    EXPECT_NEAR(clock_.MonotonicSeconds() - begin, wait, 1e-9);
+    EXPECT_EQ(control_->reads, looks + 1);
+  }
+}
+
+TEST_F(ConditionsWatchTest, AllWaitsTogetherAreBounded) {
+  watch_.SetReference(1e9);
+  watch_.Begin();
+  Judge(100, 0.5e9, 0);
+  EXPECT_EQ(watch_.Summary({}).retaken_samples, kMostRetakes);
+  EXPECT_NEAR(clock_.MonotonicSeconds(), kAllRecoverySeconds, 1e-9);
+}
+
+TEST_F(ConditionsWatchTest, BeginAndEndWantEverythingAnew) {
+  watch_.Begin();
+  Judge(2, 0, 0.05);
+  watch_.End();
+  EXPECT_EQ(control_->freshness, (std::vector<Freshness>{Freshness::kBegin, Freshness::kGrid,
+                                                         Freshness::kGrid, Freshness::kNow}));
+}
+
+TEST_F(ConditionsWatchTest, ADeviceThatIsSlowFromTheStartIsFlagged) {
+  watch_.SetReference(0.7e9);
+  watch_.SetDefaultClock(1e9);
+  watch_.Begin();
+  Judge(10, 0.7e9);
+  EXPECT_EQ(last_, Verdict::kKeep);
+  EXPECT_EQ(watch_.Warnings(), Strings{"CLOCK_LOW"});
+  Judge(10, 0.76e9);  // of half the samples only
+  EXPECT_TRUE(watch_.Warnings().empty());
+}
+
+TEST_F(ConditionsWatchTest, AnUnknownClockIsNotLow) {
+  watch_.SetDefaultClock(1e9);
+  watch_.Begin();
+  Judge(10, 0);
+  EXPECT_TRUE(watch_.Warnings().empty());
 }
 
 TEST_F(ConditionsWatchTest, APowerCapIsListedAndDoesNotThrottle) {
@@ -149,6 +199,21 @@ TEST_F(ConditionsWatchTest, ForeignWorkAtAnyLookIsFlaggedAndListedOnce) {
   EXPECT_EQ(watch_.Warnings(), Strings{"FOREIGN_WORK"});
 }
 
+TEST_F(ConditionsWatchTest, WhoIsThereAndIdleIsListedWithoutAWarning) {
+  control_->read = [](int64_t n) {
+    DeviceReading reading;
+    reading.idle_processes = {"pid 9 Xorg 50 MiB"};
+    (n == 1 ? reading.foreign_work : reading.idle_processes).push_back("pid 12 python3 512 MiB");
+    return reading;
+  };
+  watch_.Begin();
+  EXPECT_TRUE(watch_.Warnings().empty());
+  watch_.End();
+  EXPECT_EQ(watch_.Warnings(), Strings{"FOREIGN_WORK"});
+  EXPECT_EQ(watch_.Summary({}).foreign_work,
+            (Strings{"pid 12 python3 512 MiB", "pid 9 Xorg 50 MiB, idle"}));
+}
+
 TEST_F(ConditionsWatchTest, EccErrorsThatGrowAreFlagged) {
   control_->read = [](int64_t n) {
     DeviceReading reading;
@@ -191,6 +256,53 @@ TEST_F(ConditionsWatchTest, ClocksAreThoseOfTheSamplesElseOfTheMonitor) {
   EXPECT_EQ(own.clock_hertz_maximum, 3e9);
   EXPECT_EQ(watch_.Summary({}).clock_hertz, 2.001e9);
   EXPECT_EQ(watch_.Summary({}).clock_hertz_maximum, 2.002e9);
+}
+
+// The grid of time of the real monitor, over a case of 60 ms.
+class ConditionsOfNvmlTest : public ::testing::Test {
+ protected:
+  ConditionsOfNvmlTest() {
+    DeviceInfo info;
+    info.uuid = nvml_->uuid;
+    nvml_->values[NvmlQuantity::kEccCorrected] = 7;
+    monitor_ = *MakeNvmlMonitor(nvml_, info, clock_, {});
+    watch_.emplace(*monitor_, clock_);
+  }
+  void Judge() {
+    clock_.Advance(0.06);
+    watch_->Judge({.seconds = 1e-3, .clock_hertz = 0}, clock_.MonotonicSeconds());
+  }
+
+  std::shared_ptr<FakeNvml> nvml_ = std::make_shared<FakeNvml>();
+  FakeClock clock_;
+  std::unique_ptr<DeviceMonitor> monitor_;
+  std::optional<ConditionsWatch> watch_;
+};
+
+TEST_F(ConditionsOfNvmlTest, SeeAnErrorThatCameMeanwhile) {
+  watch_->Begin();
+  Judge();
+  nvml_->values[NvmlQuantity::kEccCorrected] = 8;
+  watch_->End();
+  EXPECT_EQ(watch_->Warnings(), Strings{"ECC_ERRORS"});
+}
+
+TEST_F(ConditionsOfNvmlTest, DoNotSeeWhatWasBefore) {
+  nvml_->processes = {{300, std::nullopt}, {301, std::nullopt}};  // hidden: one is ourselves
+  EXPECT_EQ(monitor_->Read().foreign_work.size(), 1u);
+  nvml_->processes = {{300, std::nullopt}};
+  nvml_->values[NvmlQuantity::kEccCorrected] = 8;
+  watch_->Begin();
+  Judge();
+  watch_->End();
+  EXPECT_TRUE(watch_->Warnings().empty());
+}
+
+TEST_F(ConditionsOfNvmlTest, NeverAskForTheEnergy) {
+  watch_->Begin();
+  for (int i = 0; i < 20; ++i) Judge();
+  watch_->End();
+  EXPECT_EQ(nvml_->reads[NvmlQuantity::kEnergyMillijoules], 0);
 }
 
 }  // namespace

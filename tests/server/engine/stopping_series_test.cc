@@ -56,7 +56,7 @@ TEST_P(NvbenchDecisions, AreOurs) {
     const ReplayTiming timing{.seconds = sample.seconds, .clock_hertz = sample.clock_hertz};
     if (watch.Judge(timing, now) == ConditionsWatch::Verdict::kTakeAgain) continue;
     samples.push_back(sample.seconds);
-    reason = rule->Check(samples, now);
+    reason = rule->Check(samples, now - watch.waited_seconds());
   }
   EXPECT_EQ(samples.size(), expected.samples);
   EXPECT_EQ(StopReasonName(*reason), expected.reason);

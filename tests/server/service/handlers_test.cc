@@ -31,6 +31,7 @@ class FakeClock final : public Clock {
  public:
   int64_t NowUnixMillis() override { return 0; }
   double MonotonicSeconds() override { return 42; }
+  void Sleep(double) override {}
 };
 
 class Handlers : public testing::Test {

@@ -23,7 +23,7 @@ const std::set<std::string> kOtherNames = {"NOTIFY_SOCKET", "XDG_DATA_HOME", "LD
                                            "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN",
                                            "HW_POWER_BRAKE_SLOWDOWN",
                                            // Warnings of a result.
-                                           "FOREIGN_WORK", "CLOCK_DRIFT", "ECC_ERRORS",
+                                           "FOREIGN_WORK", "CLOCK_DRIFT", "CLOCK_LOW", "ECC_ERRORS",
                                            "ROTATION_IN_CACHE", "STEPS_DO_NOT_ADD_UP",
                                            "PHASES_DIFFER"};
 
