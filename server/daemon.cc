@@ -70,6 +70,7 @@ absl::Status Daemon::StartEngine(const Config& config) {
     owns_data_dir_ = true;
     UndoLeftClockLocks(nvml.get(), data_dir_);
   };
+  engine_config.profiler = config.profiler;
   engine_config.profile_collector =
       MakeHelperCollector({.program = config.profiler, .cuda_module = config.cuda_module});
   QTIPD_ASSIGN_OR_RETURN(

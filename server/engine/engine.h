@@ -35,6 +35,7 @@ struct EngineConfig {
   // Called by Create once the data directory is this daemon's, before any device is touched; what
   // fails after it fails with the directory held. May be empty.
   std::function<void()> on_directory_locked;
+  std::string profiler;  // path of qtip-profiler, for the doctor; empty: not looked at
 };
 
 // Bytes on their way out, prepared and hashed; read in order by one thread.

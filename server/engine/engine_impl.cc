@@ -361,7 +361,8 @@ absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& de
   input.backends = parts_.backend_status;
   input.host = ReadHostSnapshot({.data_dir = parts_.config.data_dir,
                                  .path = Environment("PATH"),
-                                 .library_path = Environment("LD_LIBRARY_PATH")},
+                                 .library_path = Environment("LD_LIBRARY_PATH"),
+                                 .profiler = parts_.config.profiler},
                                 baseline_);
   return Diagnose(input);
 }

@@ -30,6 +30,12 @@ const DeviceReading& ReadingOf(const DoctorDevice& device) {
   return device.status.reading ? *device.status.reading : nothing;
 }
 
+std::string Joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : ", ") + line;
+  return text;
+}
+
 std::optional<Verdict> Health(const DoctorDevice& device, const HostSnapshot&) {
   if (device.status.is_healthy) return Verdict{Severity::kOk, "the device can be used"};
   return Verdict{Severity::kProblem, "the device cannot be used: " + device.status.unhealthy_reason,
@@ -54,20 +60,21 @@ std::optional<Verdict> ApplicationClocks(const DoctorDevice& device, const HostS
                  Smi(device, "--reset-applications-clocks")};
 }
 
-// NVML does not tell whether clocks are locked; one that is below its default is not, at least not
-// where a benchmark would lock it.
+// A GPU without work rests at a low clock and on a slow link.
+bool IsIdle(const DoctorDevice& device) {
+  return device.status.queue_depth == 0 && ReadingOf(device).foreign_work.empty();
+}
+
 std::optional<Verdict> Clocks(const DoctorDevice& device, const HostSnapshot&) {
   const auto now = ReadingOf(device).clock_hertz;
   const auto standard = FactNumber(device.facts, "clock_sm_default_hertz");
   if (!now || !standard) return std::nullopt;
-  if (*now >= *standard) {
-    return Verdict{Severity::kOk, "the compute clock is at " + Megahertz(*now)};
-  }
-  const std::string mhz = Number(std::round(*standard / 1e6));
-  return Verdict{Severity::kWarning,
-                 "the compute clock is not locked: " + Megahertz(*now) + " now, " +
-                     Megahertz(*standard) + " by default",
-                 Smi(device, "--lock-gpu-clocks=" + mhz + "," + mhz)};
+  const std::string text = "the compute clock is at " + Megahertz(*now);
+  if (*now >= *standard) return Verdict{Severity::kOk, text};
+  const std::string below = text + ", " + Megahertz(*standard) + " by default";
+  if (IsIdle(device)) return Verdict{Severity::kOk, below + ": the device rests"};
+  return Verdict{Severity::kWarning, below + ", while the device works",
+                 "qtipctl bench --lock-clocks   # holds the default clock for that run"};
 }
 
 std::optional<Verdict> Persistence(const DoctorDevice& device, const HostSnapshot&) {
@@ -108,12 +115,22 @@ std::optional<Verdict> Processes(const DoctorDevice& device, const HostSnapshot&
   if (!device.status.reading || FactText(device.facts, "driver_version").empty()) {
     return std::nullopt;
   }
-  const std::vector<std::string>& work = ReadingOf(device).foreign_work;
-  if (work.empty()) return Verdict{Severity::kOk, "no other process uses the device"};
-  std::string text = "others use the device: ";
-  for (size_t i = 0; i < work.size(); ++i) text += (i == 0 ? "" : ", ") + work[i];
-  return Verdict{Severity::kWarning, text,
-                 Smi(device, "--query-compute-apps=pid,name --format=csv")};
+  const std::string list = Smi(device, "--query-compute-apps=pid,name --format=csv");
+  if (FactText(device.facts, "foreign_work") == "unknown") {
+    return Verdict{Severity::kWarning,
+                   "the driver does not tell who uses the device: no foreign work will be seen",
+                   list + "   # on the host itself, outside of any container"};
+  }
+  const DeviceReading& reading = ReadingOf(device);
+  if (!reading.foreign_work.empty()) {
+    return Verdict{Severity::kWarning, "others use the device: " + Joined(reading.foreign_work),
+                   list};
+  }
+  if (!reading.idle_processes.empty()) {
+    return Verdict{Severity::kOk, "others hold memory of the device and are idle: " +
+                                      Joined(reading.idle_processes)};
+  }
+  return Verdict{Severity::kOk, "no other process uses the device"};
 }
 
 std::optional<Verdict> Mig(const DoctorDevice& device, const HostSnapshot&) {
@@ -142,10 +159,12 @@ std::optional<Verdict> PcieLink(const DoctorDevice& device, const HostSnapshot&)
   const std::string text =
       "the PCIe link is generation " + Number(*generation) + " x" + Number(*width);
   if (*generation >= *best_generation && *width >= *best_width) return Verdict{Severity::kOk, text};
-  return Verdict{Severity::kWarning,
-                 text + ", it could be generation " + Number(*best_generation) + " x" +
-                     Number(*best_width) + " (an idle link may rest below)",
-                 Smi(device, "-q -d PCIE")};
+  const std::string below =
+      text + ", it could be generation " + Number(*best_generation) + " x" + Number(*best_width);
+  if (*width >= *best_width && IsIdle(device)) {
+    return Verdict{Severity::kOk, below + ": the link rests"};
+  }
+  return Verdict{Severity::kWarning, below, Smi(device, "-q -d PCIE")};
 }
 
 std::optional<Verdict> ClockEvents(const DoctorDevice& device, const HostSnapshot&) {
@@ -154,13 +173,10 @@ std::optional<Verdict> ClockEvents(const DoctorDevice& device, const HostSnapsho
   }
   const std::vector<std::string>& events = ReadingOf(device).clock_events;
   if (events.empty()) return Verdict{Severity::kOk, "nothing holds the clock down"};
-  std::string text = "the clock is held down now: ";
-  bool is_hardware = false;
-  for (size_t i = 0; i < events.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + events[i];
-    is_hardware = is_hardware || events[i].starts_with("HW_");
-  }
-  return Verdict{is_hardware ? Severity::kProblem : Severity::kWarning, text,
+  const bool is_hardware = std::any_of(events.begin(), events.end(),
+                                       [](const std::string& e) { return e.starts_with("HW_"); });
+  return Verdict{is_hardware ? Severity::kProblem : Severity::kWarning,
+                 "the clock is held down now: " + Joined(events),
                  Smi(device, "-q -d PERFORMANCE,TEMPERATURE,POWER")};
 }
 
@@ -189,8 +205,7 @@ constexpr DeviceCheck kGpuChecks[] = {
     {"gpu_power_limit", "a lower limit lowers the clock under load", PowerLimit},
     {"gpu_application_clocks", "results do not compare with those at default clocks",
      ApplicationClocks},
-    {"gpu_clocks", "a clock that moves spreads samples (bench --lock-clocks holds it for a run)",
-     Clocks},
+    {"gpu_clocks", "a clock below the default one under load makes every sample slower", Clocks},
     {"gpu_persistence", "the driver loads anew for each first client: slow starts, cold clocks",
      Persistence},
     {"gpu_pcie_link", "copies from and to the host are slower", PcieLink},

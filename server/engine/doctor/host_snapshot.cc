@@ -1,5 +1,7 @@
 #include "server/engine/doctor/host_snapshot.h"
 
+#include <sys/xattr.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -98,10 +100,44 @@ std::optional<std::string> ReadNamed(const std::string& path, const std::string&
   return std::nullopt;
 }
 
-bool CanProfileAsAdmin(const std::string& root) {
-  const auto mask = ReadNamed(root + "/proc/self/status", "CapEff");
-  const uint64_t capabilities = mask ? std::strtoull(mask->c_str(), nullptr, 16) : 0;
-  return (capabilities >> kCapSysAdmin & 1) != 0 || (capabilities >> kCapPerfmon & 1) != 0;
+constexpr uint64_t kProfiling = uint64_t{1} << kCapSysAdmin | uint64_t{1} << kCapPerfmon;
+
+// A mask in hexadecimal of /proc/self/status.
+uint64_t ReadMask(const std::string& root, const std::string& name, uint64_t otherwise = 0) {
+  const auto mask = ReadNamed(root + "/proc/self/status", name);
+  return mask ? std::strtoull(mask->c_str(), nullptr, 16) : otherwise;
+}
+
+uint32_t LittleEndian32(std::span<const unsigned char> bytes, size_t at) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < 4; ++i) value |= static_cast<uint32_t>(bytes[at + i]) << (8 * i);
+  return value;
+}
+
+uint64_t ReadFileCapabilities(const std::string& path) {
+  unsigned char attribute[64];
+  const ssize_t size = getxattr(path.c_str(), "security.capability", attribute, sizeof(attribute));
+  return size > 0 ? CapabilitiesOfFile({attribute, static_cast<size_t>(size)}) : 0;
+}
+
+// What a program that this process starts has: root's capabilities and ambient ones are passed on,
+// others come from the program's file, unless that is barred. Source: capabilities(7),
+// "Transformation of capabilities during execve()".
+void FillProfilingRights(const HostSources& sources, HostSnapshot& host) {
+  const std::string& root = sources.root;
+  const std::string uids = ReadNamed(root + "/proc/self/status", "Uid").value_or("");
+  std::istringstream words(uids);  // real, effective, ...
+  int64_t real = -1;
+  int64_t effective = -1;
+  words >> real >> effective;
+  const uint64_t passed_on =
+      ReadMask(root, "CapAmb") | (effective == 0 ? ReadMask(root, "CapEff") : 0);
+  const bool has_no_new = ReadNamed(root + "/proc/self/status", "NoNewPrivs").value_or("0") != "0";
+  const uint64_t bounds = ReadMask(root, "CapBnd", ~uint64_t{0});
+  host.are_privileges_barred = has_no_new || (bounds & kProfiling) == 0;
+  const uint64_t from_file =
+      has_no_new || sources.profiler.empty() ? 0 : ReadFileCapabilities(root + sources.profiler);
+  host.can_profile_as_admin = ((passed_on | (from_file & bounds)) & kProfiling) != 0;
 }
 
 // Programs that hold a GPU's performance counters while they collect profiling metrics.
@@ -138,6 +174,20 @@ void FillCpuTime(const HostSources& sources, const HostBaseline& baseline, HostS
 
 }  // namespace
 
+uint64_t CapabilitiesOfFile(std::span<const unsigned char> attribute) {
+  constexpr size_t kBytes = 20;  // magic, then permitted and inheritable, low and high words
+  constexpr uint32_t kRevision2 = 0x02000000;
+  constexpr uint32_t kRevision3 = 0x03000000;
+  constexpr uint32_t kRevisionMask = 0xFF000000;
+  constexpr uint32_t kEffective = 1;
+  if (attribute.size() < kBytes) return 0;
+  const uint32_t magic = LittleEndian32(attribute, 0);
+  const uint32_t revision = magic & kRevisionMask;
+  if (revision != kRevision2 && revision != kRevision3) return 0;
+  if ((magic & kEffective) == 0) return 0;  // permitted, but the program would have to raise them
+  return uint64_t{LittleEndian32(attribute, 4)} | uint64_t{LittleEndian32(attribute, 12)} << 32;
+}
+
 HostBaseline ReadHostBaseline(const std::string& root) {
   return {ReadCpuCounters(root), ReadHostCpuLimit(root).throttled_periods};
 }
@@ -149,7 +199,7 @@ HostSnapshot ReadHostSnapshot(const HostSources& sources, const HostBaseline& ba
           ReadNamed(sources.root + "/proc/driver/nvidia/params", "RmProfilingAdminOnly")) {
     host.are_counters_for_admins = *value != "0";
   }
-  host.can_profile_as_admin = CanProfileAsAdmin(sources.root);
+  FillProfilingRights(sources, host);
   host.counter_holders = CounterHolders(sources.root);
   host.cupti = FindCupti(sources);
   host.cuobjdump = FindCuobjdump(sources);

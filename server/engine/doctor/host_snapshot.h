@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,12 @@
 namespace qtipd {
 
 struct HostSnapshot {
-  bool has_nvidia_gpu = false;                   // on the PCI bus
-  std::optional<bool> are_counters_for_admins;   // NVIDIA's RmProfilingAdminOnly
-  bool can_profile_as_admin = false;             // this process has CAP_SYS_ADMIN or CAP_PERFMON
+  bool has_nvidia_gpu = false;                  // on the PCI bus
+  std::optional<bool> are_counters_for_admins;  // NVIDIA's RmProfilingAdminOnly
+  bool can_profile_as_admin = false;            // qtip-profiler gets CAP_SYS_ADMIN or CAP_PERFMON
+  // Why a capability of the helper's file would not be given to it: no_new_privs, or a bounding set
+  // without it, both as a service manager sets them.
+  bool are_privileges_barred = false;
   std::vector<std::string> counter_holders;      // "nv-hostengine (pid 12)"
   std::string cupti;                             // path of libcupti.so; empty: not found
   std::string cuobjdump;                         // path; empty: not found
@@ -41,7 +45,12 @@ struct HostSources {
   std::string data_dir;
   std::string path;          // $PATH
   std::string library_path;  // $LD_LIBRARY_PATH
+  std::string profiler;      // path of qtip-profiler
 };
+
+// The capabilities that a program's "security.capability" attribute gives when it is started, one
+// bit each; 0 of what is none. Layout: struct vfs_cap_data of <linux/capability.h>.
+uint64_t CapabilitiesOfFile(std::span<const unsigned char> attribute);
 
 HostBaseline ReadHostBaseline(const std::string& root = "");
 

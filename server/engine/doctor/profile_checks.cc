@@ -10,12 +10,17 @@ std::optional<Verdict> Counters(const DoctorDevice&, const HostSnapshot& host) {
     return Verdict{Severity::kOk, "the driver gives performance counters to everybody"};
   }
   if (host.can_profile_as_admin) {
-    return Verdict{Severity::kOk, "performance counters are for admins, and qtipd is one"};
+    return Verdict{Severity::kOk, "performance counters are for admins, and qtip-profiler is one"};
   }
+  const std::string barred =
+      host.are_privileges_barred
+          ? " (no_new_privs or its capability bounding set would bar what a file gives)"
+          : "";
   return Verdict{
       Severity::kWarning,
-      "the driver gives performance counters to admins only, and qtipd has neither "
-      "CAP_PERFMON nor CAP_SYS_ADMIN",
+      "the driver gives performance counters to admins only, and qtip-profiler gets neither "
+      "CAP_PERFMON nor CAP_SYS_ADMIN from qtipd" +
+          barred,
       "sudo install -Dm644 /opt/qtipd/deploy/systemd/profiles.conf "
       "/etc/systemd/system/qtipd.service.d/profiles.conf && sudo systemctl daemon-reload && sudo "
       "systemctl restart qtipd   # gives it CAP_PERFMON. Or, after a reboot: echo 'options nvidia "

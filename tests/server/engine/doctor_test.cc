@@ -92,8 +92,12 @@ const std::vector<Case>& Cases() {
       {"gpu_application_clocks", Severity::kWarning, "cuda:0", "1200 MHz",
        "nvidia-smi -i GPU-1 --reset-applications-clocks",
        [](DoctorInput& i) { Gpu(i)["clock_sm_application_hertz"] = "1200000000"; }},
-      {"gpu_clocks", Severity::kWarning, "cuda:0", "345 MHz now", "--lock-gpu-clocks=1980,1980",
-       [](DoctorInput& i) { GpuReading(i).clock_hertz = 345e6; }},
+      {"gpu_clocks", Severity::kWarning, "cuda:0", "345 MHz, 1980 MHz by default",
+       "bench --lock-clocks",
+       [](DoctorInput& i) {
+         GpuReading(i).clock_hertz = 345e6;
+         i.devices[0].status.queue_depth = 1;
+       }},
       {"gpu_persistence", Severity::kWarning, "cuda:0", "off", "--persistence-mode=1",
        [](DoctorInput& i) { Gpu(i)["persistence_mode"] = "off"; }},
       {"gpu_power_limit", Severity::kWarning, "cuda:0", "500 W", "--power-limit=700",
@@ -112,6 +116,13 @@ const std::vector<Case>& Cases() {
        [](DoctorInput& i) { Gpu(i)["compute_mode"] = "exclusive_process"; }},
       {"gpu_pcie_link", Severity::kWarning, "cuda:0", "generation 5 x8", "-q -d PCIE",
        [](DoctorInput& i) { Gpu(i)["pcie_width"] = "8"; }},
+      {"gpu_pcie_link", Severity::kWarning, "cuda:0", "generation 1 x16", "-q -d PCIE",
+       [](DoctorInput& i) {
+         Gpu(i)["pcie_generation"] = "1";
+         i.devices[0].status.queue_depth = 1;
+       }},
+      {"gpu_processes", Severity::kWarning, "cuda:0", "does not tell who", "query-compute-apps",
+       [](DoctorInput& i) { Gpu(i)["foreign_work"] = "unknown"; }},
       {"gpu_clock_events", Severity::kWarning, "cuda:0", "SW_POWER_CAP", "PERFORMANCE",
        [](DoctorInput& i) { GpuReading(i).clock_events = {"SW_POWER_CAP"}; }},
       {"gpu_clock_events", Severity::kProblem, "cuda:0", "HW_SLOWDOWN", "PERFORMANCE",
@@ -122,6 +133,11 @@ const std::vector<Case>& Cases() {
        [](DoctorInput& i) { GpuReading(i).temperature_celsius = 80; }},
       {"profile_counters", Severity::kWarning, "cuda:0", "CAP_PERFMON", "profiles.conf",
        [](DoctorInput& i) { i.host.are_counters_for_admins = true; }},
+      {"profile_counters", Severity::kWarning, "cuda:0", "no_new_privs", "profiles.conf",
+       [](DoctorInput& i) {
+         i.host.are_counters_for_admins = true;
+         i.host.are_privileges_barred = true;
+       }},
       {"profile_dcgm", Severity::kWarning, "cuda:0", "nv-hostengine (pid 12)", "dcgmi profile",
        [](DoctorInput& i) { i.host.counter_holders = {"nv-hostengine (pid 12)"}; }},
       {"profile_cupti", Severity::kWarning, "cuda:0", "libcupti.so.13", "cupti",
@@ -192,6 +208,29 @@ TEST(Doctor, EveryCheckSpeaksForItsOwnReasonAndNoOther) {
   }
 }
 
+TEST(Doctor, AGpuAtRestIsWell) {
+  DoctorInput input = Healthy();
+  GpuReading(input).clock_hertz = 345e6;
+  GpuReading(input).idle_processes = {"pid 9 Xorg 50 MiB"};
+  Gpu(input)["pcie_generation"] = "1";
+  bool are_idle_ones_named = false;
+  for (const Finding& finding : Diagnose(input)) {
+    EXPECT_EQ(finding.severity, Severity::kOk) << finding.id << ": " << finding.what;
+    are_idle_ones_named |= finding.what.find("Xorg") != std::string::npos;
+  }
+  EXPECT_TRUE(are_idle_ones_named);
+}
+
+TEST(Doctor, NoCureLocksClocksForGood) {
+  for (const Case& test : Cases()) {
+    DoctorInput input = Healthy();
+    test.spoil(input);
+    for (const Finding& finding : Diagnose(input)) {
+      EXPECT_EQ(finding.cure_command.find("--lock-gpu-clocks"), std::string::npos) << finding.id;
+    }
+  }
+}
+
 TEST(Doctor, AHostWithoutAGpuWantsNoCuda) {
   DoctorInput input = Healthy();
   input.backends[1] = {"cuda", false, "no driver"};
@@ -248,15 +287,51 @@ TEST_F(HostSnapshotTest, SeesGpusAndWhoMayProfileThem) {
   root_.Write("/sys/bus/pci/devices/0000:18:00.0/vendor", "0x10de\n");
   root_.Write("/sys/bus/pci/devices/0000:18:00.0/class", "0x030200\n");
   root_.Write("/proc/driver/nvidia/params", "EnableMSI: 1\nRmProfilingAdminOnly: 1\n");
-  root_.Write("/proc/self/status", "Name:\tqtipd\nCapEff:\t0000004000000000\n");
+  root_.Write("/proc/self/status", "Name:\tqtipd\nUid:\t0\t0\t0\t0\nCapEff:\t0000004000000000\n");
   const HostSnapshot host = Read();
   EXPECT_TRUE(host.has_nvidia_gpu);
   EXPECT_EQ(host.are_counters_for_admins, true);
   EXPECT_TRUE(host.can_profile_as_admin);  // CAP_PERFMON
-  root_.Write("/proc/self/status", "CapEff:\t0000000000000400\n");
+  root_.Write("/proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t0000000000000400\n");
   root_.Write("/proc/driver/nvidia/params", "RmProfilingAdminOnly: 0\n");
   EXPECT_FALSE(Read().can_profile_as_admin);
   EXPECT_EQ(Read().are_counters_for_admins, false);
+}
+
+TEST_F(HostSnapshotTest, OnlyWhatIsPassedOnCountsForTheHelper) {
+  const std::string user = "Uid:\t7\t7\t7\t7\n";
+  root_.Write("/proc/self/status", user + "CapEff:\t0000004000000000\n");
+  EXPECT_FALSE(Read().can_profile_as_admin);  // qtipd's own is lost when the helper starts
+  root_.Write("/proc/self/status", user + "CapAmb:\t0000004000000000\n");
+  EXPECT_TRUE(Read().can_profile_as_admin);
+}
+
+TEST_F(HostSnapshotTest, SeesWhatBarsTheHelpersOwnCapabilities) {
+  EXPECT_FALSE(Read().are_privileges_barred);
+  root_.Write("/proc/self/status", "NoNewPrivs:\t0\nCapBnd:\t000001ffffffffff\n");
+  EXPECT_FALSE(Read().are_privileges_barred);
+  root_.Write("/proc/self/status", "NoNewPrivs:\t1\nCapBnd:\t000001ffffffffff\n");
+  EXPECT_TRUE(Read().are_privileges_barred);
+  root_.Write("/proc/self/status", "NoNewPrivs:\t0\nCapBnd:\t0000000000000000\n");
+  EXPECT_TRUE(Read().are_privileges_barred);
+}
+
+TEST(CapabilitiesOfFile, ReadsTheKernelsLayout) {
+  std::vector<unsigned char> attribute(20);
+  attribute[3] = 2;      // revision 2
+  attribute[0] = 1;      // effective
+  attribute[12] = 0x40;  // 38, CAP_PERFMON
+  EXPECT_EQ(CapabilitiesOfFile(attribute), uint64_t{1} << 38);
+  attribute[0] = 0;
+  EXPECT_EQ(CapabilitiesOfFile(attribute), 0u);
+  attribute[0] = 1;
+  attribute[6] = 0x20;  // 21, CAP_SYS_ADMIN
+  attribute[3] = 3;     // revision 3 has the user's id after it
+  attribute.resize(24);
+  EXPECT_EQ(CapabilitiesOfFile(attribute), uint64_t{1} << 38 | uint64_t{1} << 21);
+  attribute[3] = 1;
+  EXPECT_EQ(CapabilitiesOfFile(attribute), 0u);
+  EXPECT_EQ(CapabilitiesOfFile({}), 0u);
 }
 
 TEST_F(HostSnapshotTest, FindsProgramsThatHoldTheCounters) {
