@@ -137,7 +137,10 @@ void Daemon::Stop() {
   if (http_ != nullptr) http_->Stop();
 }
 
-Daemon::~Daemon() { Stop(); }
+Daemon::~Daemon() {
+  Stop();
+  owns_data_dir_ = false;
+}
 
 int Daemon::Run(const Config& config) {
   const double begin = SystemClock().MonotonicSeconds();

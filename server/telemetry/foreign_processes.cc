@@ -27,9 +27,15 @@ std::string Line(const NvmlProcess& process, const std::string& name) {
   return line;
 }
 
-bool Knows(const std::vector<NvmlProcess>& processes, const NvmlProcessUse& use) {
-  return std::any_of(processes.begin(), processes.end(),
-                     [&](const NvmlProcess& process) { return process.pid == use.pid; });
+// Whether both lists number processes alike: our own, which works, is in both. Those that have just
+// ended are in one only.
+bool IsOneNamespace(const std::vector<NvmlProcess>& processes,
+                    const std::vector<NvmlProcessUse>& uses) {
+  const auto is_listed = [&](const NvmlProcessUse& use) {
+    return std::any_of(processes.begin(), processes.end(),
+                       [&](const NvmlProcess& process) { return process.pid == use.pid; });
+  };
+  return uses.empty() || std::any_of(uses.begin(), uses.end(), is_listed);
 }
 
 bool IsWorking(const NvmlProcess& process, const std::vector<NvmlProcessUse>& uses) {
@@ -49,9 +55,7 @@ void AddHidden(size_t count, std::vector<std::string>& lines) {
 ForeignUse ForeignProcesses(const std::vector<NvmlProcess>& processes,
                             const std::optional<std::vector<NvmlProcessUse>>& uses, int own_pid,
                             const std::string& root) {
-  const bool has_uses =
-      uses && std::all_of(uses->begin(), uses->end(),
-                          [&](const NvmlProcessUse& use) { return Knows(processes, use); });
+  const bool has_uses = uses && IsOneNamespace(processes, *uses);
   ForeignUse foreign;
   size_t hidden_working = 0;
   size_t hidden_idle = 0;

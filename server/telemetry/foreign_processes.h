@@ -17,7 +17,7 @@ struct ForeignUse {
 };
 
 // Everybody of `processes` who is neither `own_pid` nor a child of it. `uses` tells who of them ran
-// something; where it is absent, or names somebody whom `processes` does not (a driver that numbers
+// something; where it is absent, or names only such as `processes` does not (a driver that numbers
 // the two lists in different PID namespaces), whoever is there counts as working.
 //
 // In a container the driver may list processes that /proc does not show, our own among them under

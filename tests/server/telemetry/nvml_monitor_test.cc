@@ -183,6 +183,13 @@ TEST_F(NvmlMonitorTest, PresenceCountsWhereUseCannotBeToldApart) {
   EXPECT_THAT(Monitor()->Read().foreign_work, ElementsAre("pid 300 python3 512 MiB"));
 }
 
+TEST_F(NvmlMonitorTest, AProcessThatHasEndedMakesNobodySuspect) {
+  AddProcess(kOwnPid, "qtipd", 1);
+  AddProcess(400, "Xorg", 1);
+  nvml_->uses = {{kOwnPid, 90}, {300, 50}};
+  EXPECT_THAT(Monitor()->Read().foreign_work, IsEmpty());
+}
+
 TEST_F(NvmlMonitorTest, OfHiddenProcessesOneThatWorksIsOurselves) {
   nvml_->processes = {{1, std::nullopt}, {2, std::nullopt}, {3, std::nullopt}};
   nvml_->uses = {{2, 90}, {3, 0}};
