@@ -41,8 +41,13 @@ std::string PhasesText(const v1::PhaseBreakdown& breakdown) {
     texts.push_back(absl::StrCat(phase.name(), " ", FormatSeconds(phase.seconds()), " (",
                                  FormatPercent(phase.fraction()), ")"));
   }
-  return absl::StrCat("kernel ", FormatSeconds(breakdown.kernel_seconds()), ": ",
-                      absl::StrJoin(texts, ", "));
+  std::string text = absl::StrCat("kernel ", FormatSeconds(breakdown.kernel_seconds()), ": ",
+                                  absl::StrJoin(texts, ", "));
+  if (breakdown.shipped_kernel_seconds() > 0) {
+    absl::StrAppend(&text, "; without time stamps ",
+                    FormatSeconds(breakdown.shipped_kernel_seconds()));
+  }
+  return text;
 }
 
 std::string Clock(const v1::Conditions& conditions) {

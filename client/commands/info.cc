@@ -46,6 +46,7 @@ void AddCeiling(const v1::Device& device, Table& table) {
                            " over ", FormatBytes(small.bytes())));
   };
   add_curve("read", ceiling.read());
+  add_curve("read from the cache", ceiling.read_cached());
   add_curve("copy", ceiling.copy());
   if (ceiling.launch_seconds() > 0) add("launch", FormatSeconds(ceiling.launch_seconds()));
   if (ceiling.overlapped_launch_seconds() > 0) {

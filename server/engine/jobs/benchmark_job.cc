@@ -18,6 +18,7 @@
 #include "server/engine/jobs/environment.h"
 #include "server/engine/jobs/load_job.h"
 #include "server/engine/jobs/obtain_ceiling.h"
+#include "server/engine/jobs/run_errors.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
@@ -53,11 +54,6 @@ RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context, D
   run.environment.merge(lease.monitor.Facts());
   run.create_time = context.clock.NowUnixMillis();
   return run;
-}
-
-// Whether going on with other cells makes no sense.
-bool EndsRun(const absl::Status& status) {
-  return absl::IsCancelled(status) || GetErrorInfo(status).reason == "DEVICE_LOST";
 }
 
 // Where LockClocks holds the clock, as the run's environment has it; 0 where it is not held, or not
@@ -100,7 +96,7 @@ absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
       result.wall_seconds = context.clock.MonotonicSeconds() - start;
       result.comparability_key = ComparabilityKey(run, result);
       if (result.status.ok()) continue;
-      if (EndsRun(result.status)) return result.status;
+      if (IsEndOfRun(result.status)) return result.status;
       spdlog::warn("benchmark_cell_failed artifact={} path={} batch={} {}", loaded.record.name,
                    path_id, batch, LogStatus(result.status));
     }
