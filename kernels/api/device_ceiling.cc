@@ -31,8 +31,7 @@ double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
 }
 
 double CachedReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes) {
-  const std::vector<BandwidthPoint>& curve = ceiling.read_cached;
-  return curve.empty() || bytes > curve.back().bytes ? 0 : SecondsOn(curve, bytes);
+  return SecondsOn(ceiling.read_cached, bytes);
 }
 
 }  // namespace qtipd

@@ -43,7 +43,7 @@ struct DeviceCeiling {
 // at the last point's bandwidth beyond it. 0 where no curve was measured.
 double ReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes);
 
-// The same on `read_cached`. 0 also beyond its last point: the cache may not hold so much.
+// The same on `read_cached`; whether the cache holds so much is the caller's to know.
 double CachedReadSeconds(const DeviceCeiling& ceiling, uint64_t bytes);
 
 }  // namespace qtipd

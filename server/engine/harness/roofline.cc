@@ -22,9 +22,13 @@ std::pair<std::string, double> MemoryLimit(const DeviceCeiling& ceiling,
   if (problem.is_cache_cold) {
     return {"bandwidth", ReadSeconds(ceiling, problem.bytes_per_run + 2 * spilled)};
   }
-  if (spilled > 0) return {"bandwidth", ReadSeconds(ceiling, 2 * spilled)};
-  const uint64_t cached = problem.bytes_per_run + 2 * problem.scratch_bytes;
-  return {"cache_bandwidth", CachedReadSeconds(ceiling, cached)};
+  // Whatever a cache keeps, run after run misses what is beyond its size.
+  const uint64_t touched = problem.bytes_per_run + problem.scratch_bytes;
+  if (touched > cache) {
+    return {"bandwidth", ReadSeconds(ceiling, std::max(touched - cache, 2 * spilled))};
+  }
+  const uint64_t moved = problem.bytes_per_run + 2 * problem.scratch_bytes;
+  return {"cache_bandwidth", CachedReadSeconds(ceiling, moved)};
 }
 
 // Rates are cycles of the compute units: they follow the clock.

@@ -23,8 +23,8 @@ struct RooflineProblem {
 };
 
 // The seconds that each known limit alone allows a run, and the largest of them:
-//   "bandwidth"        the read curve at the bytes of a run, where the cache is cold, and at what
-//                      the cache cannot hold of scratch memory, both ways
+//   "bandwidth"        the read curve at the bytes of a run, where the cache is cold, else at those
+//                      beyond its size; with what it cannot hold of scratch memory, both ways
 //   "cache_bandwidth"  the curve of cached reads, where everything may be in the cache and fits
 //   "launch"           the kernels of a run, started as early as the device can
 //   and every kind of operation that the ceiling has a rate for, at the run's own clock where both

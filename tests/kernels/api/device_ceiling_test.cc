@@ -42,13 +42,13 @@ TEST(ReadSeconds, TakesOnePointAsABandwidth) {
 
 TEST(ReadSeconds, IsZeroWithoutACurve) { EXPECT_EQ(ReadSeconds({}, 1'000'000), 0); }
 
-TEST(CachedReadSeconds, FollowsItsOwnCurveAsFarAsItGoes) {
+TEST(CachedReadSeconds, FollowsItsOwnCurve) {
   DeviceCeiling ceiling = Ceiling();
   EXPECT_EQ(CachedReadSeconds(ceiling, 1'000'000), 0);
   ceiling.read_cached = {{1'000'000, 1e-6}, {2'000'000, 1.5e-6}};
   EXPECT_DOUBLE_EQ(CachedReadSeconds(ceiling, 1'500'000), 1.25e-6);
   EXPECT_DOUBLE_EQ(CachedReadSeconds(ceiling, 2'000'000), 1.5e-6);
-  EXPECT_EQ(CachedReadSeconds(ceiling, 2'000'001), 0);
+  EXPECT_DOUBLE_EQ(CachedReadSeconds(ceiling, 4'000'000), 3e-6);
 }
 
 }  // namespace
