@@ -34,12 +34,12 @@ absl::StatusOr<std::optional<DeviceCeiling>> ObtainCeiling(DeviceLease& lease,
                                                            const Progress& progress) {
   const DeviceInfo& device = lease.device.info();
   if (auto known = ceilings.Find(device)) return known;
-  std::string disturbance = Disturbance(lease.monitor.Read());
+  std::string disturbance = Disturbance(lease.monitor.Read(Freshness::kBegin));
   absl::StatusOr<DeviceCeiling> measured =
       lease.device.MeasureCeiling([&] { return progress.IsCancelled(); });
   if (IsEndOfRun(measured.status())) return measured.status();
   if (!measured.ok()) return WithoutFigures(device, measured.status());
-  if (disturbance.empty()) disturbance = Disturbance(lease.monitor.Read());
+  if (disturbance.empty()) disturbance = Disturbance(lease.monitor.Read(Freshness::kNow));
   if (!disturbance.empty()) measured->problem = "disturbed: " + disturbance;
   if (!measured->problem.empty()) {
     spdlog::warn("ceiling_not_kept device={} reason={}", device.id, LogText(measured->problem));
