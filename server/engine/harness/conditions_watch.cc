@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string_view>
 
 #include "server/engine/harness/statistics.h"
@@ -31,9 +32,23 @@ std::vector<double> Known(std::span<const double> clocks) {
   return known;
 }
 
-void Keep(const std::vector<std::string>& lines, std::set<std::string>& kept) {
+// Of "kind: amount ..." the kind, else the whole line; and the amount.
+std::pair<std::string, double> KindAndAmount(const std::string& line) {
+  const size_t colon = line.find(": ");
+  if (colon == std::string::npos) return {line, 0};
+  return {line.substr(0, colon), std::strtod(line.c_str() + colon + 2, nullptr)};
+}
+
+// Of every kind the line with the greatest amount.
+void Keep(const std::vector<std::string>& lines, std::map<std::string, std::string>& kept) {
   for (const std::string& line : lines) {
-    if (kept.size() < kMostForeignWork) kept.insert(line);
+    const auto [kind, amount] = KindAndAmount(line);
+    const auto known = kept.find(kind);
+    if (known == kept.end()) {
+      if (kept.size() < kMostForeignWork) kept[kind] = line;
+    } else if (amount > KindAndAmount(known->second).second) {
+      known->second = line;
+    }
   }
 }
 
@@ -95,9 +110,9 @@ Conditions ConditionsWatch::Summary(std::span<const double> sample_clock_hertz) 
   conditions.clock_events.assign(clock_events_.begin(), clock_events_.end());
   conditions.throttled_samples = throttled_;
   conditions.retaken_samples = retaken_;
-  conditions.foreign_work.assign(foreign_work_.begin(), foreign_work_.end());
-  for (const std::string& line : idle_processes_) {
-    if (!foreign_work_.contains(line)) conditions.foreign_work.push_back(line + ", idle");
+  for (const auto& [kind, line] : foreign_work_) conditions.foreign_work.push_back(line);
+  for (const auto& [kind, line] : idle_processes_) {
+    if (!foreign_work_.contains(kind)) conditions.foreign_work.push_back(line + ", idle");
   }
   return conditions;
 }

@@ -3,6 +3,7 @@
 #define QTIPD_SERVER_ENGINE_HARNESS_CONDITIONS_WATCH_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -64,8 +65,8 @@ class ConditionsWatch {
   // monitor.
   Verdict Judge(const ReplayTiming& timing, double now);
 
-  // Seconds that it has waited for the device to recover; of the limits of a measurement they use up
-  // nothing.
+  // Seconds that it has waited for the device to recover; of the limits of a measurement they use
+  // up nothing.
   double waited_seconds() const { return waited_; }
 
   // Kept throttled samples are more than half of the kept ones.
@@ -98,8 +99,8 @@ class ConditionsWatch {
   DeviceReading last_;
   std::vector<double> polled_clocks_;
   std::set<std::string> clock_events_;
-  std::set<std::string> foreign_work_;
-  std::set<std::string> idle_processes_;
+  std::map<std::string, std::string> foreign_work_;  // by kind
+  std::map<std::string, std::string> idle_processes_;
 };
 
 // The median of the later half of what a warm-up saw, in which clocks have risen; 0 of nothing.

@@ -24,10 +24,11 @@ TEST(ReadSeconds, KeepsTheLaunchBelowTheFirstPoint) {
   EXPECT_NEAR(ReadSeconds(Ceiling(), 0), 1e-6, 1e-15);
 }
 
-TEST(ReadSeconds, IsNeverNegative) {
+TEST(ReadSeconds, IsNeverMoreThanTheBestBandwidth) {
   DeviceCeiling ceiling;
   ceiling.read = {{1'000'000, 1e-6}, {2'000'000, 3e-6}};
   EXPECT_EQ(ReadSeconds(ceiling, 0), 0);
+  EXPECT_DOUBLE_EQ(ReadSeconds(ceiling, 250'000), 2.5e-7);
 }
 
 TEST(ReadSeconds, KeepsTheLastBandwidthBeyondTheCurve) {

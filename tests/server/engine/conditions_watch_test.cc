@@ -199,6 +199,19 @@ TEST_F(ConditionsWatchTest, ForeignWorkAtAnyLookIsFlaggedAndListedOnce) {
   EXPECT_EQ(watch_.Warnings(), Strings{"FOREIGN_WORK"});
 }
 
+TEST_F(ConditionsWatchTest, OfWorkThatIsAnAmountTheGreatestIsListed) {
+  control_->read = [](int64_t n) {
+    DeviceReading reading;
+    const char* amounts[] = {"9.50", "12.00", "10.25"};
+    reading.foreign_work = {std::string("other processes: ") + amounts[n % 3] + " of 16 CPUs"};
+    return reading;
+  };
+  watch_.Begin();
+  Judge(10, 0, 0.05);
+  watch_.End();
+  EXPECT_EQ(watch_.Summary({}).foreign_work, Strings{"other processes: 12.00 of 16 CPUs"});
+}
+
 TEST_F(ConditionsWatchTest, WhoIsThereAndIdleIsListedWithoutAWarning) {
   control_->read = [](int64_t n) {
     DeviceReading reading;
