@@ -13,27 +13,26 @@
 namespace qtipd {
 namespace {
 
-std::string CaseName(const v1::BenchmarkResult& result) {
-  return absl::StrCat(result.path(), " batch=", result.batch());
-}
-
-const v1::BenchmarkResult* FindCase(const v1::Run& run, const v1::BenchmarkResult& like) {
+// Null where it was not measured.
+const v1::BenchmarkResult* FindMeasured(const v1::Run& run, const std::string& path,
+                                        int64_t batch) {
   for (const v1::BenchmarkResult& result : run.results()) {
-    if (result.path() == like.path() && result.batch() == like.batch()) return &result;
+    if (result.path() == path && result.batch() == batch && !result.has_error()) return &result;
   }
   return nullptr;
 }
 
-absl::Status CheckComparable(const v1::BenchmarkResult& baseline,
-                             const v1::BenchmarkResult& candidate) {
-  const std::vector<std::string> differing =
-      DifferingParts(baseline.comparability_key(), candidate.comparability_key());
-  if (differing.empty()) return absl::OkStatus();
-  return FieldError(
-      absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
-      "comparability key of " + CaseName(candidate),
-      candidate.comparability_key() + " (differs in " + absl::StrJoin(differing, ", ") + ")",
-      baseline.comparability_key());
+absl::Status CheckComparable(const CaseComparison& one) {
+  const std::string& baseline = one.baseline->comparability_key();
+  const std::string& candidate = one.candidate->comparability_key();
+  const std::vector<std::string> differing = DifferingParts(baseline, candidate);
+  if (differing.empty() && !baseline.empty()) return absl::OkStatus();
+  const std::string got = differing.empty()
+                              ? "none kept with the runs"
+                              : candidate + " (differs in " + absl::StrJoin(differing, ", ") + ")";
+  return FieldError(absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE",
+                    absl::StrCat("comparability key of ", one.path, " batch=", one.batch), got,
+                    baseline.empty() ? "a key" : baseline);
 }
 
 bool Overlap(const v1::Latency& a, const v1::Latency& b) {
@@ -41,6 +40,8 @@ bool Overlap(const v1::Latency& a, const v1::Latency& b) {
 }
 
 Verdict Judge(const CaseComparison& one, double threshold) {
+  if (one.candidate == nullptr) return Verdict::kFailed;
+  if (one.baseline == nullptr) return Verdict::kInconclusive;
   const v1::Latency& baseline = one.baseline->latency();
   const v1::Latency& candidate = one.candidate->latency();
   if (!baseline.stable() || !candidate.stable()) return Verdict::kInconclusive;
@@ -49,15 +50,38 @@ Verdict Judge(const CaseComparison& one, double threshold) {
   return one.ratio > 1 ? Verdict::kSlower : Verdict::kFaster;
 }
 
-Cell MedianCell(const v1::BenchmarkResult& result, const TimeUnit& unit) {
-  const double median = result.latency().median();
-  return Cell(FormatNumber(median / unit.seconds), ExactNumber(median));
+double MedianOf(const v1::BenchmarkResult* result) {
+  return result == nullptr ? 0 : result->latency().median();
 }
 
-Cell WidthCell(const v1::BenchmarkResult& result) {
-  const v1::Latency& latency = result.latency();
+Cell MedianCell(const v1::BenchmarkResult* result, const TimeUnit& unit) {
+  if (result == nullptr) return Absent();
+  return Cell(FormatNumber(MedianOf(result) / unit.seconds), ExactNumber(MedianOf(result)));
+}
+
+Cell WidthCell(const v1::BenchmarkResult* result) {
+  if (result == nullptr) return Absent();
+  const v1::Latency& latency = result->latency();
   const double width = (latency.ci_high() - latency.ci_low()) / 2 / latency.median();
   return Cell(FormatPercent(width), ExactNumber(width));
+}
+
+Cell DifferenceCell(const CaseComparison& one) {
+  if (one.baseline == nullptr || one.candidate == nullptr) return Absent();
+  const double difference = one.ratio - 1;
+  return Cell(absl::StrCat(difference > 0 ? "+" : "", FormatPercent(difference)),
+              ExactNumber(difference));
+}
+
+// The cases that `run` measured and `cases` does not have yet.
+void AddCases(const v1::Run& run, std::vector<CaseComparison>& cases) {
+  for (const v1::BenchmarkResult& result : run.results()) {
+    const bool is_known = std::any_of(cases.begin(), cases.end(), [&](const CaseComparison& one) {
+      return one.path == result.path() && one.batch == result.batch();
+    });
+    if (result.has_error() || is_known) continue;
+    cases.push_back({.path = result.path(), .batch = result.batch()});
+  }
 }
 
 }  // namespace
@@ -70,6 +94,8 @@ std::string_view VerdictName(Verdict verdict) {
       return "faster";
     case Verdict::kSlower:
       return "slower";
+    case Verdict::kFailed:
+      return "failed";
     case Verdict::kInconclusive:
       return "inconclusive";
   }
@@ -80,15 +106,20 @@ absl::StatusOr<std::vector<CaseComparison>> CompareRuns(const v1::Run& baseline,
                                                         const v1::Run& candidate,
                                                         double threshold) {
   std::vector<CaseComparison> cases;
-  for (const v1::BenchmarkResult& result : candidate.results()) {
-    const v1::BenchmarkResult* base = FindCase(baseline, result);
-    if (base == nullptr || base->has_error() || result.has_error()) continue;
-    QTIPD_RETURN_IF_ERROR(CheckComparable(*base, result));
-    CaseComparison& one = cases.emplace_back(CaseComparison{base, &result});
-    one.ratio = result.latency().median() / base->latency().median();
+  AddCases(baseline, cases);
+  AddCases(candidate, cases);
+  bool is_any_in_both = false;
+  for (CaseComparison& one : cases) {
+    one.baseline = FindMeasured(baseline, one.path, one.batch);
+    one.candidate = FindMeasured(candidate, one.path, one.batch);
+    if (one.baseline != nullptr && one.candidate != nullptr) {
+      is_any_in_both = true;
+      QTIPD_RETURN_IF_ERROR(CheckComparable(one));
+      one.ratio = MedianOf(one.candidate) / MedianOf(one.baseline);
+    }
     one.verdict = Judge(one, threshold);
   }
-  if (!cases.empty()) return cases;
+  if (is_any_in_both) return cases;
   return FieldError(absl::StatusCode::kFailedPrecondition, "NOT_COMPARABLE", "run",
                     candidate.id() + " and " + baseline.id() + " with no case in both",
                     "runs that measured the same path and batch");
@@ -97,8 +128,7 @@ absl::StatusOr<std::vector<CaseComparison>> CompareRuns(const v1::Run& baseline,
 Table ComparisonTable(const std::vector<CaseComparison>& cases) {
   double largest = 0;
   for (const CaseComparison& one : cases) {
-    largest =
-        std::max({largest, one.baseline->latency().median(), one.candidate->latency().median()});
+    largest = std::max({largest, MedianOf(one.baseline), MedianOf(one.candidate)});
   }
   const TimeUnit unit = ChooseTimeUnit(largest);
   const std::string name(unit.name);
@@ -112,13 +142,10 @@ Table ComparisonTable(const std::vector<CaseComparison>& cases) {
                {"difference", "relative_difference", Align::kRight},
                {"verdict", "verdict"}});
   for (const CaseComparison& one : cases) {
-    const double difference = one.ratio - 1;
-    table.AddRow({one.candidate->path(), std::to_string(one.candidate->batch()),
-                  one.candidate->cache_mode(), MedianCell(*one.baseline, unit),
-                  WidthCell(*one.baseline), MedianCell(*one.candidate, unit),
-                  WidthCell(*one.candidate),
-                  Cell(absl::StrCat(difference > 0 ? "+" : "", FormatPercent(difference)),
-                       ExactNumber(difference)),
+    const v1::BenchmarkResult& any = one.candidate != nullptr ? *one.candidate : *one.baseline;
+    table.AddRow({one.path, std::to_string(one.batch), any.cache_mode(),
+                  MedianCell(one.baseline, unit), WidthCell(one.baseline),
+                  MedianCell(one.candidate, unit), WidthCell(one.candidate), DifferenceCell(one),
                   std::string(VerdictName(one.verdict))});
   }
   return table;

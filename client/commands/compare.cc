@@ -27,13 +27,12 @@ nlohmann::ordered_json ComparisonJson(const CompareFlags& flags,
                                       const std::vector<CaseComparison>& cases) {
   auto list = nlohmann::ordered_json::array();
   for (const CaseComparison& one : cases) {
-    list.push_back({{"path", one.candidate->path()},
-                    {"batch", one.candidate->batch()},
-                    {"cacheMode", one.candidate->cache_mode()},
-                    {"baselineSeconds", one.baseline->latency().median()},
-                    {"candidateSeconds", one.candidate->latency().median()},
-                    {"ratio", one.ratio},
-                    {"verdict", VerdictName(one.verdict)}});
+    nlohmann::ordered_json json = {{"path", one.path}, {"batch", one.batch}};
+    if (one.baseline) json["baselineSeconds"] = one.baseline->latency().median();
+    if (one.candidate) json["candidateSeconds"] = one.candidate->latency().median();
+    if (one.baseline && one.candidate) json["ratio"] = one.ratio;
+    json["verdict"] = VerdictName(one.verdict);
+    list.push_back(std::move(json));
   }
   return {{"baseline", flags.baseline},
           {"candidate", flags.candidate},
@@ -46,7 +45,7 @@ int ExitCode(const std::vector<CaseComparison>& cases) {
     return std::any_of(cases.begin(), cases.end(),
                        [&](const CaseComparison& one) { return one.verdict == verdict; });
   };
-  if (any(Verdict::kSlower)) return kExitCheckFailed;
+  if (any(Verdict::kSlower) || any(Verdict::kFailed)) return kExitCheckFailed;
   return any(Verdict::kInconclusive) ? kExitInconclusive : kExitDone;
 }
 

@@ -58,6 +58,26 @@ TEST(CompareRuns, RefusesRunsWithoutACommonCase) {
   EXPECT_EQ(GetErrorInfo(CompareRuns(RunOf(1), failed, 0.01).status()).reason, "NOT_COMPARABLE");
 }
 
+TEST(CompareRuns, ACaseThatTheCandidateDidNotMeasureHasFailed) {
+  v1::Run baseline = RunOf(1);
+  AddResult(baseline, "fused", 1, {});
+  v1::Run candidate = RunOf(1);
+  const auto absent = CompareRuns(baseline, candidate, 0.01);
+  ASSERT_EQ(absent->size(), 2u);
+  EXPECT_EQ(absent->at(1).verdict, Verdict::kFailed);
+  AddResult(candidate, "fused", 1, {});
+  *candidate.mutable_results(1)->mutable_error() = CellError();
+  EXPECT_EQ(CompareRuns(baseline, candidate, 0.01)->at(1).verdict, Verdict::kFailed);
+  EXPECT_EQ(CompareRuns(candidate, baseline, 0.01)->at(1).verdict, Verdict::kInconclusive);
+  EXPECT_EQ(ComparisonTable(*CompareRuns(baseline, candidate, 0.01)).rows()[1][8].text, "failed");
+}
+
+TEST(CompareRuns, RefusesRunsWithoutAKey) {
+  v1::Run run = RunOf(1);
+  run.mutable_results(0)->clear_comparability_key();
+  EXPECT_EQ(GetErrorInfo(CompareRuns(run, run, 0.01).status()).reason, "NOT_COMPARABLE");
+}
+
 TEST(ComparisonTable, ShowsBothMediansInOneUnit) {
   const v1::Run baseline = RunOf(20e-6);
   const v1::Run candidate = RunOf(24e-6);
