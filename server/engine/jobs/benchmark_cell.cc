@@ -226,7 +226,10 @@ void CompareWithCeiling(const CellRun& run, const PreparedCell& cell) {
   const DeviceCeiling* ceiling = run.problem.ceiling;
   BenchmarkResult& result = run.result;
   if (ceiling == nullptr) return;
-  if (!ceiling->problem.empty()) result.notes["ceiling_error"] = ceiling->problem;
+  if (!ceiling->problem.empty()) {
+    result.notes["ceiling_error"] = ceiling->problem;
+    result.warnings.emplace_back("CEILING_DOUBTFUL");
+  }
   result.roofline = ComputeRoofline(
       *ceiling, {.is_cache_cold = cell.is_cache_cold,
                  .bytes_per_run = result.bytes_per_run,

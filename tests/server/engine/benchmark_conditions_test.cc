@@ -63,7 +63,7 @@ TEST_F(BenchmarkConditionsTest, FlagsWhatTheMonitorSaw) {
     return reading;
   };
   const BenchmarkResult result = Result(Bench("w"));
-  EXPECT_EQ(Warnings(result), Strings{"FOREIGN_WORK"});
+  EXPECT_EQ(Warnings(result), (Strings{"FOREIGN_WORK", "CEILING_DOUBTFUL"}));
   EXPECT_EQ(result.conditions.temperature_end_celsius, 44);
   EXPECT_EQ(result.conditions.clock_events, Strings{"SW_POWER_CAP"});
   EXPECT_FALSE(result.conditions.joules_per_run.has_value());

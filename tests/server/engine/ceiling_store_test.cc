@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "tests/server/engine/engine_fixture.h"
@@ -138,6 +139,7 @@ TEST_F(CeilingOfEngine, IsNotKeptWhereTheDeviceWasDisturbedBeforeOrAfter) {
       monitor_->read = [=](int64_t n) { return n == at ? disturbed : DeviceReading(); };
       const BenchmarkResult result = Benchmark();
       EXPECT_TRUE(result.roofline.has_value());
+      EXPECT_EQ(std::count(result.warnings.begin(), result.warnings.end(), "CEILING_DOUBTFUL"), 1);
       EXPECT_EQ(result.notes.at("ceiling_error"),
                 is_slow ? "disturbed: SW_THERMAL_SLOWDOWN" : "disturbed: pid 7 trainer 1 GiB");
       EXPECT_FALSE(engine_->ListDevices()[0].ceiling.has_value());

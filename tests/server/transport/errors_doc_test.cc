@@ -24,7 +24,7 @@ const std::set<std::string> kOtherNames = {"NOTIFY_SOCKET", "XDG_DATA_HOME", "LD
                                            "HW_POWER_BRAKE_SLOWDOWN",
                                            // Warnings of a result.
                                            "FOREIGN_WORK", "CLOCK_DRIFT", "CLOCK_LOW", "ECC_ERRORS",
-                                           "ROTATION_IN_CACHE", "STEPS_DO_NOT_ADD_UP",
+                                           "ROTATION_IN_CACHE", "CEILING_DOUBTFUL", "STEPS_DO_NOT_ADD_UP",
                                            "PHASES_DIFFER"};
 
 std::string ReadFile(const fs::path& path) {
