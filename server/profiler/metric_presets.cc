@@ -34,7 +34,9 @@ constexpr const char* kThroughput[] = {
 
 void AddStalls(const std::vector<std::string>& bases, std::vector<std::string>& metrics) {
   for (const std::string& base : bases) {
-    if (!StallReasonOf(base).empty()) metrics.push_back(base + ".pct");
+    const std::string reason = StallReasonOf(base);
+    if (reason.empty() || IsPartOfReason(reason, bases)) continue;
+    metrics.push_back(base + ".pct");
   }
 }
 
@@ -48,6 +50,14 @@ std::string StallReasonOf(std::string_view metric) {
   metric.remove_prefix(kStallPrefix.size());
   metric.remove_suffix(kStallSuffix.size());
   return std::string(metric);
+}
+
+bool IsPartOfReason(std::string_view reason, const std::vector<std::string>& bases) {
+  const size_t pipe = reason.find("_pipe_");
+  if (pipe == std::string_view::npos) return false;
+  const std::string_view whole = reason.substr(0, pipe);
+  return std::any_of(bases.begin(), bases.end(),
+                     [&](const std::string& base) { return StallReasonOf(base) == whole; });
 }
 
 const std::vector<std::string>& PresetNames() {

@@ -13,12 +13,17 @@
 namespace qtipd {
 
 // A stall metric is kStallPrefix, the reason, kStallSuffix: the share of the resident warps that
-// wait for that reason. All of a chip's together are 100 %.
+// wait for that reason. All of a chip's together are 100 %, but for the parts of others.
 inline constexpr std::string_view kStallPrefix = "smsp__warp_issue_stalled_";
 inline constexpr std::string_view kStallSuffix = "_per_warp_active";
 
 // "smsp__warp_issue_stalled_wait_per_warp_active" (with or without ".pct") -> "wait"; else "".
 std::string StallReasonOf(std::string_view metric);
+
+// Whether `reason` is a part of another one among `bases`, a catalogue's names with or without
+// ".pct": "long_scoreboard_pipe_l1tex" is one of "long_scoreboard" and counted there already.
+// "math_pipe_throttle" stands for itself.
+bool IsPartOfReason(std::string_view reason, const std::vector<std::string>& bases);
 
 // "memory", "stalls", "full".
 const std::vector<std::string>& PresetNames();

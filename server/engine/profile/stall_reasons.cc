@@ -44,10 +44,12 @@ std::string_view StallMeaning(std::string_view reason) {
 }
 
 std::vector<StallShare> StallBreakdown(const std::vector<MetricValue>& metrics) {
+  std::vector<std::string> names;
+  for (const MetricValue& metric : metrics) names.push_back(metric.name);
   std::vector<StallShare> shares;
   for (const MetricValue& metric : metrics) {
     const std::string reason = StallReasonOf(metric.name);
-    if (reason.empty() || metric.unit != "percent") continue;
+    if (reason.empty() || metric.unit != "percent" || IsPartOfReason(reason, names)) continue;
     const std::string_view meaning = StallMeaning(reason);
     shares.push_back(
         {reason, metric.value, meaning.empty() ? metric.description : std::string(meaning)});

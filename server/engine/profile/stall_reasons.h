@@ -16,8 +16,8 @@ struct StallShare {
   std::string meaning;  // one sentence
 };
 
-// The stall reasons among `metrics`, largest share first; a reason that this table does not know
-// has CUPTI's own description.
+// The stall reasons among `metrics`, largest share first, without those that are parts of another
+// (IsPartOfReason); a reason that this table does not know has CUPTI's own description.
 std::vector<StallShare> StallBreakdown(const std::vector<MetricValue>& metrics);
 
 // Empty for a reason that the table does not know.

@@ -129,6 +129,16 @@ TEST(StallReasons, AreSortedByTheirShareAndExplained) {
   EXPECT_EQ(shares[2].meaning, "words");
 }
 
+TEST(StallReasons, LeavesPartsOfAReasonOut) {
+  const auto shares = StallBreakdown(Metrics({{Stall("mio_throttle"), 60},
+                                              {Stall("mio_throttle_pipe_mio"), 50},
+                                              {Stall("math_pipe_throttle"), 40}}));
+  ASSERT_EQ(shares.size(), 2u);
+  EXPECT_EQ(shares[0].percent + shares[1].percent, 100);
+  // Counted alone it is all that there is.
+  EXPECT_EQ(StallBreakdown(Metrics({{Stall("mio_throttle_pipe_mio"), 50}})).size(), 1u);
+}
+
 TEST(StallReasons, EveryReasonOfAHopperHasAMeaning) {
   for (const char* reason :
        {"barrier", "branch_resolving", "dispatch_stall", "drain", "gmma", "imc_miss", "lg_throttle",

@@ -51,7 +51,32 @@ TEST_F(MetricHostTest, FindsOtherReasonsOnAnotherChip) {
   ASSERT_TRUE(ada.ok()) << ada.status();
   const auto metrics = PresetMetrics("stalls", (*ada)->bases());
   EXPECT_THAT(*metrics, ::testing::Not(Contains(HasSubstr("gmma"))));
-  EXPECT_THAT(*metrics, Contains(HasSubstr("long_scoreboard_pipe_l1tex")));
+  EXPECT_THAT(*metrics, Contains(HasSubstr("long_scoreboard")));
+}
+
+TEST_F(MetricHostTest, TakesNoPartOfAReasonBesideTheWhole) {
+  for (const char* chip : {"AD102", "GB202"}) {
+    const auto host = MetricHost::Open(api_, chip, {});
+    if (GetErrorInfo(host.status()).reason == "CHIP_UNKNOWN") continue;  // an older CUPTI
+    ASSERT_TRUE(host.ok()) << host.status();
+    ASSERT_THAT((*host)->bases(), Contains(HasSubstr("long_scoreboard_pipe_l1tex"))) << chip;
+    const auto metrics = PresetMetrics("stalls", (*host)->bases());
+    EXPECT_THAT(*metrics, ::testing::Not(Contains(HasSubstr("long_scoreboard_pipe_")))) << chip;
+    EXPECT_THAT(*metrics, ::testing::Not(Contains(HasSubstr("mio_throttle_pipe_")))) << chip;
+    EXPECT_THAT(*metrics, Contains(HasSubstr("_long_scoreboard_per_"))) << chip;
+    EXPECT_THAT(*metrics, Contains(HasSubstr("_mio_throttle_per_"))) << chip;
+    EXPECT_THAT(*metrics, Contains(HasSubstr("_math_pipe_throttle_per_"))) << chip;
+  }
+}
+
+TEST(MetricPresets, TellsAPartOfAReasonFromAWhole) {
+  const std::vector<std::string> bases = {"smsp__warp_issue_stalled_mio_throttle_per_warp_active",
+                                          "smsp__warp_issue_stalled_math_per_warp_active.pct"};
+  EXPECT_TRUE(IsPartOfReason("mio_throttle_pipe_mio", bases));
+  EXPECT_TRUE(IsPartOfReason("math_pipe_throttle", bases));
+  EXPECT_FALSE(IsPartOfReason("math_pipe_throttle", {bases[0]}));
+  EXPECT_FALSE(IsPartOfReason("long_scoreboard_pipe_l1tex", bases));
+  EXPECT_FALSE(IsPartOfReason("mio_throttle", bases));
 }
 
 TEST_F(MetricHostTest, HasEveryMetricOfEveryPresetOnAHopper) {
