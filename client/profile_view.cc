@@ -153,7 +153,7 @@ Table InstructionTable(const v1::Profile& profile) {
 
 std::string BottleneckText(const v1::Profile& profile) {
   if (profile.bottleneck().empty()) {
-    return "no rule fired: what was counted shows no limit; the preset full counts most\n";
+    return "no rule fired on what was counted; the preset full counts most\n";
   }
   std::string text;
   for (const v1::BottleneckFinding& finding : profile.bottleneck()) {

@@ -8,13 +8,16 @@
 namespace qtipd {
 namespace {
 
+constexpr char kDuration[] = "gpu__time_duration.sum";
+constexpr char kDramThroughput[] = "dram__throughput.avg.pct_of_peak_sustained_elapsed";
+
 constexpr const char* kMemory[] = {
     "dram__bytes_read.sum",
     "dram__bytes_write.sum",
-    "dram__throughput.avg.pct_of_peak_sustained_elapsed",
+    kDramThroughput,
     "lts__throughput.avg.pct_of_peak_sustained_elapsed",
     "lts__t_sector_hit_rate.pct",
-    "gpu__time_duration.sum",
+    kDuration,
 };
 
 // What `full` has beside the stalls and the memory.
@@ -76,7 +79,8 @@ absl::StatusOr<std::vector<std::string>> PresetMetrics(std::string_view preset,
   QTIPD_RETURN_IF_ERROR(CheckPreset(preset));
   std::vector<std::string> metrics;
   if (preset != "memory") AddStalls(bases, metrics);
-  if (preset == "stalls") metrics.push_back("gpu__time_duration.sum");
+  // A wait for data is latency or bandwidth: only the memory's own throughput tells.
+  if (preset == "stalls") metrics.insert(metrics.end(), {kDuration, kDramThroughput});
   if (preset != "stalls") metrics.insert(metrics.end(), std::begin(kMemory), std::end(kMemory));
   if (preset == "full") {
     metrics.insert(metrics.end(), std::begin(kThroughput), std::end(kThroughput));

@@ -128,7 +128,7 @@ TEST_F(MetricHostTest, CatalogueTellsPassesAndWhatIsUnavailable) {
   const auto catalogue = ReadCuptiCatalogue(api_, "GH100", task);
   ASSERT_TRUE(catalogue.ok()) << catalogue.status();
   EXPECT_EQ(catalogue->passes, 6);
-  EXPECT_EQ(catalogue->selected_metrics.size(), 20u);
+  EXPECT_EQ(catalogue->selected_metrics.size(), 21u);
   EXPECT_THAT(catalogue->unavailable_metrics, ElementsAre("no__such.sum"));
   EXPECT_GT(catalogue->metrics.size(), 3000u);
 }

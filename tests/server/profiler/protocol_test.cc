@@ -125,7 +125,8 @@ TEST(MetricPresets, TakeEveryStallReasonThatTheCatalogueHas) {
                  "smsp__warp_issue_stalled_x_pipe_y_per_warp_active"});
   EXPECT_THAT(*metrics, ElementsAre("smsp__warp_issue_stalled_new_reason_per_warp_active.pct",
                                     "smsp__warp_issue_stalled_x_pipe_y_per_warp_active.pct",
-                                    "gpu__time_duration.sum"));
+                                    "gpu__time_duration.sum",
+                                    "dram__throughput.avg.pct_of_peak_sustained_elapsed"));
 }
 
 TEST(MetricPresets, ReadReasonsOffNames) {
