@@ -88,4 +88,17 @@ absl::StatusOr<std::vector<std::string>> PresetMetrics(std::string_view preset,
   return metrics;
 }
 
+absl::StatusOr<std::vector<std::string>> CpuPresetMetrics(std::string_view preset) {
+  QTIPD_RETURN_IF_ERROR(CheckPreset(preset));
+  using Names = std::vector<std::string>;
+  if (preset == "full") return Names{};
+  if (preset == "memory") {
+    return Names{"cycles",     "instructions",      "cache_references",  "cache_misses",
+                 "task_clock", "memory_read_bytes", "memory_write_bytes"};
+  }
+  return Names{"cycles",    "instructions",  "cache_references",        "cache_misses",
+               "branches",  "branch_misses", "stalled_cycles_frontend", "stalled_cycles_backend",
+               "task_clock"};
+}
+
 }  // namespace qtipd

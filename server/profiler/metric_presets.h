@@ -34,6 +34,10 @@ const std::vector<std::string>& PresetNames();
 absl::StatusOr<std::vector<std::string>> PresetMetrics(std::string_view preset,
                                                        const std::vector<std::string>& bases);
 
+// The same of the processor's counters, for "memory" and "stalls"; "full" is their whole catalogue,
+// and empty here. Errors: InvalidArgument/PRESET_UNKNOWN.
+absl::StatusOr<std::vector<std::string>> CpuPresetMetrics(std::string_view preset);
+
 // Errors: InvalidArgument/PRESET_UNKNOWN unless `preset` is one of PresetNames().
 absl::Status CheckPreset(std::string_view preset);
 

@@ -21,17 +21,8 @@ constexpr char kParanoid[] = "/proc/sys/kernel/perf_event_paranoid";
 // The catalogue's names of a preset.
 absl::StatusOr<std::vector<std::string>> NamesOf(const std::string& preset,
                                                  const std::vector<PerfMetric>& catalogue) {
-  QTIPD_RETURN_IF_ERROR(CheckPreset(preset));
-  if (preset == "memory") {
-    return std::vector<std::string>{"cache_references", "cache_misses", "task_clock",
-                                    "memory_read_bytes", "memory_write_bytes"};
-  }
-  if (preset == "stalls") {
-    return std::vector<std::string>{"cycles",       "instructions",  "stalled_cycles_frontend",
-                                    "cache_misses", "branch_misses", "stalled_cycles_backend",
-                                    "task_clock"};
-  }
-  std::vector<std::string> names;
+  QTIPD_ASSIGN_OR_RETURN(std::vector<std::string> names, CpuPresetMetrics(preset));
+  if (!names.empty()) return names;
   for (const PerfMetric& metric : catalogue) names.push_back(metric.name);
   return names;
 }

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "server/engine/profile/stall_reasons.h"
+#include "server/profiler/metric_presets.h"
 
 namespace qtipd {
 namespace {
@@ -95,6 +97,38 @@ TEST(Bottleneck, TheTestsKnowEveryRule) {
     EXPECT_TRUE(tested.contains(std::string(rule))) << rule;
   }
   EXPECT_EQ(BottleneckRules().size(), tested.size());
+}
+
+// Everything that `preset` counts, on a GPU with `stalls` and on a CPU.
+std::set<std::string> CountedBy(const std::string& preset, const std::set<std::string>& stalls) {
+  std::vector<std::string> bases;
+  for (const std::string& stall : stalls) bases.push_back(stall.substr(0, stall.rfind('.')));
+  const auto metrics = PresetMetrics(preset, bases);
+  const auto cpu_metrics = CpuPresetMetrics(preset);
+  EXPECT_TRUE(metrics.ok() && cpu_metrics.ok());
+  std::set<std::string> counted(metrics->begin(), metrics->end());
+  counted.insert(cpu_metrics->begin(), cpu_metrics->end());
+  return counted;
+}
+
+TEST(Bottleneck, EveryRuleCanFireWithAPresetThatIsNotFull) {
+  // What only `full` counts: the schedulers, the SMs, shared memory's banks.
+  const std::set<std::string> of_full_alone = {"issue_rate", "bank_conflicts", "few_warps", "idle"};
+  for (const RuleCase& test : RuleCases()) {
+    std::set<std::string> needed;
+    std::set<std::string> stalls;
+    for (const auto& [metric, value] : test.fires) {
+      needed.insert(metric);
+      if (!StallReasonOf(metric).empty()) stalls.insert(metric);
+    }
+    const auto has = [&](const std::string& preset) {
+      const std::set<std::string> counted = CountedBy(preset, stalls);
+      return std::includes(counted.begin(), counted.end(), needed.begin(), needed.end());
+    };
+    const bool is_of_full_alone = of_full_alone.contains(test.rule);
+    EXPECT_EQ(has("memory") || has("stalls"), !is_of_full_alone) << test.rule;
+    if (is_of_full_alone) EXPECT_TRUE(has("full")) << test.rule;
+  }
 }
 
 TEST(Bottleneck, ARuleIsSilentWithoutItsMetrics) {
