@@ -58,6 +58,7 @@ struct Condition {
   const Quantity* quantity = nullptr;
   bool is_at_least = true;  // else: below
   double bound = 0;
+  bool is_optional = false;  // holds where it was not counted
 };
 
 constexpr Condition AtLeast(const Quantity& quantity, double bound) {
@@ -67,10 +68,15 @@ constexpr Condition Below(const Quantity& quantity, double bound) {
   return {&quantity, false, bound};
 }
 
+constexpr Condition IfCounted(Condition condition) {
+  condition.is_optional = true;
+  return condition;
+}
+
 // Fires where all its conditions hold.
 struct Rule {
   std::string_view name;
-  Condition conditions[2];
+  Condition conditions[3];
   std::string_view sentence;
 };
 
@@ -84,7 +90,7 @@ constexpr Rule kRules[] = {
      {AtLeast(kL2, 60), Below(kDram, 60)},
      "L2 bandwidth is the limit, and memory is not: data are read again and again from L2."},
     {"memory_latency",
-     {AtLeast(kLongScoreboard, 30), Below(kDram, 60)},
+     {AtLeast(kLongScoreboard, 30), Below(kDram, 60), IfCounted(Below(kL2, 60))},
      "Memory latency is the limit: warps wait for data while bandwidth is left. More loads in "
      "flight help: prefetch earlier, more warps, wider loads."},
     {"issue_rate",
@@ -161,6 +167,7 @@ std::optional<BottleneckFinding> Apply(const Rule& rule, const std::vector<Metri
   for (const Condition& condition : rule.conditions) {
     if (condition.quantity == nullptr) continue;
     const std::optional<double> value = Evaluate(*condition.quantity, metrics);
+    if (!value && condition.is_optional) continue;
     if (!value || (*value >= condition.bound) != condition.is_at_least) return std::nullopt;
     finding.evidence.push_back(
         {std::string(condition.quantity->name), *value, std::string(condition.quantity->unit),

@@ -127,7 +127,7 @@ TEST(Bottleneck, EveryRuleCanFireWithAPresetThatIsNotFull) {
     };
     const bool is_of_full_alone = of_full_alone.contains(test.rule);
     EXPECT_EQ(has("memory") || has("stalls"), !is_of_full_alone) << test.rule;
-    if (is_of_full_alone) EXPECT_TRUE(has("full")) << test.rule;
+    EXPECT_TRUE(!is_of_full_alone || has("full")) << test.rule;
   }
 }
 
@@ -135,6 +135,15 @@ TEST(Bottleneck, ARuleIsSilentWithoutItsMetrics) {
   EXPECT_TRUE(Fired({}).empty());
   EXPECT_TRUE(Fired({{Stall("long_scoreboard"), 90}}).empty());
   EXPECT_TRUE(Fired({{kConflicts, 10}, {kWavefronts, 0}}).empty());
+}
+
+TEST(Bottleneck, LatencyIsTheLimitOnlyWhereNoBandwidthIs) {
+  std::map<std::string, double> metrics = {{Stall("long_scoreboard"), 50}, {kDram, 20}, {kL2, 60}};
+  EXPECT_THAT(Fired(metrics), ElementsAre("l2_bandwidth"));
+  metrics[kL2] = 59;
+  EXPECT_THAT(Fired(metrics), ElementsAre("memory_latency"));
+  metrics.erase(kL2);
+  EXPECT_THAT(Fired(metrics), ElementsAre("memory_latency"));
 }
 
 TEST(Bottleneck, PrintsTheNumbersThatFiredIt) {
