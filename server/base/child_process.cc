@@ -13,7 +13,9 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "kernels/api/status.h"
@@ -24,6 +26,7 @@ namespace qtipd {
 namespace {
 
 constexpr int kPollMilliseconds = 100;
+constexpr std::chrono::milliseconds kWaitInterval{5};
 constexpr size_t kMostOutput = size_t{64} << 20;
 constexpr size_t kMostErrors = size_t{64} << 10;
 
@@ -110,18 +113,23 @@ class Child {
   void Kill() {
     if (pid_ > 0) kill(-pid_, SIGKILL);
   }
-  // Its status as waitpid gives it; 0 if it was waited for before.
-  int Wait() {
+  // Its status as waitpid gives it; nothing while it runs. Not again after it has ended.
+  std::optional<int> PollStatus() {
     int status = 0;
-    if (pid_ > 0) {
-      while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-      }
-      pid_ = -1;
-    }
+    const pid_t ended = waitpid(pid_, &status, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR)) return std::nullopt;
+    pid_ = -1;
     return status;
   }
 
  private:
+  void Wait() {
+    if (pid_ < 0) return;
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+  }
+
   // A group of its own, and signals as a fresh program expects them.
   static void SetAttributes(posix_spawnattr_t& attributes) {
     posix_spawnattr_init(&attributes);
@@ -174,30 +182,40 @@ void Exchange(Child& child, std::string_view& input, ChildResult& result) {
     result.errors.erase(0, result.errors.size() - kMostErrors);
 }
 
+using Clock = std::chrono::steady_clock;
+using Deadline = std::chrono::time_point<Clock, std::chrono::duration<double>>;
+
+// Why to wait no longer, if there is a reason.
+std::optional<ChildEnd> EndOfPatience(const ChildTask& task, Deadline deadline) {
+  if (task.is_cancelled && task.is_cancelled()) return ChildEnd::kCancelled;
+  if (Clock::now() > deadline) return ChildEnd::kTimedOut;
+  return std::nullopt;
+}
+
 }  // namespace
 
 absl::StatusOr<ChildResult> RunChild(const ChildTask& task) {
-  using Clock = std::chrono::steady_clock;
   QTIPD_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Child::Spawn(task.arguments));
-  const auto deadline = Clock::now() + std::chrono::duration<double>(task.timeout_seconds);
+  const Deadline deadline = Clock::now() + std::chrono::duration<double>(task.timeout_seconds);
   std::string_view input = task.input;
   if (input.empty()) child->input().Close();
   ChildResult result;
-  // Its end is the end of what it writes: a grandchild that holds on to it is waited for too.
-  while (child->output().is_open() || child->errors().is_open()) {
-    if (task.is_cancelled && task.is_cancelled()) {
-      result.end = ChildEnd::kCancelled;
+  // Its end is the end of what it writes: a grandchild that holds on to it is waited for too. And
+  // of itself: it may close its outputs long before.
+  std::optional<int> status;
+  while (!status) {
+    if (const auto end = EndOfPatience(task, deadline)) {
+      result.end = *end;
       return result;
     }
-    if (Clock::now() > deadline || result.output.size() > kMostOutput) {
-      result.end = ChildEnd::kTimedOut;
-      return result;
+    if (child->output().is_open() || child->errors().is_open()) {
+      Exchange(*child, input, result);
+    } else if (!(status = child->PollStatus())) {
+      std::this_thread::sleep_for(kWaitInterval);
     }
-    Exchange(*child, input, result);
   }
-  const int status = child->Wait();
-  result.end = WIFSIGNALED(status) ? ChildEnd::kSignalled : ChildEnd::kExited;
-  result.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  result.end = WIFSIGNALED(*status) ? ChildEnd::kSignalled : ChildEnd::kExited;
+  result.code = WIFSIGNALED(*status) ? WTERMSIG(*status) : WEXITSTATUS(*status);
   return result;
 }
 

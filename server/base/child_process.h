@@ -14,7 +14,7 @@ struct ChildTask {
   std::vector<std::string> arguments;  // [0] is the program's path
   std::string input;                   // its standard input
   double timeout_seconds = 60;
-  std::function<bool()> is_cancelled;  // asked about ten times a second; empty: never
+  std::function<bool()> is_cancelled;  // asked ten times a second or more; empty: never
 };
 
 enum class ChildEnd { kExited, kSignalled, kTimedOut, kCancelled };

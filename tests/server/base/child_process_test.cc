@@ -51,6 +51,27 @@ TEST(ChildProcess, KillsTheWholeGroupWhenTimeIsUp) {
   EXPECT_EQ(result.end, ChildEnd::kTimedOut);
 }
 
+TEST(ChildProcess, TimeIsUpForOneThatHasClosedItsOutputsToo) {
+  EXPECT_EQ(Shell("exec >&- 2>&-; sleep 600", "", 0.05).end, ChildEnd::kTimedOut);
+}
+
+TEST(ChildProcess, CancellationEndsOneThatHasClosedItsOutputs) {
+  ChildTask task;
+  task.arguments = {"/bin/sh", "-c", "exec >&- 2>&-; sleep 600"};
+  std::atomic<int> asked{0};
+  // More often than there is anything to read.
+  task.is_cancelled = [&] { return ++asked > 10; };
+  const auto result = RunChild(task);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->end, ChildEnd::kCancelled);
+}
+
+TEST(ChildProcess, WaitsForTheStatusOfOneThatHasClosedItsOutputs) {
+  const ChildResult result = Shell("exec >&- 2>&-; sleep 0.02; exit 4");
+  EXPECT_EQ(result.end, ChildEnd::kExited);
+  EXPECT_EQ(result.code, 4);
+}
+
 TEST(ChildProcess, CancellationKillsIt) {
   ChildTask task;
   task.arguments = {"/bin/sh", "-c", "sleep 600"};
