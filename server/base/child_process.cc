@@ -84,6 +84,8 @@ class Child {
     for (int i = 0; i < 3; ++i) {
       posix_spawn_file_actions_adddup2(&actions, channels[i].theirs.get(), i);
     }
+    // Libraries open some of this process's descriptors without close-on-exec.
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_t attributes;
     SetAttributes(attributes);
     std::vector<char*> argv;

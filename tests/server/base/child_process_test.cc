@@ -1,7 +1,9 @@
 #include "server/base/child_process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <string>
@@ -49,6 +51,14 @@ TEST(ChildProcess, KillsTheWholeGroupWhenTimeIsUp) {
   // The grandchild holds on to the output: a kill of the child alone would wait for it.
   const ChildResult result = Shell("sleep 600 & sleep 600", "", 0.05);
   EXPECT_EQ(result.end, ChildEnd::kTimedOut);
+}
+
+TEST(ChildProcess, InheritsNoDescriptorButItsThree) {
+  const int inherited = open("/dev/null", O_RDONLY);  // without O_CLOEXEC
+  ASSERT_GE(inherited, 3);
+  // A fourth is the listing's own.
+  EXPECT_EQ(Shell("ls /proc/self/fd | wc -l").output, "4\n");
+  close(inherited);
 }
 
 TEST(ChildProcess, TimeIsUpForOneThatHasClosedItsOutputsToo) {
