@@ -27,7 +27,6 @@ namespace {
 
 constexpr int kPollMilliseconds = 100;
 constexpr std::chrono::milliseconds kWaitInterval{5};
-constexpr size_t kMostOutput = size_t{64} << 20;
 constexpr size_t kMostErrors = size_t{64} << 10;
 
 absl::Status SystemError(const std::string& what, int error) {
@@ -188,9 +187,11 @@ using Clock = std::chrono::steady_clock;
 using Deadline = std::chrono::time_point<Clock, std::chrono::duration<double>>;
 
 // Why to wait no longer, if there is a reason.
-std::optional<ChildEnd> EndOfPatience(const ChildTask& task, Deadline deadline) {
+std::optional<ChildEnd> EndOfPatience(const ChildTask& task, Deadline deadline,
+                                      const ChildResult& result) {
   if (task.is_cancelled && task.is_cancelled()) return ChildEnd::kCancelled;
   if (Clock::now() > deadline) return ChildEnd::kTimedOut;
+  if (result.output.size() > kMostChildOutput) return ChildEnd::kTooMuchOutput;
   return std::nullopt;
 }
 
@@ -206,7 +207,7 @@ absl::StatusOr<ChildResult> RunChild(const ChildTask& task) {
   // of itself: it may close its outputs long before.
   std::optional<int> status;
   while (!status) {
-    if (const auto end = EndOfPatience(task, deadline)) {
+    if (const auto end = EndOfPatience(task, deadline, result)) {
       result.end = *end;
       return result;
     }

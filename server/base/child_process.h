@@ -2,6 +2,7 @@
 #ifndef QTIPD_SERVER_BASE_CHILD_PROCESS_H_
 #define QTIPD_SERVER_BASE_CHILD_PROCESS_H_
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,19 +18,22 @@ struct ChildTask {
   std::function<bool()> is_cancelled;  // asked ten times a second or more; empty: never
 };
 
-enum class ChildEnd { kExited, kSignalled, kTimedOut, kCancelled };
+enum class ChildEnd { kExited, kSignalled, kTimedOut, kCancelled, kTooMuchOutput };
+
+// A child that writes more is ended.
+inline constexpr size_t kMostChildOutput = size_t{64} << 20;
 
 struct ChildResult {
   ChildEnd end = ChildEnd::kExited;
-  int code = 0;        // exit status, or the signal's number
-  std::string output;  // at most 64 MiB; more ends the child as if it had timed out
+  int code = 0;  // exit status, or the signal's number
+  std::string output;
   std::string errors;  // the last 64 KiB of its standard error
 };
 
-// Runs it in a process group of its own, which is killed as a whole when time is up or the caller
-// cancels, and waits. A child that reads no input, or closes it, is no error and raises no SIGPIPE.
-// It inherits no descriptor but its three. Blocking; thread-safe.
-// Errors: NotFound if the program cannot be started; Internal for the system's refusals.
+// Runs it in a process group of its own, which is killed as a whole when time is up, the caller
+// cancels or it writes too much, and waits. A child that reads no input, or closes it, is no error
+// and raises no SIGPIPE. It inherits no descriptor but its three. Blocking; thread-safe. Errors:
+// NotFound if the program cannot be started; Internal for the system's refusals.
 absl::StatusOr<ChildResult> RunChild(const ChildTask& task);
 
 // The last line of `text` that is not empty.

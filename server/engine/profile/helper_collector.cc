@@ -51,6 +51,11 @@ class HelperCollector final : public ProfileCollector {
         return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled while profiling");
       case ChildEnd::kTimedOut:
         return HelperFailed(config_.program, "took too long and was ended", result->errors);
+      case ChildEnd::kTooMuchOutput:
+        return HelperFailed(
+            config_.program,
+            "wrote more than " + std::to_string(kMostChildOutput >> 20) + " MiB and was ended",
+            result->errors);
       case ChildEnd::kSignalled:
         return HelperFailed(config_.program, "was ended by signal " + std::to_string(result->code),
                             result->errors);

@@ -82,6 +82,12 @@ TEST(ChildProcess, WaitsForTheStatusOfOneThatHasClosedItsOutputs) {
   EXPECT_EQ(result.code, 4);
 }
 
+TEST(ChildProcess, EndsOneThatWritesTooMuch) {
+  const ChildResult result = Shell("exec cat /dev/zero");
+  EXPECT_EQ(result.end, ChildEnd::kTooMuchOutput);
+  EXPECT_GT(result.output.size(), kMostChildOutput);
+}
+
 TEST(ChildProcess, CancellationKillsIt) {
   ChildTask task;
   task.arguments = {"/bin/sh", "-c", "sleep 600"};

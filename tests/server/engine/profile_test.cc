@@ -257,6 +257,12 @@ TEST_F(HelperCollectorTest, EndsOneThatHangs) {
   EXPECT_THAT(std::string(Run("sleep 600", 0.05).status().message()), HasSubstr("too long"));
 }
 
+TEST_F(HelperCollectorTest, EndsOneThatNeverStopsWriting) {
+  const auto data = Run("exec cat /dev/zero");
+  EXPECT_EQ(Reason(data.status()), "PROFILER_HELPER_FAILED");
+  EXPECT_THAT(std::string(data.status().message()), HasSubstr("more than 64 MiB"));
+}
+
 TEST_F(HelperCollectorTest, AHelperThatIsNotThereIsNamed) {
   const auto data = MakeHelperCollector({"/nonexistent/qtip-profiler", "", 1})->Collect({}, {});
   EXPECT_EQ(Reason(data.status()), "PROFILER_HELPER_FAILED");
