@@ -72,8 +72,10 @@ absl::StatusOr<Channel> MakeChannel() {
 // The child with the three channels to it. Killed and waited for when destroyed.
 class Child {
  public:
-  static absl::StatusOr<std::unique_ptr<Child>> Spawn(const std::vector<std::string>& arguments) {
+  static absl::StatusOr<std::unique_ptr<Child>> Spawn(const std::vector<std::string>& arguments,
+                                                      bool shares_group) {
     auto child = std::make_unique<Child>();
+    child->shares_group_ = shares_group;
     std::array<Channel, 3> channels;
     for (Channel& channel : channels) {
       QTIPD_ASSIGN_OR_RETURN(channel, MakeChannel());
@@ -86,7 +88,7 @@ class Child {
     // Libraries open some of this process's descriptors without close-on-exec.
     posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_t attributes;
-    SetAttributes(attributes);
+    SetAttributes(attributes, shares_group);
     std::vector<char*> argv;
     for (const std::string& argument : arguments)
       argv.push_back(const_cast<char*>(argument.c_str()));
@@ -112,7 +114,7 @@ class Child {
   Descriptor& errors() { return channels_[2]; }
 
   void Kill() {
-    if (pid_ > 0) kill(-pid_, SIGKILL);
+    if (pid_ > 0) kill(shares_group_ ? pid_ : -pid_, SIGKILL);
   }
   // Its status as waitpid gives it; nothing while it runs. Not again after it has ended.
   std::optional<int> PollStatus() {
@@ -131,8 +133,8 @@ class Child {
     pid_ = -1;
   }
 
-  // A group of its own, and signals as a fresh program expects them.
-  static void SetAttributes(posix_spawnattr_t& attributes) {
+  // Signals as a fresh program expects them, and a group of its own unless it shares ours.
+  static void SetAttributes(posix_spawnattr_t& attributes, bool shares_group) {
     posix_spawnattr_init(&attributes);
     sigset_t none;
     sigset_t defaults;
@@ -144,11 +146,12 @@ class Child {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    const int group = shares_group ? 0 : POSIX_SPAWN_SETPGROUP;
+    posix_spawnattr_setflags(&attributes, group | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
 
   pid_t pid_ = -1;
+  bool shares_group_ = false;
   std::array<Descriptor, 3> channels_;
 };
 
@@ -198,7 +201,8 @@ std::optional<ChildEnd> EndOfPatience(const ChildTask& task, Deadline deadline,
 }  // namespace
 
 absl::StatusOr<ChildResult> RunChild(const ChildTask& task) {
-  QTIPD_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Child::Spawn(task.arguments));
+  QTIPD_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child,
+                         Child::Spawn(task.arguments, task.shares_group));
   const Deadline deadline = Clock::now() + std::chrono::duration<double>(task.timeout_seconds);
   std::string_view input = task.input;
   if (input.empty()) child->input().Close();

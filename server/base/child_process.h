@@ -15,6 +15,9 @@ struct ChildTask {
   std::vector<std::string> arguments;  // [0] is the program's path
   std::string input;                   // its standard input
   double timeout_seconds = 60;
+  // It stays in the caller's process group and dies with it; only itself is killed when it is
+  // ended. For a caller that is such a child.
+  bool shares_group = false;
   std::function<bool()> is_cancelled;  // asked ten times a second or more; empty: never
 };
 
@@ -30,10 +33,11 @@ struct ChildResult {
   std::string errors;  // the last 64 KiB of its standard error
 };
 
-// Runs it in a process group of its own, which is killed as a whole when time is up, the caller
-// cancels or it writes too much, and waits. A child that reads no input, or closes it, is no error
-// and raises no SIGPIPE. It inherits no descriptor but its three. Blocking; thread-safe. Errors:
-// NotFound if the program cannot be started; Internal for the system's refusals.
+// Runs it in a process group of its own (but for shares_group), which is killed as a whole when
+// time is up, the caller cancels or it writes too much, and waits. A child that reads no input, or
+// closes it, is no error and raises no SIGPIPE. It inherits no descriptor but its three. Blocking;
+// thread-safe. Errors: NotFound if the program cannot be started; Internal for the system's
+// refusals.
 absl::StatusOr<ChildResult> RunChild(const ChildTask& task);
 
 // The last line of `text` that is not empty.

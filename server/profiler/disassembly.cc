@@ -28,6 +28,8 @@ absl::StatusOr<std::string> List(const std::string& cuobjdump, const std::string
   ChildTask task;
   task.arguments = {cuobjdump, "-sass", "-fun", functions, library};
   task.timeout_seconds = kTimeoutSeconds;
+  // Whoever ends a profile kills the helper's group.
+  task.shares_group = true;
   absl::StatusOr<ChildResult> result = RunChild(task);
   if (!result.ok()) return result.status();
   if (result->end != ChildEnd::kExited || result->code != 0) {

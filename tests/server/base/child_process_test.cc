@@ -88,6 +88,31 @@ TEST(ChildProcess, EndsOneThatWritesTooMuch) {
   EXPECT_GT(result.output.size(), kMostChildOutput);
 }
 
+// The process group that `cut` finds itself in.
+std::string GroupOfChild(bool shares_group) {
+  ChildTask task;
+  task.arguments = {"/bin/sh", "-c", "cut -d' ' -f5 /proc/self/stat"};
+  task.shares_group = shares_group;
+  const auto result = RunChild(task);
+  return result.ok() ? result->output : "";
+}
+
+TEST(ChildProcess, SharesTheCallersGroupWhereItIsAskedTo) {
+  const std::string own = std::to_string(getpgrp()) + "\n";
+  EXPECT_EQ(GroupOfChild(true), own);
+  EXPECT_NE(GroupOfChild(false), own);
+}
+
+TEST(ChildProcess, OneThatSharesTheGroupIsKilledAlone) {
+  ChildTask task;
+  task.arguments = {"/bin/sleep", "600"};
+  task.shares_group = true;
+  task.timeout_seconds = 0.05;
+  const auto result = RunChild(task);  // and the caller is still here
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->end, ChildEnd::kTimedOut);
+}
+
 TEST(ChildProcess, CancellationKillsIt) {
   ChildTask task;
   task.arguments = {"/bin/sh", "-c", "sleep 600"};
