@@ -68,6 +68,7 @@ absl::StatusOr<Replay> CollectInstructions(const CuptiSession& session, const Pr
   QTIPD_ASSIGN_OR_RETURN(const PcSamples samples, sampler->Collect(replay));
   data.total_samples = samples.total_samples;
   data.dropped_samples = samples.dropped_samples;
+  if (!samples.truncation.empty()) data.notes["samples_truncated"] = samples.truncation;
   if (samples.other_samples > 0) {
     data.notes["samples_without_instruction"] = std::to_string(samples.other_samples);
   }

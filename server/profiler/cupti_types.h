@@ -12,6 +12,7 @@ namespace qtipd::cupti {
 
 using Result = int;  // CUptiResult
 inline constexpr Result kSuccess = 0;
+inline constexpr Result kOutOfMemory = 8;
 inline constexpr Result kInvalidMetricName = 17;
 inline constexpr Result kHardwareBusy = 26;
 inline constexpr Result kNotSupported = 27;

@@ -27,6 +27,9 @@ constexpr int kMostReads = 1024;
 constexpr std::string_view kReasonPrefix = "smsp__pcsamp_warps_issue_stalled_";
 constexpr std::string_view kNotIssued = "_not_issued";
 
+constexpr std::string_view kBufferFull = "the device's buffer was full: later samples are missing";
+constexpr std::string_view kReadLimit = "more than could be read: the rest is left out";
+
 // Memory that CUPTI writes records into.
 class RecordBuffer {
  public:
@@ -80,10 +83,14 @@ class CuptiPcSampler final : public PcSampler {
       buffer_.Reset();
       auto params = Params<cupti::PcGetData>();
       params.data = &buffer_.data();
-      QTIPD_RETURN_IF_ERROR(CuptiStatus(api_, "cuptiPCSamplingGetData", api_.pc_get_data(&params)));
+      const cupti::Result result = api_.pc_get_data(&params);
       Take(buffer_.data(), samples);
+      // CUPTI says so by this code, and by the flag that Take reads.
+      if (result == cupti::kOutOfMemory) return Truncated(kBufferFull, std::move(samples));
+      QTIPD_RETURN_IF_ERROR(CuptiStatus(api_, "cuptiPCSamplingGetData", result));
       is_more = buffer_.data().remaining_pc_count > 0;
     }
+    if (is_more) return Truncated(kReadLimit, std::move(samples));
     return samples;
   }
 
@@ -141,7 +148,13 @@ class CuptiPcSampler final : public PcSampler {
                        api_.pc_set_configuration(&params));
   }
 
+  static PcSamples Truncated(std::string_view why, PcSamples samples) {
+    samples.truncation = why;
+    return samples;
+  }
+
   void Take(const cupti::PcData& data, PcSamples& samples) {
+    if (data.is_hardware_buffer_full != 0) samples.truncation = kBufferFull;
     samples.total_samples += data.total_samples;
     samples.dropped_samples += data.dropped_samples;
     samples.other_samples += data.non_user_samples;

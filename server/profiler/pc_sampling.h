@@ -26,6 +26,7 @@ struct PcSamples {
   std::vector<SampledInstruction> instructions;
   uint64_t total_samples = 0;
   uint64_t dropped_samples = 0;
+  std::string truncation;      // why samples are missing that nobody counted; empty: none are
   uint64_t other_samples = 0;  // of total_samples, those of kernels that CUPTI does not know
 };
 

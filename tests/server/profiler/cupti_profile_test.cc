@@ -180,6 +180,31 @@ TEST_F(CuptiProfileTest, SamplesInstructionsAlone) {
   EXPECT_EQ(data->hot_instructions.size(), 1u);
 }
 
+TEST_F(CuptiProfileTest, NotesThatTheBufferWasFull) {
+  task_.samples_program_counters = true;
+  fake_.reads = {{{"f", 0, {{0, 1}}}}};
+  EXPECT_FALSE(Profile()->notes.contains("samples_truncated"));
+  // By its flag, and by the code that CUPTI gives then.
+  for (const cupti::Result result : {cupti::kSuccess, cupti::kOutOfMemory}) {
+    fake_.reads_done = 0;
+    fake_.is_buffer_full = result == cupti::kSuccess;
+    fake_.results = {{"pc_get_data", result}};
+    const auto data = Profile();
+    ASSERT_TRUE(data.ok()) << data.status();
+    EXPECT_THAT(data->notes.at("samples_truncated"), HasSubstr("buffer was full"));
+    EXPECT_EQ(data->hot_instructions.size(), 1u);
+  }
+}
+
+TEST_F(CuptiProfileTest, NotesThatSamplesWereLeftUnread) {
+  task_.samples_program_counters = true;
+  fake_.reads.assign(5000, {{"f", 0, {{0, 1}}}});
+  const auto data = Profile();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_LT(data->total_samples, 5000u);
+  EXPECT_THAT(data->notes.at("samples_truncated"), HasSubstr("could be read"));
+}
+
 TEST(PcSampling, KeepsTheHottest) {
   PcSamples samples;
   for (uint64_t i = 0; i < 20; ++i) samples.instructions.push_back({"f", 16 * i, {{"wait", i}}});

@@ -36,6 +36,7 @@ struct FakeTarget {
     std::vector<cupti::PcStallReason> stalls;
   };
   std::vector<std::vector<Pc>> reads;  // what each GetData gives
+  bool is_buffer_full = false;
 
   std::vector<std::string> calls;
   std::vector<uint8_t> host_availability;  // that the host was given
@@ -54,6 +55,7 @@ struct FakeTarget {
 
 inline void FillPcRead(FakeTarget& fake, cupti::PcData& data) {
   if (fake.reads_done == fake.reads.size()) return;
+  data.is_hardware_buffer_full = fake.is_buffer_full ? 1 : 0;
   const auto& pcs = fake.reads[fake.reads_done++];
   data.remaining_pc_count = fake.reads.size() - fake.reads_done;
   data.pc_count = pcs.size();
