@@ -59,13 +59,13 @@ absl::Status CollectMetrics(const CuptiSession& session, const ProfileTask& task
   return absl::OkStatus();
 }
 
-// Returns the prepared work.
-absl::StatusOr<Replay> CollectInstructions(const CuptiSession& session, const Prepare& prepare,
-                                           ProfileData& data) {
+absl::StatusOr<std::unique_ptr<PcSampler>> EnableSampling(const CuptiSession& session) {
   QTIPD_RETURN_IF_ERROR(session.CheckSupported(cupti::ProfilerApi::kPcSampling));
-  QTIPD_ASSIGN_OR_RETURN(const auto sampler, PcSampler::Enable(session));
-  QTIPD_ASSIGN_OR_RETURN(Replay replay, prepare());
-  QTIPD_ASSIGN_OR_RETURN(const PcSamples samples, sampler->Collect(replay));
+  return PcSampler::Enable(session);
+}
+
+absl::Status CollectInstructions(PcSampler& sampler, const Replay& replay, ProfileData& data) {
+  QTIPD_ASSIGN_OR_RETURN(const PcSamples samples, sampler.Collect(replay));
   data.total_samples = samples.total_samples;
   data.dropped_samples = samples.dropped_samples;
   if (!samples.truncation.empty()) data.notes["samples_truncated"] = samples.truncation;
@@ -73,6 +73,18 @@ absl::StatusOr<Replay> CollectInstructions(const CuptiSession& session, const Pr
     data.notes["samples_without_instruction"] = std::to_string(samples.other_samples);
   }
   data.hot_instructions = HottestInstructions(samples, kHotInstructions);
+  return absl::OkStatus();
+}
+
+// The prepared work, sampled already where the task wants that; `sampled` becomes how it went.
+absl::StatusOr<Replay> PrepareAndSample(const CuptiSession& session, bool samples,
+                                        const Prepare& prepare, ProfileData& data,
+                                        absl::Status& sampled) {
+  if (!samples) return prepare();
+  const auto sampler = EnableSampling(session);
+  sampled = sampler.status();
+  QTIPD_ASSIGN_OR_RETURN(Replay replay, prepare());
+  if (sampled.ok()) sampled = CollectInstructions(**sampler, replay, data);
   return replay;
 }
 
@@ -86,15 +98,20 @@ absl::StatusOr<ProfileData> ProfileWithCupti(const CuptiApi& api, const DriverDe
   data.notes["cupti_library"] = api.path;
   QTIPD_ASSIGN_OR_RETURN(data.chip, session->ChipName());
   // One after the other: the two hold the same counters.
-  Replay replay;
-  if (task.samples_program_counters) {
-    QTIPD_ASSIGN_OR_RETURN(replay, CollectInstructions(*session, prepare, data));
-  } else {
-    QTIPD_ASSIGN_OR_RETURN(replay, prepare());
+  absl::Status sampled;
+  QTIPD_ASSIGN_OR_RETURN(
+      const Replay replay,
+      PrepareAndSample(*session, task.samples_program_counters, prepare, data, sampled));
+  if (task.preset.empty() && task.metrics.empty()) {
+    QTIPD_RETURN_IF_ERROR(sampled);
+    return data;
   }
-  if (!task.preset.empty() || !task.metrics.empty()) {
-    QTIPD_RETURN_IF_ERROR(CollectMetrics(*session, task, replay, data));
+  // Counters say much without the instructions.
+  if (!sampled.ok()) {
+    data.notes["instructions_error"] =
+        GetErrorInfo(sampled).reason + ": " + std::string(sampled.message());
   }
+  QTIPD_RETURN_IF_ERROR(CollectMetrics(*session, task, replay, data));
   return data;
 }
 

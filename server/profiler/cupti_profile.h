@@ -17,9 +17,10 @@ using Prepare = std::function<absl::StatusOr<Replay>()>;
 
 // Replays under PC sampling if the task wants it, then under the counters that its preset and
 // metrics name. `prepare` is called when sampling is on already: CUPTI knows the instructions of
-// such kernels alone as were loaded since. Hot instructions have the linker's names and no text.
-// Errors: METRIC_UNKNOWN if the chip has none of what was asked; those of CuptiStatus; those of
-// `prepare` and of the replay.
+// such kernels alone as were loaded since. Where sampling fails but counters were asked for too,
+// the note "instructions_error" says why, and they are counted. Hot instructions have the linker's
+// names and no text. Errors: METRIC_UNKNOWN if the chip has none of what was asked; those of
+// CuptiStatus; those of `prepare` and of the replay.
 absl::StatusOr<ProfileData> ProfileWithCupti(const CuptiApi& api, const DriverDevice& device,
                                              const ProfileTask& task, const Prepare& prepare);
 

@@ -180,6 +180,26 @@ TEST_F(CuptiProfileTest, SamplesInstructionsAlone) {
   EXPECT_EQ(data->hot_instructions.size(), 1u);
 }
 
+TEST_F(CuptiProfileTest, CountsWhereInstructionsCannotBeSampled) {
+  task_.samples_program_counters = true;
+  for (const char* call : {"pc_enable", "pc_reason_count", "pc_start", "pc_get_data"}) {
+    fake_.calls.clear();
+    fake_.results = {{call, cupti::kHardwareBusy}};
+    const auto data = Profile();
+    ASSERT_TRUE(data.ok()) << call << data.status();
+    EXPECT_THAT(data->notes.at("instructions_error"), HasSubstr("PROFILER_BUSY: "));
+    EXPECT_EQ(data->metrics.size(), 1u);
+    EXPECT_EQ(fake_.CountOf("prepare"), 1);
+  }
+}
+
+TEST_F(CuptiProfileTest, RefusesWhereInstructionsAloneWereAskedFor) {
+  task_.metrics.clear();
+  task_.samples_program_counters = true;
+  fake_.results = {{"pc_enable", cupti::kHardwareBusy}};
+  EXPECT_EQ(Reason(), "PROFILER_BUSY");
+}
+
 TEST_F(CuptiProfileTest, NotesThatTheBufferWasFull) {
   task_.samples_program_counters = true;
   fake_.reads = {{{"f", 0, {{0, 1}}}}};
