@@ -2,6 +2,7 @@
 // starts it; --list-metrics and --passes serve people.
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -49,9 +50,19 @@ int PrintCatalogue(const Flags& flags) {
   return 0;
 }
 
+// The CPU's counters take a descriptor for every metric of every thread: 1024, the usual soft
+// limit, are too few for a large machine. Where it stays low, the counters that lack one say so.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Main(int argc, char** argv) {
   // It serves its parent alone.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  RaiseDescriptorLimit();
   CLI::App app("qtip-profiler, the helper of qtipd that reads hardware counters", "qtip-profiler");
   Flags flags;
   flags.task.device = "cuda:0";
