@@ -60,34 +60,71 @@ absl::StatusOr<PerfSelection> Select(const std::vector<PerfMetric>& catalogue,
 
 bool IsRefusal(int error) { return error == EACCES || error == EPERM; }
 
-// Why nothing of the processor was counted.
-absl::Status Refuse(const PerfApi& api, bool is_permission) {
-  if (!is_permission) {
-    return MakeError(absl::StatusCode::kUnimplemented, "PERF_EVENT_UNSUPPORTED",
-                     "this machine has no counters of the processor: a virtual machine needs a "
-                     "virtual PMU from its host");
-  }
+bool IsExhaustion(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
+// The highest setting that lets this metric be counted without a capability.
+std::string_view ParanoidBound(const PerfMetric& metric) {
+  return metric.is_system_wide ? "0 or lower" : "2 or lower";
+}
+
+absl::Status NotPermitted(const PerfApi& api, std::string_view bound) {
   std::string level = "unreadable";
   std::ifstream(api.root + kParanoid) >> level;
   return MakeError(absl::StatusCode::kPermissionDenied, "PERF_EVENT_NOT_PERMITTED",
                    "the kernel refuses its counters: " + std::string(kParanoid) + " is " + level +
-                       "; set it to 2 or lower as root, or give qtipd CAP_PERFMON",
+                       "; set it to " + std::string(bound) + " as root, or give qtipd CAP_PERFMON",
                    {{"perf_event_paranoid", level}});
+}
+
+absl::Status Exhausted(int error) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, "PERF_EVENT_EXHAUSTED",
+      "the processor's counters cannot be opened: " + std::string(std::strerror(error)) +
+          "; they take a descriptor for every metric of every thread: raise the limit "
+          "of open files (LimitNOFILE), or name fewer metrics",
+      {{"error", std::strerror(error)}});
+}
+
+// Why nothing of the processor was counted: the first reason that has a cure.
+absl::Status Refuse(const PerfApi& api, const std::vector<PerfMetric>& metrics,
+                    const std::vector<PerfCount>& counts) {
+  const PerfMetric* refused = nullptr;
+  int exhaustion = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (IsExhaustion(counts[i].error)) exhaustion = counts[i].error;
+    // Threads come first: only the whole machine's counters need the lower setting.
+    const bool comes_first = refused == nullptr || refused->is_system_wide;
+    if (IsRefusal(counts[i].error) && comes_first) refused = &metrics[i];
+  }
+  if (refused != nullptr && !refused->is_system_wide) {
+    return NotPermitted(api, ParanoidBound(*refused));
+  }
+  if (exhaustion != 0) return Exhausted(exhaustion);
+  if (refused != nullptr) return NotPermitted(api, ParanoidBound(*refused));
+  return MakeError(absl::StatusCode::kUnimplemented, "PERF_EVENT_UNSUPPORTED",
+                   "this machine has no counters of the processor: a virtual machine needs a "
+                   "virtual PMU from its host");
 }
 
 absl::Status CheckCounted(const PerfApi& api, const std::vector<PerfMetric>& metrics,
                           const std::vector<PerfCount>& counts) {
   bool wants_hardware = false;
-  bool is_permission = false;
+  bool any = false;
   for (size_t i = 0; i < counts.size(); ++i) {
-    const bool is_of_processor = metrics[i].is_hardware;
-    if (is_of_processor && counts[i].error == 0) return absl::OkStatus();
-    wants_hardware |= is_of_processor;
-    is_permission |= IsRefusal(counts[i].error);
+    const bool is_counted = counts[i].error == 0;
+    if (metrics[i].is_hardware && is_counted) return absl::OkStatus();
+    wants_hardware |= metrics[i].is_hardware;
+    any |= is_counted;
   }
-  const bool any = std::any_of(counts.begin(), counts.end(),
-                               [](const PerfCount& count) { return count.error == 0; });
-  return any && !wants_hardware ? absl::OkStatus() : Refuse(api, is_permission);
+  return any && !wants_hardware ? absl::OkStatus() : Refuse(api, metrics, counts);
+}
+
+std::string WhyNotCounted(const PerfMetric& metric, int error) {
+  std::string why = std::strerror(error);
+  if (IsRefusal(error)) {
+    why += ": " + std::string(kParanoid) + " must be " + std::string(ParanoidBound(metric));
+  }
+  return why;
 }
 
 std::string Percent(double fraction) {
@@ -114,7 +151,7 @@ absl::StatusOr<ProfileData> ProfileWithPerfEvents(const PerfApi& api, const Prof
     const PerfMetric& metric = selection.metrics[i];
     if (counts[i].error != 0) {
       data.unavailable_metrics.push_back(metric.name);
-      data.notes["not_counted." + metric.name] = std::strerror(counts[i].error);
+      data.notes["not_counted." + metric.name] = WhyNotCounted(metric, counts[i].error);
       continue;
     }
     data.metrics.push_back({metric.name, counts[i].value, metric.unit, metric.description});

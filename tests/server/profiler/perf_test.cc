@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -15,6 +16,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // Counters of a processor that is not there: two threads, every counter reads the same.
 class PerfTest : public ::testing::Test {
@@ -49,6 +51,17 @@ class PerfTest : public ::testing::Test {
     const std::filesystem::path path = api_.root + name;
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path) << text;
+  }
+
+  // A memory controller of two sockets.
+  void WriteController() {
+    const std::string unit = "/sys/bus/event_source/devices/uncore_imc_0";
+    Write(unit + "/type", "14\n");
+    Write(unit + "/cpumask", "0,32\n");
+    Write(unit + "/format/event", "config:0-7\n");
+    Write(unit + "/format/umask", "config:8-15\n");
+    Write(unit + "/events/cas_count_read", "event=0x04,umask=0x03\n");
+    Write(unit + "/events/cas_count_read.scale", "0.5\n");
   }
 
   TempDir directory_;
@@ -110,6 +123,30 @@ TEST_F(PerfTest, RefusesByThePermissionAndNamesTheSetting) {
   EXPECT_EQ(GetErrorInfo(data.status()).metadata.at("perf_event_paranoid"), "4");
 }
 
+TEST_F(PerfTest, SaysTheLowerSettingWhereTheWholeMachinesCountersWereRefused) {
+  WriteController();
+  refuse_ = [](const PerfApi::Event& event) { return event.pid < 0 ? EACCES : 0; };
+  const absl::Status alone = Profile({"memory_read_bytes"}).status();
+  EXPECT_EQ(GetErrorInfo(alone).reason, "PERF_EVENT_NOT_PERMITTED");
+  EXPECT_THAT(std::string(alone.message()), HasSubstr("set it to 0 or lower"));
+  const auto beside = Profile({"memory_read_bytes", "cycles"});
+  ASSERT_TRUE(beside.ok()) << beside.status();
+  EXPECT_THAT(beside->notes.at("not_counted.memory_read_bytes"), HasSubstr("must be 0 or lower"));
+  refuse_ = [](const auto&) { return EACCES; };
+  EXPECT_THAT(std::string(Profile({"memory_read_bytes", "cycles"}).status().message()),
+              HasSubstr("set it to 2 or lower"));
+}
+
+TEST_F(PerfTest, TooFewDescriptorsAreNoMissingCounters) {
+  for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+    refuse_ = [error](const auto&) { return error; };
+    const absl::Status status = Profile({}, "stalls").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(GetErrorInfo(status).reason, "PERF_EVENT_EXHAUSTED");
+    EXPECT_EQ(GetErrorInfo(status).metadata.at("error"), std::strerror(error));
+  }
+}
+
 TEST_F(PerfTest, RefusesAMachineWithoutCounters) {
   // A virtual machine: the kernel's own clock counts, nothing of the processor does.
   refuse_ = [](const PerfApi::Event& event) { return event.type == 0 ? ENOENT : 0; };
@@ -124,13 +161,7 @@ TEST_F(PerfTest, RefusesNamesThatNobodyKnows) {
 }
 
 TEST_F(PerfTest, ReadsMemoryControllersSystemWide) {
-  const std::string unit = "/sys/bus/event_source/devices/uncore_imc_0";
-  Write(unit + "/type", "14\n");
-  Write(unit + "/cpumask", "0,32\n");
-  Write(unit + "/format/event", "config:0-7\n");
-  Write(unit + "/format/umask", "config:8-15\n");
-  Write(unit + "/events/cas_count_read", "event=0x04,umask=0x03\n");
-  Write(unit + "/events/cas_count_read.scale", "0.5\n");
+  WriteController();
   const auto data = Profile({"memory_read_bytes"});
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ(data->metrics[0].value, 2 * 100 * 0.5 * (1 << 20));
