@@ -6,12 +6,11 @@
 #include <set>
 #include <sstream>
 
+#include "kernels/api/options.h"
 #include "server/base/child_process.h"
 
 namespace qtipd {
 namespace {
-
-constexpr double kTimeoutSeconds = 20;
 
 // Folders of PATH.
 std::vector<std::string> SearchPath() {
@@ -24,14 +23,18 @@ std::vector<std::string> SearchPath() {
 
 // Of `functions`, separated by commas.
 absl::StatusOr<std::string> List(const std::string& cuobjdump, const std::string& library,
-                                 const std::string& functions) {
+                                 const std::string& functions, double timeout_seconds) {
   ChildTask task;
   task.arguments = {cuobjdump, "-sass", "-fun", functions, library};
-  task.timeout_seconds = kTimeoutSeconds;
+  task.timeout_seconds = timeout_seconds;
   // Whoever ends a profile kills the helper's group.
   task.shares_group = true;
   absl::StatusOr<ChildResult> result = RunChild(task);
   if (!result.ok()) return result.status();
+  if (result->end == ChildEnd::kTimedOut) {
+    return absl::DeadlineExceededError(cuobjdump + " took longer than " +
+                                       OptionText(timeout_seconds) + " s");
+  }
   if (result->end != ChildEnd::kExited || result->code != 0) {
     return absl::InternalError(cuobjdump + ": " + LastLine(result->errors));
   }
@@ -39,20 +42,27 @@ absl::StatusOr<std::string> List(const std::string& cuobjdump, const std::string
 }
 
 // What is known of `functions`; `missing` becomes why the rest is not. All in one run, because most
-// of its time is the reading of `library`; one by one where one of them makes it fail.
+// of its time is the reading of `library`; one by one where one of them makes it fail. Where it
+// takes too long once it is not asked again: a profile waits for it.
 SassTexts ListAll(const std::string& cuobjdump, const std::string& library,
-                  const std::set<std::string>& functions, std::string& missing) {
+                  const std::set<std::string>& functions, double timeout_seconds,
+                  std::string& missing) {
   std::string names;
   for (const std::string& function : functions) names += (names.empty() ? "" : ",") + function;
-  const absl::StatusOr<std::string> all = List(cuobjdump, library, names);
+  const absl::StatusOr<std::string> all = List(cuobjdump, library, names, timeout_seconds);
   if (all.ok()) return ParseSass(*all);
   SassTexts texts;
+  if (absl::IsDeadlineExceeded(all.status())) {
+    missing = std::string(all.status().message());
+    return texts;
+  }
   for (const std::string& function : functions) {
-    const absl::StatusOr<std::string> one = List(cuobjdump, library, function);
+    const absl::StatusOr<std::string> one = List(cuobjdump, library, function, timeout_seconds);
     if (one.ok()) {
       texts.merge(ParseSass(*one));
     } else {
       missing = std::string(one.status().message());
+      if (absl::IsDeadlineExceeded(one.status())) break;
     }
   }
   return texts;
@@ -103,12 +113,12 @@ std::string FindCuobjdump() {
 }
 
 std::string Disassemble(const std::string& cuobjdump, const std::string& library,
-                        std::vector<HotInstruction>& instructions) {
+                        std::vector<HotInstruction>& instructions, double timeout_seconds) {
   if (cuobjdump.empty()) return "cuobjdump was not found (the CUDA Toolkit's cuda-cuobjdump)";
   std::set<std::string> functions;
   for (const HotInstruction& hot : instructions) functions.insert(hot.function);
   std::string missing;
-  const SassTexts texts = ListAll(cuobjdump, library, functions, missing);
+  const SassTexts texts = ListAll(cuobjdump, library, functions, timeout_seconds, missing);
   for (HotInstruction& hot : instructions) {
     const auto text = texts.find({hot.function, hot.offset});
     if (text != texts.end()) {

@@ -23,9 +23,10 @@ SassTexts ParseSass(std::string_view listing);
 std::string FindCuobjdump();
 
 // Fills in the texts of instructions of functions in `library`, whose function is still the
-// linker's name; those of other libraries keep none. Returns why texts are missing, or "".
+// linker's name; those of other libraries keep none. A disassembler that takes longer
+// than `timeout_seconds` is ended, and not asked again. Returns why texts are missing, or "".
 std::string Disassemble(const std::string& cuobjdump, const std::string& library,
-                        std::vector<HotInstruction>& instructions);
+                        std::vector<HotInstruction>& instructions, double timeout_seconds = 20);
 
 }  // namespace qtipd
 

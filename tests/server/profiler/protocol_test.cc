@@ -160,14 +160,16 @@ TEST(Disassembly, WithoutADisassemblerTextsStayEmptyAndTheCureIsNamed) {
   EXPECT_EQ(hot[0].text, "");
 }
 
-// A disassembler in a shell's clothes: it knows f and g, and fails where it is asked for h.
+// A disassembler in a shell's clothes: it knows f and g, fails where it is asked for h
+// and hangs where it is asked for slow.
 class FakeDisassembler {
  public:
   FakeDisassembler() {
-    std::ofstream(path()) << "#!/bin/sh\necho \"$3\" >> '" << log() << "'\n"
-                          << "case \"$3\" in *h*) echo no h >&2; exit 1;; esac\n"
-                          << "for f in $(echo \"$3\" | tr , ' '); do\n"
-                          << "  echo \"Function : $f\"; echo \"/*0010*/ NOP.$f ;\"\ndone\n";
+    std::ofstream(path())
+        << "#!/bin/sh\necho \"$3\" >> '" << log() << "'\n"
+        << "case \"$3\" in *h*) echo no h >&2; exit 1;; *slow*) exec sleep 600;; esac\n"
+        << "for f in $(echo \"$3\" | tr , ' '); do\n"
+        << "  echo \"Function : $f\"; echo \"/*0010*/ NOP.$f ;\"\ndone\n";
     chmod(path().c_str(), 0755);
   }
   std::string path() const { return directory_ / "cuobjdump"; }
@@ -200,6 +202,14 @@ TEST(Disassembly, AFunctionOfAnotherLibraryCostsTheOthersNothing) {
   EXPECT_THAT(Disassemble(disassembler.path(), "lib.so", hot), HasSubstr("no h"));
   EXPECT_EQ(hot[0].text, "");
   EXPECT_EQ(hot[1].text, "NOP.f");
+}
+
+TEST(Disassembly, OneThatTakesTooLongIsAskedOnce) {
+  const FakeDisassembler disassembler;
+  std::vector<HotInstruction> hot = {{"slow", 16, "", 3, {}}, {"f", 16, "", 2, {}}};
+  EXPECT_THAT(Disassemble(disassembler.path(), "lib.so", hot, 0.2),
+              HasSubstr("took longer than 0.2 s"));
+  EXPECT_LE(disassembler.calls().size(), 1u);
 }
 
 TEST(DriverApi, ReadsTheIndexOffADevice) {
