@@ -18,8 +18,12 @@
 namespace qtipd {
 namespace {
 
-// On the CPU, where one replay is all there is.
+// On the CPU, where a recording is a list of calls.
 constexpr int kRunsOnCpu = 16;
+// Counters that share the hardware take turns of some milliseconds: every one of them needs
+// several.
+constexpr double kShortestSecondsOnCpu = 0.1;
+constexpr int kMostRepeatsOnCpu = 100000;
 // Elsewhere a replay is a recording, enqueued several times. The device idles until the host has
 // queued the first, and counters see that: 3.5 % of the fused path's time at 4096x4096 on an H200
 // with 13 of 80 runs. A recording that takes long by itself needs fewer.
@@ -53,6 +57,13 @@ std::string Join(const std::vector<std::string>& names) {
 
 }  // namespace
 
+int RepeatsOfReplay(double seconds, bool is_synchronous) {
+  const double wanted = is_synchronous ? kShortestSecondsOnCpu : kLongReplaySeconds;
+  const int most = is_synchronous ? kMostRepeatsOnCpu : kMostRepeats;
+  if (seconds * most <= wanted) return most;
+  return static_cast<int>(std::ceil(wanted / seconds));
+}
+
 absl::StatusOr<std::unique_ptr<PathReplay>> PathReplay::Open(const ProfileTask& task) {
   std::unique_ptr<PathReplay> replay(new PathReplay());
   QTIPD_RETURN_IF_ERROR(replay->OpenDevice(task));
@@ -67,11 +78,7 @@ absl::StatusOr<std::unique_ptr<PathReplay>> PathReplay::Open(const ProfileTask& 
 
 absl::Status PathReplay::ChooseRepeats() {
   QTIPD_ASSIGN_OR_RETURN(const ReplayTiming once, recording_->Replay());
-  if (device_->info().is_synchronous) return absl::OkStatus();
-  repeats_ = kMostRepeats;
-  if (once.seconds * kMostRepeats > kLongReplaySeconds) {
-    repeats_ = static_cast<int>(std::ceil(kLongReplaySeconds / once.seconds));
-  }
+  repeats_ = RepeatsOfReplay(once.seconds, device_->info().is_synchronous);
   return absl::OkStatus();
 }
 

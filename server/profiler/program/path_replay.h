@@ -14,6 +14,10 @@
 
 namespace qtipd {
 
+// How often a recording that takes `seconds` is repeated in a replay: on a synchronous device until
+// every counter has had its turn, elsewhere until the device's start does not count.
+int RepeatsOfReplay(double seconds, bool is_synchronous);
+
 // Lives on one thread. A replay rotates over all copies of the weights, so that each finds the
 // last-level cache as the one before left it and does the same work.
 class PathReplay {
