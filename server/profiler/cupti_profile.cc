@@ -40,12 +40,24 @@ void KeepNumbers(std::vector<MetricValue> metrics, ProfileData& data) {
   }
 }
 
+// The metrics of a device's chip. The name is the driver's, so that one that CUPTI does not know is
+// no mistake of the request.
+absl::StatusOr<std::unique_ptr<MetricHost>> OpenHostOfDevice(const CuptiApi& api,
+                                                             const std::string& chip,
+                                                             std::vector<uint8_t> availability) {
+  auto host = MetricHost::Open(api, chip, std::move(availability));
+  if (host.ok() || GetErrorInfo(host.status()).reason != "CHIP_UNKNOWN") return host;
+  return MakeError(
+      absl::StatusCode::kUnimplemented, "PROFILING_UNSUPPORTED",
+      api.path + " does not know the chip " + chip + " of this device: install a newer CUPTI");
+}
+
 absl::Status CollectMetrics(const CuptiSession& session, const ProfileTask& task,
                             const Replay& replay, ProfileData& data) {
   QTIPD_RETURN_IF_ERROR(session.CheckSupported(cupti::ProfilerApi::kRangeProfiling));
   QTIPD_ASSIGN_OR_RETURN(std::vector<uint8_t> availability, session.CounterAvailability());
   QTIPD_ASSIGN_OR_RETURN(const auto host,
-                         MetricHost::Open(session.api(), data.chip, std::move(availability)));
+                         OpenHostOfDevice(session.api(), data.chip, std::move(availability)));
   QTIPD_ASSIGN_OR_RETURN(MetricSelection selection,
                          SelectMetrics(*host, task.preset, task.metrics));
   // Nothing is left: the first unknown name explains itself.
@@ -117,7 +129,9 @@ absl::StatusOr<ProfileData> ProfileWithCupti(const CuptiApi& api, const DriverDe
 
 absl::StatusOr<MetricCatalogue> ReadCuptiCatalogue(const CuptiApi& api, const std::string& chip,
                                                    const CatalogueTask& task) {
-  QTIPD_ASSIGN_OR_RETURN(const auto host, MetricHost::Open(api, chip, {}));
+  const bool is_named = !task.chip.empty();
+  QTIPD_ASSIGN_OR_RETURN(const auto host, is_named ? MetricHost::Open(api, chip, {})
+                                                   : OpenHostOfDevice(api, chip, {}));
   MetricCatalogue catalogue;
   catalogue.chip = chip;
   for (const std::string& base : host->bases()) {

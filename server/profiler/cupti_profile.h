@@ -24,7 +24,8 @@ using Prepare = std::function<absl::StatusOr<Replay>()>;
 absl::StatusOr<ProfileData> ProfileWithCupti(const CuptiApi& api, const DriverDevice& device,
                                              const ProfileTask& task, const Prepare& prepare);
 
-// The catalogue of `chip`, with the passes that the task's preset and metrics would take.
+// The catalogue of `chip`, which the task names or its device has, with the passes that the task's
+// preset and metrics would take.
 absl::StatusOr<MetricCatalogue> ReadCuptiCatalogue(const CuptiApi& api, const std::string& chip,
                                                    const CatalogueTask& task);
 

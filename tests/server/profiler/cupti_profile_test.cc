@@ -180,6 +180,13 @@ TEST_F(CuptiProfileTest, SamplesInstructionsAlone) {
   EXPECT_EQ(data->hot_instructions.size(), 1u);
 }
 
+TEST_F(CuptiProfileTest, ADeviceThatIsNewerThanCuptiWantsANewerOne) {
+  fake_.chip = "GX999";
+  const auto data = Profile();
+  EXPECT_EQ(GetErrorInfo(data.status()).reason, "PROFILING_UNSUPPORTED");
+  EXPECT_THAT(std::string(data.status().message()), HasSubstr("install a newer CUPTI"));
+}
+
 TEST_F(CuptiProfileTest, CountsWhereInstructionsCannotBeSampled) {
   task_.samples_program_counters = true;
   for (const char* call : {"pc_enable", "pc_reason_count", "pc_start", "pc_get_data"}) {

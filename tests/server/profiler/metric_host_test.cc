@@ -121,8 +121,18 @@ TEST_F(MetricHostTest, RefusesAnUnknownChipAndNeverTakesAnother) {
   EXPECT_THAT(std::string(host.status().message()), HasSubstr("GH100"));
 }
 
+TEST_F(MetricHostTest, AChipThatTheRequestDoesNotNameIsNoMistakeOfIt) {
+  CatalogueTask task;
+  task.device = "cuda:0";
+  EXPECT_EQ(GetErrorInfo(ReadCuptiCatalogue(api_, "GX999", task).status()).reason,
+            "PROFILING_UNSUPPORTED");
+  task.chip = "GX999";
+  EXPECT_EQ(GetErrorInfo(ReadCuptiCatalogue(api_, "GX999", task).status()).reason, "CHIP_UNKNOWN");
+}
+
 TEST_F(MetricHostTest, CatalogueTellsPassesAndWhatIsUnavailable) {
   CatalogueTask task;
+  task.chip = "GH100";
   task.preset = "stalls";
   task.metrics = {"no__such.sum"};
   const auto catalogue = ReadCuptiCatalogue(api_, "GH100", task);
