@@ -49,10 +49,33 @@ absl::Status Check(const Driver& driver, const char* call, int result) {
   if (result == 0) return absl::OkStatus();
   const char* name = nullptr;
   driver.error_name(result, &name);
-  return NoDevice(std::string(call) + ": " + (name == nullptr ? std::to_string(result) : name));
+  return DriverStatus(call, result, name == nullptr ? std::to_string(result) : name);
 }
 
 }  // namespace
+
+absl::Status DriverStatus(const std::string& call, int result, const std::string& name) {
+  constexpr int kOutOfMemory = 2;         // CUDA_ERROR_OUT_OF_MEMORY
+  constexpr int kDeviceUnavailable = 46;  // CUDA_ERROR_DEVICE_UNAVAILABLE
+  if (result == 0) return absl::OkStatus();
+  const std::string what = call + ": " + name;
+  if (result == kOutOfMemory) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED",
+                     what +
+                         "; the profiling helper needs memory of its own for a context: free "
+                         "some on the device",
+                     {{"call", call}});
+  }
+  if (result == kDeviceUnavailable) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "DEVICE_UNAVAILABLE",
+                     what +
+                         "; its compute mode lets one process alone use it, or none, and the "
+                         "profiling helper is another than qtipd: 'nvidia-smi -c DEFAULT' as "
+                         "root lets it in",
+                     {{"call", call}});
+  }
+  return NoDevice(what);
+}
 
 absl::StatusOr<DriverDevice> OpenDriverDevice(int index) {
   QTIPD_ASSIGN_OR_RETURN(const Driver driver, OpenDriver());

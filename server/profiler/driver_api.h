@@ -17,9 +17,14 @@ struct DriverDevice {
   cupti::Context context = nullptr;
 };
 
-// Opens device `index` as this process counts them (CUDA_VISIBLE_DEVICES). Errors:
-// FailedPrecondition/NO_DEVICE with the driver's words.
+// Opens device `index` as this process counts them (CUDA_VISIBLE_DEVICES). Errors: those of
+// DriverStatus; FailedPrecondition/NO_DEVICE where there is no driver.
 absl::StatusOr<DriverDevice> OpenDriverDevice(int index);
+
+// What `result` of the driver's function `call`, which the driver names `name`, means: OK for 0,
+// ResourceExhausted/DEVICE_MEMORY_EXHAUSTED, FailedPrecondition/DEVICE_UNAVAILABLE where the
+// compute mode keeps this process out, FailedPrecondition/NO_DEVICE for all others.
+absl::Status DriverStatus(const std::string& call, int result, const std::string& name);
 
 // The N of "cuda:N". Errors: InvalidArgument/DEVICE_NOT_FOUND.
 absl::StatusOr<int> CudaIndex(const std::string& device);

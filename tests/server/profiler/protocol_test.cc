@@ -212,6 +212,20 @@ TEST(Disassembly, OneThatTakesTooLongIsAskedOnce) {
   EXPECT_LE(disassembler.calls().size(), 1u);
 }
 
+TEST(DriverApi, TellsAFullOrLockedDeviceFromNone) {
+  EXPECT_TRUE(DriverStatus("cuInit", 0, "CUDA_SUCCESS").ok());
+  const absl::Status full = DriverStatus("cuDevicePrimaryCtxRetain", 2, "CUDA_ERROR_OUT_OF_MEMORY");
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(full).reason, "DEVICE_MEMORY_EXHAUSTED");
+  const absl::Status locked = DriverStatus("cuDevicePrimaryCtxRetain", 46, "unavailable");
+  EXPECT_EQ(locked.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(GetErrorInfo(locked).reason, "DEVICE_UNAVAILABLE");
+  EXPECT_THAT(std::string(locked.message()), HasSubstr("nvidia-smi -c DEFAULT"));
+  const absl::Status none = DriverStatus("cuInit", 100, "CUDA_ERROR_NO_DEVICE");
+  EXPECT_EQ(GetErrorInfo(none).reason, "NO_DEVICE");
+  EXPECT_THAT(std::string(none.message()), HasSubstr("cuInit: CUDA_ERROR_NO_DEVICE"));
+}
+
 TEST(DriverApi, ReadsTheIndexOffADevice) {
   EXPECT_EQ(*CudaIndex("cuda:12"), 12);
   for (const char* device : {"cuda", "cuda:", "cuda:-1", "cuda:1x", "cpu"}) {
