@@ -44,14 +44,14 @@ MonitorFactory MakeMonitorFactory(std::shared_ptr<Nvml> nvml, const std::string&
   };
 }
 
-void UndoLeftClockLocks(Nvml* nvml, const std::string& data_dir) {
+void UndoLeftClockLocks(Nvml* nvml, const std::string& data_dir, UndoneMarker marker) {
   if (nvml == nullptr) {
     for (const std::string& uuid : DevicesLeftLocked(data_dir)) {
       spdlog::warn("clocks_left_locked device={}", uuid);
     }
     return;
   }
-  for (const RestoredClocks& restored : RestoreLockedClocks(*nvml, data_dir)) {
+  for (const RestoredClocks& restored : RestoreLockedClocks(*nvml, data_dir, marker)) {
     if (restored.status.ok()) {
       spdlog::info("clocks_restored device={}", restored.uuid);
     } else {
@@ -66,7 +66,7 @@ bool UndoLeftClockLocksWithin(double seconds, std::function<std::shared_ptr<Nvml
   auto done = std::make_shared<std::promise<void>>();
   std::future<void> ended = done->get_future();
   std::thread([done, open = std::move(open), data_dir] {
-    UndoLeftClockLocks(open().get(), data_dir);
+    UndoLeftClockLocks(open().get(), data_dir, UndoneMarker::kKeep);
     done->set_value();
   }).detach();
   return ended.wait_for(std::chrono::duration<double>(seconds)) == std::future_status::ready;

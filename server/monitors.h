@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/clock.h"
+#include "server/telemetry/clock_lock.h"
 #include "server/telemetry/device_monitor.h"
 #include "server/telemetry/nvml_api.h"
 
@@ -27,12 +28,14 @@ MonitorFactory MakeMonitorFactory(std::shared_ptr<Nvml> nvml, const std::string&
 
 // Undoes what a killed daemon left locked, with a line in the log for each device. Call it with the
 // data directory locked and before any job runs. `nvml` may be null.
-void UndoLeftClockLocks(Nvml* nvml, const std::string& data_dir);
+void UndoLeftClockLocks(Nvml* nvml, const std::string& data_dir,
+                        UndoneMarker marker = UndoneMarker::kRemove);
 
 // The same for a process that is about to end by force, while its threads may still hold the
 // clocks. Does it on a thread of its own, over what `open` returns, and waits for that one at most
 // `seconds`: a driver that hangs does not keep the process. Asks `open` only where something is
-// locked. False where the time was not enough.
+// locked. The markers stay: a thread that was about to lock may do so after this, and the next
+// start undoes it. False where the time was not enough.
 bool UndoLeftClockLocksWithin(double seconds, std::function<std::shared_ptr<Nvml>()> open,
                               const std::string& data_dir);
 

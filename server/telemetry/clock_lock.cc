@@ -105,7 +105,8 @@ std::vector<std::string> DevicesLeftLocked(const std::string& directory) {
   return uuids;
 }
 
-std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& directory) {
+std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& directory,
+                                                UndoneMarker marker) {
   std::vector<RestoredClocks> restored;
   for (const std::string& uuid : DevicesLeftLocked(directory)) {
     // Where CUDA told no UUID, the PCI bus id names the marker.
@@ -115,7 +116,7 @@ std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& d
         device == nullptr ? NvmlReturn::kNotFound : nvml.ResetGpuLockedClocks(device);
     absl::Status status;
     if (result == NvmlReturn::kSuccess) {
-      RemoveMarker(directory, uuid);
+      if (marker == UndoneMarker::kRemove) RemoveMarker(directory, uuid);
     } else {
       status = MakeError(absl::StatusCode::kFailedPrecondition, "CLOCKS_LEFT_LOCKED",
                          "clocks of " + uuid + ": " + nvml.ErrorText(result) +

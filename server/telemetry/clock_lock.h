@@ -54,8 +54,16 @@ struct RestoredClocks {
 // is touched.
 std::vector<std::string> DevicesLeftLocked(const std::string& directory);
 
+// What becomes of the marker of a lock that is undone.
+enum class UndoneMarker {
+  kRemove,
+  // For a process whose own threads may lock again after the look: the next start looks again.
+  kKeep,
+};
+
 // Undoes the lock of each of them.
-std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& directory);
+std::vector<RestoredClocks> RestoreLockedClocks(Nvml& nvml, const std::string& directory,
+                                                UndoneMarker marker = UndoneMarker::kRemove);
 
 }  // namespace qtipd
 

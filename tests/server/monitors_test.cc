@@ -65,8 +65,13 @@ TEST_F(Monitors, AnEndByForceUndoesTheLockThatIsHeld) {
   const auto monitor =
       MakeMonitorFactory(nvml_, directory_.path(), clock_)(Device("cuda", "GPU-1"));
   ASSERT_TRUE(monitor->LockClocks().ok());
-  EXPECT_TRUE(UndoLeftClockLocksWithin(60, [this] { return nvml_; }, directory_.path()));
+  EXPECT_TRUE(UndoLeftClockLocksWithin(
+      60, [this] { return nvml_; }, directory_.path()));
   EXPECT_FALSE(nvml_->locked_mhz);
+  // A job's thread may lock once more before the process has ended; the next start looks.
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "locked-clocks.GPU-1"));
+  UndoLeftClockLocks(nvml_.get(), directory_.path());
+  EXPECT_EQ(nvml_->resets, 2);
   EXPECT_FALSE(std::filesystem::exists(directory_ / "locked-clocks.GPU-1"));
 }
 
