@@ -362,6 +362,7 @@ absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& de
   input.host = ReadHostSnapshot({.data_dir = parts_.config.data_dir,
                                  .path = Environment("PATH"),
                                  .library_path = Environment("LD_LIBRARY_PATH"),
+                                 .cuda_home = Environment("CUDA_HOME"),
                                  .profiler = parts_.config.profiler},
                                 baseline_);
   return Diagnose(input);

@@ -30,6 +30,11 @@ std::optional<Verdict> HugePages(const DoctorDevice&, const HostSnapshot& host) 
 }
 
 std::optional<Verdict> PerfEvents(const DoctorDevice&, const HostSnapshot& host) {
+  if (!host.has_cpu_counters) {
+    return Verdict{Severity::kWarning, "the kernel knows no counters of this processor",
+                   "give the virtual machine a virtual PMU on its host: qemu -cpu host,pmu=on, "
+                   "VMware vpmc.enable=TRUE"};
+  }
   const auto level = FactNumber(host.cpu_facts, "perf_event_paranoid");
   if (!level) return std::nullopt;
   const std::string text =
@@ -58,7 +63,7 @@ constexpr DeviceCheck kCpuChecks[] = {
     {"cpu_governor", "the clock follows the load, in the midst of a sample", Governor},
     {"cpu_smt", "a neighbour on the same core takes half of its units", Smt},
     {"cpu_huge_pages", "weights in 4 KiB pages miss the TLB", HugePages},
-    {"perf_events", "above 2 only admins may count: a profile on the CPU is refused", PerfEvents},
+    {"perf_events", "where they cannot be counted, a profile on the CPU is refused", PerfEvents},
 };
 
 }  // namespace

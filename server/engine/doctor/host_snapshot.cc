@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "server/base/text_file.h"
+#include "server/profiler/cupti_api.h"
 #include "server/telemetry/cpu_sensors.h"
 
 namespace qtipd {
@@ -17,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As qtip-profiler looks for it.
 constexpr const char* kCuptiNames[] = {"libcupti.so.13", "libcupti.so.12", "libcupti.so"};
 constexpr int kCapSysAdmin = 21;  // <linux/capability.h>
 constexpr int kCapPerfmon = 38;
@@ -56,12 +56,19 @@ std::string FindInLoaderCache(const std::string& root, const std::string& name) 
   return fs::exists(root + path, ignored) ? path : "";
 }
 
+std::string FolderOf(const std::string& program) {
+  return program.empty() ? "" : fs::path(program).parent_path().string();
+}
+
+// As qtip-profiler looks: by whole paths, then by name as the loader does.
 std::string FindCupti(const HostSources& sources) {
-  std::vector<std::string> folders = SplitPath(sources.library_path);
-  for (const char* folder : {"/usr/local/cuda/lib64", "/usr/local/cuda/extras/CUPTI/lib64",
-                             "/usr/lib/x86_64-linux-gnu"}) {
-    folders.emplace_back(folder);
+  for (const std::string& path : CuptiCandidates(FolderOf(sources.profiler), sources.cuda_home)) {
+    std::error_code ignored;
+    if (path.rfind('/') == 0 || path[0] != '/') continue;  // no folder is known, or a bare name
+    if (fs::exists(sources.root + path, ignored)) return path;
   }
+  std::vector<std::string> folders = SplitPath(sources.library_path);
+  folders.emplace_back("/usr/lib/x86_64-linux-gnu");
   for (const char* name : kCuptiNames) {
     std::string found = FindIn(sources.root, folders, name);
     if (found.empty()) found = FindInLoaderCache(sources.root, name);
@@ -71,9 +78,26 @@ std::string FindCupti(const HostSources& sources) {
 }
 
 std::string FindCuobjdump(const HostSources& sources) {
-  std::vector<std::string> folders = SplitPath(sources.path);
+  std::vector<std::string> folders;
+  if (!sources.profiler.empty()) folders.push_back(FolderOf(sources.profiler));
+  if (!sources.cuda_home.empty()) folders.push_back(sources.cuda_home + "/bin");
   folders.emplace_back("/usr/local/cuda/bin");
+  for (std::string& folder : SplitPath(sources.path)) folders.push_back(std::move(folder));
   return FindIn(sources.root, folders, "cuobjdump");
+}
+
+// Source: Linux, Documentation/ABI/testing/sysfs-bus-event_source-devices-events, and the names
+// under which arch/x86/events and drivers/perf/arm_pmu* register the units of cores.
+bool HasCpuCounters(const std::string& root) {
+  std::error_code error;
+  for (fs::directory_iterator entry(root + "/sys/bus/event_source/devices", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (name == "cpu" || name == "cpu_core" || name == "cpu_atom" || name.starts_with("armv8_")) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // A display or 3D controller (class 0x03....) of vendor 0x10de.
@@ -204,6 +228,7 @@ HostSnapshot ReadHostSnapshot(const HostSources& sources, const HostBaseline& ba
   host.cupti = FindCupti(sources);
   host.cuobjdump = FindCuobjdump(sources);
   host.cpu_facts = ReadCpuFacts(sources.root);
+  host.has_cpu_counters = HasCpuCounters(sources.root);
   host.load_average = LoadAverage(sources.root);
   FillCpuTime(sources, baseline, host);
   const uint64_t throttled = ReadHostCpuLimit(sources.root).throttled_periods;

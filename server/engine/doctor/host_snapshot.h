@@ -26,6 +26,7 @@ struct HostSnapshot {
   std::string cuobjdump;                         // path; empty: not found
   std::map<std::string, std::string> cpu_facts;  // of ReadCpuFacts
   int cpus = 0;                                  // that the kernel runs
+  bool has_cpu_counters = false;                 // the kernel knows a unit of the processor's cores
   std::optional<double> load_average;            // of the last minute
   std::optional<double> steal_share;             // of the CPU time since the daemon started
   uint64_t throttled_periods = 0;                // of our control group since the daemon started
@@ -45,6 +46,7 @@ struct HostSources {
   std::string data_dir;
   std::string path;          // $PATH
   std::string library_path;  // $LD_LIBRARY_PATH
+  std::string cuda_home;     // $CUDA_HOME
   std::string profiler;      // path of qtip-profiler
 };
 

@@ -52,6 +52,7 @@ DoctorInput Healthy() {
                     {"transparent_hugepages", "madvise"},
                     {"perf_event_paranoid", "2"},
                     {"clock_source", "tsc"}};
+  host.has_cpu_counters = true;
   host.cpus = 16;
   host.load_average = 0.5;
   host.steal_share = 0;
@@ -156,6 +157,8 @@ const std::vector<Case>& Cases() {
        [](DoctorInput& i) { i.host.cpu_facts["transparent_hugepages"] = "never"; }},
       {"perf_events", Severity::kWarning, "cpu", "paranoid is 3", "perf_event_paranoid=2",
        [](DoctorInput& i) { i.host.cpu_facts["perf_event_paranoid"] = "3"; }},
+      {"perf_events", Severity::kWarning, "cpu", "no counters of this processor", "virtual PMU",
+       [](DoctorInput& i) { i.host.has_cpu_counters = false; }},
       {"cpu_throttle", Severity::kProblem, "cpu", "heat", "sensors",
        [](DoctorInput& i) { i.devices[1].status.reading->clock_events = {"HW_THERMAL_SLOWDOWN"}; }},
       {"cpu_steal", Severity::kWarning, "", "2.00 %", "vmstat",
@@ -347,11 +350,50 @@ TEST_F(HostSnapshotTest, FindsToolsWhereTheyAreLookedFor) {
   EXPECT_EQ(Read().cupti, "/opt/lib/libcupti.so.13");
 }
 
-TEST_F(HostSnapshotTest, TakesTheNewestCupti) {
-  root_.Write("/usr/local/cuda/extras/CUPTI/lib64/libcupti.so.12", "");
-  EXPECT_EQ(Read().cupti, "/usr/local/cuda/extras/CUPTI/lib64/libcupti.so.12");
+TEST_F(HostSnapshotTest, TakesTheNewestCuptiOfAFolder) {
+  root_.Write("/usr/local/cuda/lib64/libcupti.so.12", "");
+  EXPECT_EQ(Read().cupti, "/usr/local/cuda/lib64/libcupti.so.12");
   root_.Write("/usr/local/cuda/lib64/libcupti.so.13", "");
   EXPECT_EQ(Read().cupti, "/usr/local/cuda/lib64/libcupti.so.13");
+}
+
+TEST_F(HostSnapshotTest, LooksForToolsInTheHelpersOrder) {
+  const auto read = [this](const std::string& profiler, const std::string& cuda_home) {
+    return ReadHostSnapshot({.root = root_.path(),
+                             .data_dir = root_.path(),
+                             .path = "/opt/bin",
+                             .library_path = "/opt/lib",
+                             .cuda_home = cuda_home,
+                             .profiler = profiler},
+                            {});
+  };
+  root_.Write("/opt/bin/cuobjdump", "");
+  root_.Write("/opt/lib/libcupti.so.13", "");
+  root_.Write("/cuda/bin/cuobjdump", "");
+  root_.Write("/cuda/extras/CUPTI/lib64/libcupti.so.12", "");
+  root_.Write("/opt/qtipd/bin/cuobjdump", "");
+  root_.Write("/opt/qtipd/bin/libcupti.so.13", "");
+  root_.Write("/libcupti.so.13", "");  // of no folder that anybody looks into
+  EXPECT_EQ(read("/opt/qtipd/bin/qtip-profiler", "/cuda").cupti, "/opt/qtipd/bin/libcupti.so.13");
+  EXPECT_EQ(read("/opt/qtipd/bin/qtip-profiler", "/cuda").cuobjdump, "/opt/qtipd/bin/cuobjdump");
+  EXPECT_EQ(read("", "/cuda").cupti, "/cuda/extras/CUPTI/lib64/libcupti.so.12");
+  EXPECT_EQ(read("", "/cuda").cuobjdump, "/cuda/bin/cuobjdump");
+  EXPECT_EQ(read("", "").cupti, "/opt/lib/libcupti.so.13");
+  EXPECT_EQ(read("", "").cuobjdump, "/opt/bin/cuobjdump");
+}
+
+TEST_F(HostSnapshotTest, SeesTheUnitsOfCoresAmongTheKernelsEventSources) {
+  const std::string sources = "/sys/bus/event_source/devices/";
+  root_.Write(sources + "software/type", "1\n");
+  root_.Write(sources + "uncore_imc_0/type", "14\n");
+  EXPECT_FALSE(Read().has_cpu_counters);
+  for (const char* name : {"cpu", "cpu_core", "cpu_atom", "armv8_pmuv3_0"}) {
+    FakeRoot root;
+    root.Write(sources + name + "/type", "4\n");
+    EXPECT_TRUE(
+        ReadHostSnapshot({.root = root.path(), .data_dir = root.path()}, {}).has_cpu_counters)
+        << name;
+  }
 }
 
 TEST_F(HostSnapshotTest, FindsCuptiInTheLoadersCache) {
