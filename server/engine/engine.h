@@ -48,7 +48,8 @@ class ExportStream {
   virtual absl::StatusOr<size_t> Read(std::span<std::byte> chunk) = 0;
 };
 
-// Bytes on their way in; written in order by one thread. Destroying an unfinished upload removes it.
+// Bytes on their way in; written in order by one thread. Destroying an unfinished upload removes
+// it.
 class UploadStream {
  public:
   virtual ~UploadStream() = default;
@@ -75,15 +76,14 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Opens the data directory (one daemon each: DATA_DIR_IN_USE), restores artefacts, marks operations
-  // that a crash cut off as INTERRUPTED, opens the selected devices and starts their executors.
-  // Device discovery happens here; kernels load lazily, so that start is quick.
-  // Errors: DATA_DIR_NOT_WRITABLE, DATA_DIR_IN_USE, DEVICE_NOT_FOUND, ...
-  static absl::StatusOr<std::unique_ptr<Engine>> Create(EngineConfig config,
-                                                        std::unique_ptr<Registry> registry,
-                                                        std::vector<std::unique_ptr<Backend>> backends,
-                                                        std::vector<BackendStatus> backend_status,
-                                                        MetricsSink& metrics, Clock& clock);
+  // Opens the data directory (one daemon each: DATA_DIR_IN_USE), restores artefacts, marks
+  // operations that a crash cut off as INTERRUPTED, opens the selected devices and starts their
+  // executors. Device discovery happens here; kernels load lazily, so that start is quick. Errors:
+  // DATA_DIR_NOT_WRITABLE, DATA_DIR_IN_USE, DEVICE_NOT_FOUND, ...
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(
+      EngineConfig config, std::unique_ptr<Registry> registry,
+      std::vector<std::unique_ptr<Backend>> backends, std::vector<BackendStatus> backend_status,
+      MetricsSink& metrics, Clock& clock);
 
   virtual const Registry& registry() const = 0;
   // Asks nothing of the devices: as told when their last work ended, without readings.
@@ -135,8 +135,13 @@ class Engine {
   virtual absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) = 0;
   virtual absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) = 0;
   // What a device or a named chip can count; no device and no chip: the first healthy device.
-  // Blocks while the helper looks, a second or less: not for gRPC's threads.
-  virtual absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) = 0;
+  // Blocks: the first question about a device waits until that is free, at most 30 s; then the
+  // helper looks, a second as a rule and 30 at most. `is_cancelled` is asked several times a
+  // second; empty: never. One question at a time.
+  // Errors: PRESET_UNKNOWN, TOO_MANY_METRICS, METRIC_INVALID, CHIP_UNKNOWN, DEVICE_NOT_FOUND,
+  // CATALOGUE_BUSY, SERVER_DRAINING, CANCELLED; the helper's own.
+  virtual absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) = 0;
 
   // Called once, from an engine thread, when a device is lost (sticky error): the daemon then ends
   // with exit code 70.

@@ -15,7 +15,9 @@
 #include "server/engine/jobs/profile_job.h"
 #include "server/engine/jobs/quantize_job.h"
 #include "server/engine/jobs/recipe.h"
+#include "server/engine/profile/metric_names.h"
 #include "server/engine/store/exporter.h"
+#include "server/profiler/metric_presets.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
@@ -61,6 +63,7 @@ EngineImpl::EngineImpl(Parts parts)
       files_(uploads_, parts_.config.server_paths),
       ceilings_(parts_.config.data_dir, ReadBootId(), BuildOf(parts_.config.build_info)),
       operations_(*parts_.history, *parts_.metrics, *parts_.clock),
+      catalogue_desk_(*parts_.clock),
       baseline_(ReadHostBaseline()),
       host_worker_(kMaxHostQueue) {}
 
@@ -78,6 +81,7 @@ absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
     config.on_lost = [this](const std::string& device) { DeviceLost(device); };
     QTIPD_ASSIGN_OR_RETURN(auto executor, DeviceExecutor::Start(std::move(config)));
     spdlog::info("device_opened device={} name={}", executor->id(), LogText(executor->info().name));
+    facts_[executor->id()] = executor->monitor().Facts();  // nothing else runs yet
     executors_.push_back(std::move(executor));
   }
   return absl::OkStatus();
@@ -110,10 +114,13 @@ absl::StatusOr<std::unique_ptr<UploadStream>> EngineImpl::BeginUpload() { return
 
 // ---- Starting operations ----
 
+absl::Status EngineImpl::CheckServing() const {
+  if (!is_draining_) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING", "the daemon is stopping");
+}
+
 absl::StatusOr<std::optional<OperationRecord>> EngineImpl::Admit(const OperationRequest& request) {
-  if (is_draining_) {
-    return MakeError(absl::StatusCode::kUnavailable, "SERVER_DRAINING", "the daemon is stopping");
-  }
+  QTIPD_RETURN_IF_ERROR(CheckServing());
   return operations_.FindStarted(request);
 }
 
@@ -346,15 +353,27 @@ absl::StatusOr<Page<RunRecord>> EngineImpl::ListRuns(const PageRequest& page) {
   return parts_.history->ListRuns(page);
 }
 
+// Asking a driver takes milliseconds of it, so a device that works is left alone.
+std::map<std::string, std::string> EngineImpl::FactsOf(const DeviceExecutor& executor,
+                                                       const DeviceStatus& status) {
+  if (status.queue_depth == 0) {
+    std::map<std::string, std::string> facts = executor.monitor().Facts();
+    std::lock_guard lock(facts_mutex_);
+    return facts_[executor.id()] = std::move(facts);
+  }
+  std::lock_guard lock(facts_mutex_);
+  return facts_[executor.id()];
+}
+
 absl::StatusOr<std::vector<Finding>> EngineImpl::RunDoctor(const std::string& device) {
   DoctorInput input;
   std::string known;
   for (const auto& executor : executors_) {
     known += (known.empty() ? "" : ", ") + executor->id();
     if (!device.empty() && device != executor->id()) continue;
-    input.devices.push_back({executor->status(), executor->monitor().Facts()});
-    DeviceStatus& status = input.devices.back().status;
+    DeviceStatus status = executor->status();
     status.reading = ReadMonitor(*executor, status);
+    input.devices.push_back({status, FactsOf(*executor, status)});
   }
   if (input.devices.empty()) return InvalidField("DEVICE_NOT_FOUND", "device", device, known);
   input.device_selection = parts_.config.device_selection;
@@ -378,14 +397,21 @@ absl::StatusOr<Page<ProfileRecord>> EngineImpl::ListProfiles(const PageRequest& 
   return parts_.history->ListProfiles(page);
 }
 
-absl::StatusOr<MetricCatalogue> EngineImpl::ReadMetricCatalogue(const CatalogueTask& task) {
-  QTIPD_ASSIGN_OR_RETURN(ProfileCollector * collector, FindCollector());
-  CatalogueTask complete = task;
+absl::StatusOr<MetricCatalogue> EngineImpl::ReadMetricCatalogue(
+    const CatalogueTask& task, const std::function<bool()>& is_cancelled) {
+  QTIPD_RETURN_IF_ERROR(CheckServing());
+  QTIPD_RETURN_IF_ERROR(CheckMetrics(task.metrics));
+  if (!task.preset.empty()) QTIPD_RETURN_IF_ERROR(CheckPreset(task.preset));
+  if (!task.chip.empty()) QTIPD_RETURN_IF_ERROR(CheckChip(task.chip));
+  DeviceExecutor* executor = nullptr;
   if (task.chip.empty()) {
-    QTIPD_ASSIGN_OR_RETURN(const DeviceExecutor* executor, FindExecutor(task.device));
-    complete.device = executor->id();
+    QTIPD_ASSIGN_OR_RETURN(executor, FindExecutor(task.device));
   }
-  return collector->ReadCatalogue(complete);
+  QTIPD_ASSIGN_OR_RETURN(ProfileCollector * collector, FindCollector());
+  absl::StatusOr<MetricCatalogue> catalogue = catalogue_desk_.Ask(
+      *collector, task, executor, [&] { return is_draining_ || (is_cancelled && is_cancelled()); });
+  if (!catalogue.ok()) QTIPD_RETURN_IF_ERROR(CheckServing());  // it is why that was cancelled
+  return catalogue;
 }
 
 // ---- Life ----

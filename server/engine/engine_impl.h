@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@
 #include "server/engine/input/input_files.h"
 #include "server/engine/jobs/job_context.h"
 #include "server/engine/operations/operations.h"
+#include "server/engine/profile/catalogue_desk.h"
 #include "server/engine/store/artifact_store.h"
 #include "server/engine/store/data_directory.h"
 #include "server/engine/store/upload_store.h"
@@ -71,7 +73,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<std::vector<Finding>> RunDoctor(const std::string& device) override;
   absl::StatusOr<ProfileRecord> GetProfile(const std::string& id) override;
   absl::StatusOr<Page<ProfileRecord>> ListProfiles(const PageRequest& page) override;
-  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) override;
+  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) override;
   void SetDeviceLostHandler(std::function<void(const std::string& device)> handler) override;
   void Shutdown() override;
 
@@ -83,6 +86,8 @@ class EngineImpl final : public Engine {
   // leaves no upload behind.
   using Inputs = std::vector<std::shared_ptr<void>>;
 
+  // Errors: SERVER_DRAINING.
+  absl::Status CheckServing() const;
   // The operation that the request's id already started, after refusing while draining.
   absl::StatusOr<std::optional<OperationRecord>> Admit(const OperationRequest& request);
   // Creates the operation and enqueues its job; `inputs` are kept until it has ended.
@@ -96,6 +101,8 @@ class EngineImpl final : public Engine {
   // Errors: PROFILER_HELPER_FAILED where this engine was given none.
   absl::StatusOr<ProfileCollector*> FindCollector();
   void FillLoadedOn(ArtifactRecord& record);
+  std::map<std::string, std::string> FactsOf(const DeviceExecutor& executor,
+                                             const DeviceStatus& status);
   void DeviceLost(const std::string& device);
   JobContext Context();
 
@@ -105,8 +112,12 @@ class EngineImpl final : public Engine {
   InputFiles files_;
   CeilingStore ceilings_;
   Operations operations_;
+  CatalogueDesk catalogue_desk_;
   const HostBaseline baseline_;  // of the doctor: the host when the engine was made
   std::atomic<bool> is_draining_{false};
+  std::mutex facts_mutex_;
+  // By device, as its last look told while it was idle; guarded by facts_mutex_.
+  std::map<std::string, std::map<std::string, std::string>> facts_;
   std::mutex lost_mutex_;
   std::function<void(const std::string&)> lost_handler_;  // guarded by lost_mutex_
   std::string lost_device_;                               // guarded by lost_mutex_

@@ -75,7 +75,7 @@ absl::StatusOr<v1::Run> GetRun(Engine& engine, const v1::GetRunRequest& request,
 absl::StatusOr<v1::ListRunsResponse> ListRuns(Engine& engine, const v1::ListRunsRequest& request,
                                               const CallContext& context);
 
-// Errors: DEVICE_NOT_FOUND.
+// Asks drivers and reads files: not for gRPC's threads. Errors: DEVICE_NOT_FOUND.
 absl::StatusOr<v1::RunDoctorResponse> RunDoctor(Engine& engine, const v1::RunDoctorRequest& request,
                                                 const CallContext& context);
 
@@ -84,7 +84,7 @@ absl::StatusOr<v1::Profile> GetProfile(Engine& engine, const v1::GetProfileReque
 absl::StatusOr<v1::ListProfilesResponse> ListProfiles(Engine& engine,
                                                       const v1::ListProfilesRequest& request,
                                                       const CallContext& context);
-// Blocks for a second or less, unlike the others: not for gRPC's threads.
+// Blocks while a device is busy and the helper looks, unlike the others: not for gRPC's threads.
 absl::StatusOr<v1::ListMetricsResponse> ListMetrics(Engine& engine,
                                                     const v1::ListMetricsRequest& request,
                                                     const CallContext& context);

@@ -11,7 +11,9 @@ absl::StatusOr<v1::ListMetricsResponse> ListMetrics(Engine& engine,
   task.chip = request.chip();
   task.preset = request.preset();
   task.metrics.assign(request.metrics().begin(), request.metrics().end());
-  QTIPD_ASSIGN_OR_RETURN(const MetricCatalogue catalogue, engine.ReadMetricCatalogue(task));
+  QTIPD_ASSIGN_OR_RETURN(
+      const MetricCatalogue catalogue,
+      engine.ReadMetricCatalogue(task, [&context] { return !context.Check().ok(); }));
   v1::ListMetricsResponse response;
   response.set_chip(catalogue.chip);
   for (const MetricDescription& metric : catalogue.metrics) {

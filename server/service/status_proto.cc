@@ -16,6 +16,7 @@ constexpr size_t kMetadataLimit = 8;  // entries
 // Seconds after which a retry may succeed; 0 where it never does by itself.
 int RetrySeconds(std::string_view reason) {
   if (reason == "QUEUE_FULL") return 5;
+  if (reason == "CATALOGUE_BUSY") return 5;
   if (reason == "SERVER_DRAINING") return 10;
   return 0;
 }

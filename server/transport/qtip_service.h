@@ -90,7 +90,8 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
   }
   grpc::ServerUnaryReactor* RunDoctor(Context* context, const v1::RunDoctorRequest* request,
                                       v1::RunDoctorResponse* response) override {
-    return Unary(context, "RunDoctor", request, response, qtipd::RunDoctor);
+    return BlockingUnaryCall(environment_, Name("RunDoctor", "unary"), context, request, response,
+                             qtipd::RunDoctor);
   }
 
   grpc::ServerUnaryReactor* GetProfile(Context* context, const v1::GetProfileRequest* request,

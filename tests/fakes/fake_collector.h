@@ -13,6 +13,7 @@ struct FakeCollector final : public ProfileCollector {
   absl::StatusOr<ProfileData> answer = ProfileData{};
   absl::StatusOr<MetricCatalogue> catalogue = MetricCatalogue{};
   std::function<void(const std::function<bool()>& is_cancelled)> on_collect;
+  std::function<void(const std::function<bool()>& is_cancelled)> on_catalogue;
   std::vector<ProfileTask> tasks;
   std::vector<CatalogueTask> catalogue_tasks;
 
@@ -22,8 +23,10 @@ struct FakeCollector final : public ProfileCollector {
     if (on_collect) on_collect(is_cancelled);
     return answer;
   }
-  absl::StatusOr<MetricCatalogue> ReadCatalogue(const CatalogueTask& task) override {
+  absl::StatusOr<MetricCatalogue> ReadCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) override {
     catalogue_tasks.push_back(task);
+    if (on_catalogue) on_catalogue(is_cancelled);
     return catalogue;
   }
 };

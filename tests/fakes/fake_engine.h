@@ -76,6 +76,7 @@ class FakeEngine final : public Engine {
   std::optional<BenchmarkSpec> benchmark;
   std::optional<ProfileSpec> profile;
   std::optional<CatalogueTask> catalogue_task;
+  std::function<void(const std::function<bool()>& is_cancelled)> on_catalogue;
   std::optional<LoadSpec> load;
   std::optional<PageRequest> page;
   std::optional<ExportForm> export_form;
@@ -216,8 +217,10 @@ class FakeEngine final : public Engine {
     page = request;
     return MakePage(profiles);
   }
-  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(const CatalogueTask& task) override {
+  absl::StatusOr<MetricCatalogue> ReadMetricCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) override {
     catalogue_task = task;
+    if (on_catalogue) on_catalogue(is_cancelled);
     return catalogue;
   }
 

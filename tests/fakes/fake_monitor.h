@@ -26,6 +26,7 @@ struct FakeMonitorControl {
   absl::Status lock_status;       // of LockClocks
   std::atomic<int64_t> reads{0};  // kLast, which asks nothing, not counted
   std::atomic<int64_t> energy_reads{0};
+  std::atomic<int64_t> facts_reads{0};
   std::vector<Freshness> freshness;  // of each of them; on one thread at a time
   std::atomic<int64_t> locks{0};
   std::atomic<int64_t> unlocks{0};
@@ -45,7 +46,10 @@ class FakeMonitor final : public DeviceMonitor {
     ++control_->energy_reads;
     return control_->read_energy();
   }
-  std::map<std::string, std::string> Facts() override { return control_->facts; }
+  std::map<std::string, std::string> Facts() override {
+    ++control_->facts_reads;
+    return control_->facts;
+  }
   absl::Status LockClocks() override {
     if (control_->lock_status.ok()) ++control_->locks;
     return control_->lock_status;

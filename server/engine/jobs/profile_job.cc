@@ -7,13 +7,13 @@
 #include "server/engine/harness/sampling.h"
 #include "server/engine/jobs/environment.h"
 #include "server/engine/jobs/load_job.h"
+#include "server/engine/profile/metric_names.h"
 #include "server/profiler/metric_presets.h"
 
 namespace qtipd {
 namespace {
 
 constexpr int64_t kMostBatch = 1024;
-constexpr size_t kMostMetrics = 256;
 constexpr double kLoadEnd = 0.2;  // share of the progress
 
 // Copies as a benchmark with rotating copies would take, so that the counters see the same traffic.
@@ -74,11 +74,7 @@ absl::Status CheckProfile(const ProfileSpec& spec, const JobContext& context) {
     return InvalidField("METRICS_MISSING", "preset and metrics", "nothing",
                         "a preset, metrics, or instructions");
   }
-  if (spec.metrics.size() > kMostMetrics) {
-    return InvalidField("TOO_MANY_METRICS", "metrics", std::to_string(spec.metrics.size()),
-                        "at most " + std::to_string(kMostMetrics));
-  }
-  return absl::OkStatus();
+  return CheckMetrics(spec.metrics);
 }
 
 absl::StatusOr<std::string> RunProfile(const ProfileSpec& spec, const JobContext& context,

@@ -14,7 +14,7 @@
 namespace qtipd {
 
 // Errors: ARTIFACT_NOT_FOUND, PATH_UNKNOWN, BATCH_INVALID, PRESET_UNKNOWN, METRICS_MISSING,
-// TOO_MANY_METRICS.
+// TOO_MANY_METRICS, METRIC_INVALID.
 absl::Status CheckProfile(const ProfileSpec& spec, const JobContext& context);
 
 // Lets the collector replay the path in its own process while this one keeps the device's lease, so

@@ -23,23 +23,26 @@ class HelperCollector final : public ProfileCollector {
                                       const std::function<bool()>& is_cancelled) override {
     ProfileTask complete = task;
     complete.cuda_module = config_.cuda_module;
-    QTIPD_ASSIGN_OR_RETURN(const std::string answer, Ask({complete, {}}, is_cancelled));
+    QTIPD_ASSIGN_OR_RETURN(const std::string answer,
+                           Ask({complete, {}}, config_.timeout_seconds, is_cancelled));
     return ParseProfileAnswer(answer);
   }
 
-  absl::StatusOr<MetricCatalogue> ReadCatalogue(const CatalogueTask& task) override {
-    QTIPD_ASSIGN_OR_RETURN(const std::string answer, Ask({{}, task}, {}));
+  absl::StatusOr<MetricCatalogue> ReadCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) override {
+    QTIPD_ASSIGN_OR_RETURN(const std::string answer,
+                           Ask({{}, task}, config_.catalogue_timeout_seconds, is_cancelled));
     return ParseCatalogueAnswer(answer);
   }
 
  private:
   // What the helper says to `request`.
-  absl::StatusOr<std::string> Ask(const HelperRequest& request,
+  absl::StatusOr<std::string> Ask(const HelperRequest& request, double timeout_seconds,
                                   const std::function<bool()>& is_cancelled) {
     ChildTask child;
     child.arguments = {config_.program};
     child.input = ToJson(request);
-    child.timeout_seconds = config_.timeout_seconds;
+    child.timeout_seconds = timeout_seconds;
     child.is_cancelled = is_cancelled;
     absl::StatusOr<ChildResult> result = RunChild(child);
     if (!result.ok()) {
@@ -48,7 +51,8 @@ class HelperCollector final : public ProfileCollector {
     }
     switch (result->end) {
       case ChildEnd::kCancelled:
-        return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled while profiling");
+        return MakeError(absl::StatusCode::kCancelled, "CANCELLED",
+                         "cancelled while the profiler was at work");
       case ChildEnd::kTimedOut:
         return HelperFailed(config_.program, "took too long and was ended", result->errors);
       case ChildEnd::kTooMuchOutput:

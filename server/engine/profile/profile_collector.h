@@ -15,17 +15,19 @@ namespace qtipd {
 class ProfileCollector {
  public:
   virtual ~ProfileCollector() = default;
-  // `is_cancelled` is asked several times a second. Errors: Cancelled; PROFILER_HELPER_FAILED; the
-  // helper's own refusals.
+  // `is_cancelled` is asked several times a second; empty: never. Errors: Cancelled;
+  // PROFILER_HELPER_FAILED; the helper's own refusals.
   virtual absl::StatusOr<ProfileData> Collect(const ProfileTask& task,
                                               const std::function<bool()>& is_cancelled) = 0;
-  virtual absl::StatusOr<MetricCatalogue> ReadCatalogue(const CatalogueTask& task) = 0;
+  virtual absl::StatusOr<MetricCatalogue> ReadCatalogue(
+      const CatalogueTask& task, const std::function<bool()>& is_cancelled) = 0;
 };
 
 struct HelperConfig {
-  std::string program;      // qtip-profiler
-  std::string cuda_module;  // libqtipd_cuda.so
-  double timeout_seconds = 600;
+  std::string program;                    // qtip-profiler
+  std::string cuda_module;                // libqtipd_cuda.so
+  double timeout_seconds = 600;           // for a profile
+  double catalogue_timeout_seconds = 30;  // somebody waits for it
 };
 
 // Starts the helper for every call and kills it with its children when the call is cancelled or

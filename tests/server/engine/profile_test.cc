@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <functional>
+#include <thread>
 
 #include "server/engine/history/profile_json.h"
 #include "server/engine/history/record_json.h"
@@ -47,6 +49,11 @@ class ProfileTest : public EngineFixture {
   std::string StartReason(const ProfileSpec& spec) {
     return Reason(engine_->StartProfile(spec).status());
   }
+
+  absl::StatusOr<MetricCatalogue> Ask(const CatalogueTask& task) {
+    return engine_->ReadMetricCatalogue(task, {});
+  }
+  std::string AskReason(const CatalogueTask& task) { return Reason(Ask(task).status()); }
 
   std::shared_ptr<FakeCollector> collector_;
 };
@@ -196,11 +203,125 @@ TEST_F(ProfileTest, UnknownOnesAreNotFound) {
 
 TEST_F(ProfileTest, TheCatalogueIsThatOfTheDevice) {
   collector_->catalogue = MetricCatalogue{"GH100", {{"a", "b"}}, {}, {}, 3};
-  EXPECT_EQ(engine_->ReadMetricCatalogue({})->passes, 3);
+  EXPECT_EQ(Ask({})->passes, 3);
   EXPECT_FALSE(collector_->catalogue_tasks.at(0).device.empty());
   CatalogueTask task;
   task.device = "nonsense";
-  EXPECT_EQ(Reason(engine_->ReadMetricCatalogue(task).status()), "DEVICE_NOT_FOUND");
+  EXPECT_EQ(AskReason(task), "DEVICE_NOT_FOUND");
+}
+
+TEST_F(ProfileTest, AQuestionForMetricsIsBounded) {
+  CatalogueTask task;
+  task.metrics.assign(257, "a.sum");
+  EXPECT_EQ(AskReason(task), "TOO_MANY_METRICS");
+  for (const std::string& name : {std::string(), std::string(201, 'a'), std::string("a b"),
+                                  std::string("a\"b"), std::string("gr\xc3\xbc\xc3\x9f")}) {
+    task.metrics = {"a.sum", name};
+    EXPECT_EQ(AskReason(task), "METRIC_INVALID") << name;
+    ProfileSpec spec = Spec();
+    spec.metrics = task.metrics;
+    EXPECT_EQ(StartReason(spec), "METRIC_INVALID") << name;
+  }
+  task.metrics = {std::string(100000, 'a')};
+  EXPECT_LT(Ask(task).status().message().size(), 300u);
+  task.metrics = {};
+  task.preset = "all";
+  EXPECT_EQ(AskReason(task), "PRESET_UNKNOWN");
+  task.preset = "";
+  task.chip = std::string(65, 'a');
+  EXPECT_EQ(AskReason(task), "CHIP_UNKNOWN");
+  EXPECT_TRUE(collector_->catalogue_tasks.empty());
+  task.chip = "GH100";
+  task.metrics.assign(256, std::string(199, 'a') + ".");
+  EXPECT_TRUE(Ask(task).ok());
+  EXPECT_EQ(collector_->catalogue_tasks.at(0).metrics.size(), 256u);
+}
+
+TEST_F(ProfileTest, OneQuestionForMetricsIsAnsweredAtATime) {
+  CatalogueTask task;
+  task.chip = "GH100";
+  std::string second;
+  // On another thread, as a second call is.
+  collector_->on_catalogue = [&](const auto&) {
+    std::thread([&] { second = AskReason(task); }).join();
+  };
+  EXPECT_TRUE(Ask(task).ok());
+  EXPECT_EQ(second, "CATALOGUE_BUSY");
+  EXPECT_EQ(collector_->catalogue_tasks.size(), 1u);
+  collector_->on_catalogue = nullptr;
+  EXPECT_TRUE(Ask(task).ok());
+}
+
+TEST_F(ProfileTest, TheFirstQuestionAboutADeviceHoldsItAndLaterOnesNameItsChip) {
+  collector_->catalogue = MetricCatalogue{"GH100", {}, {}, {}, 0};
+  std::string started;
+  collector_->on_catalogue = [&](const auto&) {
+    started = engine_->StartBenchmark(Bench("w"))->id;
+    EXPECT_EQ(engine_->GetOperation(started)->state, OperationState::kQueued);
+  };
+  EXPECT_TRUE(Ask({}).ok());
+  EXPECT_EQ(Await(started).state, OperationState::kSucceeded);
+  EXPECT_EQ(collector_->catalogue_tasks.at(0).chip, "");
+  collector_->on_catalogue = nullptr;
+  // Known: beside a profile that holds the device, and about no device.
+  collector_->on_collect = [&](const auto&) { EXPECT_TRUE(Ask({}).ok()); };
+  EXPECT_EQ(Await(engine_->StartProfile(Spec())).state, OperationState::kSucceeded);
+  EXPECT_EQ(collector_->catalogue_tasks.at(1).chip, "GH100");
+}
+
+TEST_F(ProfileTest, AQuestionGivesUpADeviceThatWorksOn) {
+  clock_.SetStep(1);
+  std::string reason;
+  collector_->on_collect = [&](const auto&) { reason = AskReason({}); };
+  EXPECT_EQ(Await(engine_->StartProfile(Spec())).state, OperationState::kSucceeded);
+  EXPECT_EQ(reason, "CATALOGUE_BUSY");
+  EXPECT_TRUE(collector_->catalogue_tasks.empty());
+}
+
+TEST_F(ProfileTest, AQuestionThatNobodyWaitsForIsNotAsked) {
+  std::string reason;
+  collector_->on_collect = [&](const auto&) {
+    reason = Reason(engine_->ReadMetricCatalogue({}, [] { return true; }).status());
+  };
+  EXPECT_EQ(Await(engine_->StartProfile(Spec())).state, OperationState::kSucceeded);
+  EXPECT_EQ(reason, "CANCELLED");
+  Quantize("v");  // the device came past it
+  EXPECT_TRUE(collector_->catalogue_tasks.empty());
+}
+
+TEST_F(ProfileTest, AStoppingDaemonEndsAQuestion) {
+  for (const std::string chip : {"GH100", ""}) {
+    Open();
+    Gate asked;
+    collector_->on_catalogue = [&](const std::function<bool()>& is_cancelled) {
+      asked.Open();
+      while (!is_cancelled()) std::this_thread::yield();
+      collector_->catalogue = absl::CancelledError("cancelled");
+    };
+    CatalogueTask task;
+    task.chip = chip;
+    std::string reason;
+    std::thread asker([&] { reason = AskReason(task); });
+    asked.Wait();
+    engine_->Shutdown();
+    asker.join();
+    EXPECT_EQ(reason, "SERVER_DRAINING") << chip;
+    EXPECT_EQ(AskReason(task), "SERVER_DRAINING");
+  }
+}
+
+TEST_F(ProfileTest, TheDoctorAsksNothingOfADeviceThatWorks) {
+  ASSERT_TRUE(engine_->RunDoctor("").ok());
+  const int64_t asked = monitor_->facts_reads;
+  int64_t beside = -1;
+  collector_->on_collect = [&](const auto&) {
+    const int64_t before = monitor_->facts_reads;
+    EXPECT_TRUE(engine_->RunDoctor("").ok());
+    beside = monitor_->facts_reads - before;
+  };
+  EXPECT_EQ(Await(engine_->StartProfile(Spec())).state, OperationState::kSucceeded);
+  EXPECT_GT(asked, 0);
+  EXPECT_EQ(beside, 0);
 }
 
 TEST_F(ProfileTest, WithoutAHelperProfilesAreRefused) {

@@ -38,7 +38,7 @@ TEST(StatusProto, CarriesReasonDomainAndMetadata) {
 TEST(StatusProto, OkIsEmpty) { EXPECT_EQ(ToProto(absl::OkStatus()).ByteSizeLong(), 0u); }
 
 TEST(StatusProto, SaysWhenARetryMaySucceed) {
-  for (const char* reason : {"QUEUE_FULL", "SERVER_DRAINING"}) {
+  for (const char* reason : {"CATALOGUE_BUSY", "QUEUE_FULL", "SERVER_DRAINING"}) {
     const auto proto = ToProto(MakeError(absl::StatusCode::kUnavailable, reason, "later"));
     ASSERT_EQ(proto.details_size(), 2) << reason;
     google::rpc::RetryInfo retry;

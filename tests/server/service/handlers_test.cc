@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "kernels/api/error.h"
 #include "tests/fakes/fake_engine.h"
@@ -334,6 +336,19 @@ TEST_F(Handlers, TheMetricCatalogueIsFiltered) {
   EXPECT_EQ(metrics->passes(), 6);
   engine_.catalogue = MakeError(absl::StatusCode::kInvalidArgument, "CHIP_UNKNOWN", "no");
   EXPECT_EQ(Reason(ListMetrics(engine_, request, call_)), "CHIP_UNKNOWN");
+}
+
+TEST_F(Handlers, AQuestionForMetricsEndsWithItsCall) {
+  bool is_gone = false;
+  call_.is_cancelled = [&] { return is_gone; };
+  std::vector<bool> seen;
+  engine_.on_catalogue = [&](const std::function<bool()>& is_cancelled) {
+    seen.push_back(is_cancelled());
+    is_gone = true;
+    seen.push_back(is_cancelled());
+  };
+  EXPECT_TRUE(ListMetrics(engine_, {}, call_).ok());
+  EXPECT_EQ(seen, (std::vector<bool>{false, true}));
 }
 
 TEST_F(Handlers, LoadAndUnloadNameArtifactAndDevice) {

@@ -2,6 +2,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <future>
+#include <thread>
+
 #include "tests/server/transport/server_fixture.h"
 
 namespace qtipd {
@@ -117,6 +120,26 @@ TEST_F(Unary, ACallThatBlocksIsAnsweredAndCountedAsTheOthers) {
   EXPECT_EQ(metrics_.handled(), (std::vector<std::string>{
                                     "qtipd.v1.QtipService/ListMetrics unary OK",
                                     "qtipd.v1.QtipService/ListMetrics unary FailedPrecondition"}));
+}
+
+TEST_F(Unary, ACallThatBlocksSeesItsClientGo) {
+  std::promise<void> asked;
+  std::promise<void> ended;
+  engine_.on_catalogue = [&](const std::function<bool()>& is_cancelled) {
+    asked.set_value();
+    while (!is_cancelled()) std::this_thread::yield();
+    ended.set_value();
+  };
+  grpc::ClientContext context;
+  std::thread client([&] {
+    v1::ListMetricsResponse response;
+    EXPECT_EQ(qtip_->ListMetrics(&context, {}, &response).error_code(),
+              grpc::StatusCode::CANCELLED);
+  });
+  asked.get_future().wait();
+  context.TryCancel();
+  client.join();
+  ended.get_future().wait();
 }
 
 TEST_F(Unary, AMessageOverTheLimitIsRefused) {
