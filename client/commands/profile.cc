@@ -4,14 +4,12 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/commands/commands.h"
 #include "client/commands/profile_records.h"
 #include "client/operation_wait.h"
 #include "client/parse.h"
 #include "client/present.h"
 #include "client/rpc_status.h"
-#include "kernels/api/error.h"
 #include "kernels/api/status.h"
 
 namespace qtipd {
@@ -94,24 +92,12 @@ void PresentCatalogue(Session& session, const v1::ListMetricsResponse& response)
   session.PrintNote(absl::StrCat("\n", response.chip(), ": ", response.metrics_size(), " metrics"));
 }
 
-absl::Status CheckPath(Connection& connection, const std::string& path) {
-  QTIPD_ASSIGN_OR_RETURN(const v1::ListPathsResponse response,
-                         connection.Call(&Stub::ListPaths, v1::ListPathsRequest()));
-  std::vector<std::string> known;
-  for (const v1::Path& info : response.paths()) {
-    if (info.id() == path) return absl::OkStatus();
-    known.push_back(info.id());
-  }
-  return InvalidField("PATH_UNKNOWN", "path", path, absl::StrJoin(known, ", "));
-}
-
-// Refuses what a profile would refuse: a dry run must not promise it.
+// Refuses what the start of a profile would refuse: a dry run must not promise it.
 absl::StatusOr<int> DryRun(Session& session, Connection& connection,
                            const v1::StartProfileRequest& profile) {
-  v1::GetArtifactRequest artifact;
-  artifact.set_name(profile.artifact());
-  QTIPD_RETURN_IF_ERROR(connection.Call(&Stub::GetArtifact, artifact).status());
-  QTIPD_RETURN_IF_ERROR(CheckPath(connection, profile.path()));
+  v1::StartProfileRequest question = profile;
+  question.set_validate_only(true);
+  QTIPD_RETURN_IF_ERROR(connection.Call(&Stub::StartProfile, question).status());
   v1::ListMetricsRequest request;
   request.set_device(profile.device());
   request.set_preset(profile.preset());

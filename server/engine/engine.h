@@ -103,6 +103,9 @@ class Engine {
   virtual absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) = 0;
+  // What StartProfile would refuse, without starting anything. A step's name is known only once the
+  // path is loaded.
+  virtual absl::Status ValidateProfile(const ProfileSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartLoad(const LoadSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartUnload(const LoadSpec& spec) = 0;
 

@@ -237,6 +237,13 @@ absl::StatusOr<ProfileCollector*> EngineImpl::FindCollector() {
                    "this daemon was started without qtip-profiler");
 }
 
+absl::Status EngineImpl::ValidateProfile(const ProfileSpec& spec) {
+  QTIPD_RETURN_IF_ERROR(CheckServing());
+  QTIPD_RETURN_IF_ERROR(CheckProfile(spec, Context()));
+  QTIPD_RETURN_IF_ERROR(FindCollector().status());
+  return FindExecutor(spec.device).status();
+}
+
 absl::StatusOr<OperationRecord> EngineImpl::StartProfile(const ProfileSpec& spec) {
   OperationRequest request{.kind = "profile",
                            .target = spec.artifact,

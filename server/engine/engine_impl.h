@@ -54,6 +54,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) override;
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override;
   absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) override;
+  absl::Status ValidateProfile(const ProfileSpec& spec) override;
   absl::StatusOr<OperationRecord> StartLoad(const LoadSpec& spec) override;
   absl::StatusOr<OperationRecord> StartUnload(const LoadSpec& spec) override;
   absl::StatusOr<OperationRecord> GetOperation(const std::string& id) override;

@@ -26,6 +26,12 @@ absl::StatusOr<google::longrunning::Operation> StartProfile(Engine& engine,
                                   ? request.instructions()
                                   : spec.preset == "stalls" || spec.preset == "full";
   spec.seed = request.has_seed() ? request.seed() : kDefaultSeed;
+  if (request.validate_only()) {
+    QTIPD_RETURN_IF_ERROR(engine.ValidateProfile(spec));
+    google::longrunning::Operation nothing;
+    nothing.set_done(true);
+    return nothing;
+  }
   QTIPD_ASSIGN_OR_RETURN(const OperationRecord record, engine.StartProfile(spec));
   return ToProto(record, engine, Samples::kLeaveOut);
 }

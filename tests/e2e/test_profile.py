@@ -135,9 +135,10 @@ class Profile(DaemonTest):
                          *flags, allowed="cpu")
             self.refused("USAGE", "profile", "--artifact", "w", "--preset", "full", "--metrics",
                          "cycles", *flags)
+            self.refused("BATCH_INVALID", "profile", "--artifact", "w", "--batch", "5000", *flags)
+            self.refused("METRIC_INVALID", "profile", "--artifact", "w", "--metrics", "a b", *flags)
         self.refused("STEP_UNKNOWN", "profile", "--artifact", "w", "--step", "s", "--metrics",
                      SOFTWARE_METRIC, allowed="fused_decode")
-        self.refused("BATCH_INVALID", "profile", "--artifact", "w", "--batch", "5000")
         for verb in (("show", "7777"), ("export", "x"), ("compare", "7777", "8888")):
             self.refused("PROFILE_NOT_FOUND", "profile", *verb)
         self.refused("PRESET_UNKNOWN", "profile", "metrics", "--preset", "all")

@@ -75,6 +75,7 @@ class FakeEngine final : public Engine {
   std::optional<ImportSpec> import;
   std::optional<BenchmarkSpec> benchmark;
   std::optional<ProfileSpec> profile;
+  std::optional<ProfileSpec> validated_profile;
   std::optional<CatalogueTask> catalogue_task;
   std::function<void(const std::function<bool()>& is_cancelled)> on_catalogue;
   std::optional<LoadSpec> load;
@@ -127,6 +128,10 @@ class FakeEngine final : public Engine {
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override {
     benchmark = spec;
     return Started("benchmark", spec.artifact);
+  }
+  absl::Status ValidateProfile(const ProfileSpec& spec) override {
+    validated_profile = spec;
+    return start_error;
   }
   absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) override {
     profile = spec;

@@ -46,8 +46,13 @@ class ProfileTest : public EngineFixture {
     spec.preset = "stalls";
     return spec;
   }
+  // Of a start; a validation has to say the same.
   std::string StartReason(const ProfileSpec& spec) {
-    return Reason(engine_->StartProfile(spec).status());
+    const std::string reason = Reason(engine_->StartProfile(spec).status());
+    if (reason != "REQUEST_ID_REUSED") {
+      EXPECT_EQ(Reason(engine_->ValidateProfile(spec)), reason);
+    }
+    return reason;
   }
 
   absl::StatusOr<MetricCatalogue> Ask(const CatalogueTask& task) {
@@ -170,6 +175,17 @@ TEST_F(ProfileTest, BadInputFailsTheCallItself) {
   spec.metrics.assign(1000, "a.sum");
   EXPECT_EQ(StartReason(spec), "TOO_MANY_METRICS");
   EXPECT_TRUE(collector_->tasks.empty());
+}
+
+TEST_F(ProfileTest, AValidationStartsNothing) {
+  const size_t operations = engine_->ListOperations({})->items.size();
+  EXPECT_TRUE(engine_->ValidateProfile(Spec()).ok());
+  EXPECT_EQ(engine_->ListOperations({})->items.size(), operations);
+  ProfileSpec spec = Spec();
+  spec.device = "cuda:7";
+  EXPECT_EQ(StartReason(spec), "DEVICE_NOT_FOUND");
+  engine_->Shutdown();
+  EXPECT_EQ(Reason(engine_->ValidateProfile(Spec())), "SERVER_DRAINING");
 }
 
 TEST_F(ProfileTest, ARepeatedRequestIsTheSameOperation) {

@@ -261,6 +261,22 @@ TEST_F(Handlers, ProfileFillsTheDefaultsOfTheProto) {
   EXPECT_EQ(spec.seed, 1u);
 }
 
+TEST_F(Handlers, AProfileThatIsOnlyValidatedIsNotStarted) {
+  v1::StartProfileRequest request;
+  request.set_artifact("w2");
+  request.set_batch(5000);
+  request.set_validate_only(true);
+  const auto operation = StartProfile(engine_, request, call_);
+  ASSERT_TRUE(operation.ok());
+  EXPECT_TRUE(operation->done());
+  EXPECT_EQ(operation->name(), "");
+  EXPECT_FALSE(engine_.profile);
+  EXPECT_EQ(engine_.validated_profile->artifact, "w2");
+  EXPECT_EQ(engine_.validated_profile->batch, 5000);
+  engine_.start_error = MakeError(absl::StatusCode::kInvalidArgument, "BATCH_INVALID", "no");
+  EXPECT_EQ(Reason(StartProfile(engine_, request, call_)), "BATCH_INVALID");
+}
+
 TEST_F(Handlers, ProfileTakesWhatIsGiven) {
   v1::StartProfileRequest request;
   request.set_request_id("key");
