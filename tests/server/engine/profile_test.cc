@@ -414,5 +414,16 @@ TEST_F(HelperCollectorTest, CancellationEndsIt) {
   EXPECT_TRUE(absl::IsCancelled(data.status()));
 }
 
+TEST_F(HelperCollectorTest, AQuestionForMetricsHasItsOwnLimitAndEnd) {
+  const std::string program = directory_ / "helper";
+  std::ofstream(program) << "#!/bin/sh\nsleep 600\n";
+  chmod(program.c_str(), 0755);
+  const auto late = MakeHelperCollector({program, "", 600, 0.05})->ReadCatalogue({}, {});
+  EXPECT_THAT(std::string(late.status().message()), HasSubstr("too long"));
+  const auto gone =
+      MakeHelperCollector({program, "", 600, 600})->ReadCatalogue({}, [] { return true; });
+  EXPECT_TRUE(absl::IsCancelled(gone.status()));
+}
+
 }  // namespace
 }  // namespace qtipd
