@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/run_view.h"
 #include "client/units.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
@@ -12,15 +13,6 @@
 
 namespace qtipd {
 namespace {
-
-// Null where it was not measured.
-const v1::BenchmarkResult* FindMeasured(const v1::Run& run, const std::string& path,
-                                        int64_t batch) {
-  for (const v1::BenchmarkResult& result : run.results()) {
-    if (result.path() == path && result.batch() == batch && !result.has_error()) return &result;
-  }
-  return nullptr;
-}
 
 absl::Status CheckComparable(const CaseComparison& one) {
   const std::string& baseline = one.baseline->comparability_key();
@@ -61,8 +53,7 @@ Cell MedianCell(const v1::BenchmarkResult* result, const TimeUnit& unit) {
 
 Cell WidthCell(const v1::BenchmarkResult* result) {
   if (result == nullptr) return Absent();
-  const v1::Latency& latency = result->latency();
-  const double width = (latency.ci_high() - latency.ci_low()) / 2 / latency.median();
+  const double width = RelativeHalfWidth(result->latency());
   return Cell(FormatPercent(width), ExactNumber(width));
 }
 

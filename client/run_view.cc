@@ -47,12 +47,8 @@ double LargestStep(const v1::BenchmarkResult& result) {
   return largest;
 }
 
-double RelativeHalfWidth(const v1::Latency& latency) {
-  return (latency.ci_high() - latency.ci_low()) / 2 / latency.median();
-}
-
 Cell Speedup(const v1::Run& run, const v1::BenchmarkResult& result) {
-  const v1::BenchmarkResult* dense = FindDense(run, result.batch());
+  const v1::BenchmarkResult* dense = FindMeasured(run, "dense", result.batch());
   if (dense == nullptr) return Absent();
   const double speedup = Median(*dense) / Median(result);
   return Cell(FormatNumber(speedup, 3) + "x", ExactNumber(speedup));
@@ -137,11 +133,15 @@ Cell StepCell(const v1::BenchmarkResult& result, const std::string& name, const 
 
 }  // namespace
 
-const v1::BenchmarkResult* FindDense(const v1::Run& run, int64_t batch) {
+const v1::BenchmarkResult* FindMeasured(const v1::Run& run, std::string_view path, int64_t batch) {
   for (const v1::BenchmarkResult& result : run.results()) {
-    if (result.path() == "dense" && result.batch() == batch && !result.has_error()) return &result;
+    if (result.path() == path && result.batch() == batch && !result.has_error()) return &result;
   }
   return nullptr;
+}
+
+double RelativeHalfWidth(const v1::Latency& latency) {
+  return (latency.ci_high() - latency.ci_low()) / 2 / latency.median();
 }
 
 Table ResultTable(const std::vector<v1::Run>& runs) {

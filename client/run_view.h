@@ -2,6 +2,8 @@
 #ifndef QTIPD_CLIENT_RUN_VIEW_H_
 #define QTIPD_CLIENT_RUN_VIEW_H_
 
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "client/output.h"
@@ -27,8 +29,11 @@ Table RunDetails(const v1::Run& run);
 // One row a run.
 Table RunTable(const std::vector<v1::Run>& runs);
 
-// The result of `dense` at the same batch, or nullptr.
-const v1::BenchmarkResult* FindDense(const v1::Run& run, int64_t batch);
+// The result of a case, or nullptr where it was not measured.
+const v1::BenchmarkResult* FindMeasured(const v1::Run& run, std::string_view path, int64_t batch);
+
+// Half the 95 % interval of the median over the median.
+double RelativeHalfWidth(const v1::Latency& latency);
 
 }  // namespace qtipd
 

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <bit>
+#include <cassert>
+#include <cstring>
 
 namespace qtipd {
 namespace {
@@ -43,9 +45,9 @@ uint16_t FloatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = (bits >> 16) & 0x8000;
   const uint32_t magnitude = bits & 0x7FFFFFFF;
-  if (magnitude > 0x7F800000) return sign | 0x7E00;                // NaN
-  if (magnitude >= 0x477FF000) return sign | 0x7C00;               // rounds to infinity
-  if (magnitude < 0x38800000) {                                    // subnormal or zero
+  if (magnitude > 0x7F800000) return sign | 0x7E00;   // NaN
+  if (magnitude >= 0x477FF000) return sign | 0x7C00;  // rounds to infinity
+  if (magnitude < 0x38800000) {                       // subnormal or zero
     // Adding 0.5 aligns the subnormal's last bit with the float's last bit, rounding to even.
     const float aligned = std::bit_cast<float>(magnitude) + 0.5f;
     return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(aligned) - 0x3F000000);
@@ -75,6 +77,20 @@ uint16_t FloatToBfloat16(float value) {
 
 float Bfloat16ToFloat(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+std::vector<std::byte> EncodeFloats(std::span<const float> values, DType dtype) {
+  assert(dtype == DType::kF16 || dtype == DType::kF32);
+  std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
+  if (dtype == DType::kF32) {
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    return bytes;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = FloatToHalf(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
 }
 
 }  // namespace qtipd

@@ -5,11 +5,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 namespace qtipd {
 
-enum class DType : uint8_t { kBool, kU8, kI8, kU16, kI16, kU32, kI32, kU64, kI64, kF16, kBF16, kF32, kF64 };
+enum class DType : uint8_t {
+  kBool,
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kU64,
+  kI64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64
+};
 
 // Size of one element in bytes.
 size_t DTypeSize(DType dtype);
@@ -24,6 +40,9 @@ uint16_t FloatToHalf(float value);
 float HalfToFloat(uint16_t bits);
 uint16_t FloatToBfloat16(float value);
 float Bfloat16ToFloat(uint16_t bits);
+
+// The values as elements of a compute dtype, F16 or F32.
+std::vector<std::byte> EncodeFloats(std::span<const float> values, DType dtype);
 
 }  // namespace qtipd
 

@@ -14,6 +14,20 @@
 
 namespace qtipd {
 
+// Answers a started call with `handle`, an absl::StatusOr<Response>(const CallContext&), which is
+// not run at all for a call that nobody waits for any more; ends the record.
+template <typename Handle, typename Response>
+grpc::Status HandleUnary(CallRecord& record, const Handle& handle, Response& response) {
+  const CallContext call = record.Context();
+  absl::Status status = call.Check();
+  if (status.ok()) {
+    absl::StatusOr<Response> result = handle(call);
+    status = result.status();
+    if (result.ok()) response = *std::move(result);
+  }
+  return record.Finish(status);
+}
+
 // Runs `handler`, an absl::StatusOr<Response>(const Request&, const CallContext&), on the calling
 // gRPC thread and finishes the call: the handler must not block. Started, timed, counted and logged
 // by a CallRecord; not run at all for a call that nobody waits for any more.
@@ -22,15 +36,9 @@ grpc::ServerUnaryReactor* UnaryCall(const RpcEnvironment& environment, RpcName n
                                     grpc::CallbackServerContext* context, const Request* request,
                                     Response* response, Handler&& handler) {
   CallRecord record(environment, std::move(name), *context);
-  const CallContext call = record.Context();
-  absl::Status status = call.Check();
-  if (status.ok()) {
-    absl::StatusOr<Response> result = handler(*request, call);
-    status = result.status();
-    if (result.ok()) *response = *std::move(result);
-  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(record.Finish(status));
+  reactor->Finish(HandleUnary(
+      record, [&](const CallContext& call) { return handler(*request, call); }, *response));
   return reactor;
 }
 
@@ -45,14 +53,9 @@ class BlockingUnaryReactor final : public grpc::ServerUnaryReactor {
 
   template <typename Handler>
   void Run(Engine& engine, const Request& request, Response& response, const Handler& handler) {
-    const CallContext call = record_.Context();
-    absl::Status status = call.Check();
-    if (status.ok()) {
-      absl::StatusOr<Response> result = handler(engine, request, call);
-      status = result.status();
-      if (result.ok()) response = *std::move(result);
-    }
-    Finish(record_.Finish(status));
+    Finish(HandleUnary(
+        record_, [&](const CallContext& call) { return handler(engine, request, call); },
+        response));
   }
 
  private:

@@ -4,7 +4,6 @@
 //
 // Random weights, batch 1, mode rotate, the default stopping rule. Per shape: the median of dense,
 // the routine that was chosen, and what every candidate took when they were compared.
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -45,10 +44,8 @@ class RandomWeights final : public ResidentWeights {
     const auto count = static_cast<size_t>(shape_.out_features * shape_.in_features);
     std::vector<float> values(count);
     FillNormal(1, RandomStream::kTest, 0, values);
-    if (dtype == DType::kF32) return device_.CopyToDevice(w, values.data(), count * sizeof(float));
-    std::vector<uint16_t> halves(count);
-    std::transform(values.begin(), values.end(), halves.begin(), FloatToHalf);
-    return device_.CopyToDevice(w, halves.data(), count * sizeof(uint16_t));
+    const std::vector<std::byte> elements = EncodeFloats(values, dtype);
+    return device_.CopyToDevice(w, elements.data(), elements.size());
   }
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int) const override {
     return NotHere();

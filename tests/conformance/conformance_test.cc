@@ -28,17 +28,6 @@ constexpr double kFusedBound = 2e-6;
     ASSERT_TRUE(ok_status.ok()) << ok_status;  \
   } while (false)
 
-std::vector<std::byte> Encode(std::span<const float> values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = FloatToHalf(values[i]);
-    std::memcpy(bytes.data() + i * DTypeSize(dtype),
-                dtype == DType::kF32 ? static_cast<const void*>(&values[i]) : &half,
-                DTypeSize(dtype));
-  }
-  return bytes;
-}
-
 std::vector<float> Decode(const std::vector<std::byte>& bytes, DType dtype) {
   return HostTensor::Copy(dtype, {}, bytes).ToFloat();
 }
@@ -47,7 +36,7 @@ std::vector<float> Decode(const std::vector<std::byte>& bytes, DType dtype) {
 std::vector<float> Activations(uint64_t seed, size_t count, DType dtype) {
   std::vector<float> values(count);
   FillNormal(seed, RandomStream::kActivations, 0, values);
-  return Decode(Encode(values, dtype), dtype);
+  return Decode(EncodeFloats(values, dtype), dtype);
 }
 
 template <typename Exact>
@@ -125,7 +114,7 @@ class PathConformance : public ConformanceTest,
       return;
     }
     const std::vector<float> x = Activations(batch, batch * layer.shape.in_features, dtype());
-    const Buffer x_buffer = Upload(Encode(x, dtype()));
+    const Buffer x_buffer = Upload(EncodeFloats(x, dtype()));
     const size_t y_bytes = batch * layer.shape.out_features * DTypeSize(dtype());
     const std::vector<std::byte> y = RunPath(**prepared, 0, x_buffer, y_bytes);
     const WeightFormat* format = TheBench().registry.FindFormat(layer.format).value();
@@ -134,7 +123,7 @@ class PathConformance : public ConformanceTest,
     EXPECT_LE(RelativeError(Decode(y, dtype()), *exact), PathBound(dtype()));
     EXPECT_EQ(RunPath(**prepared, 0, x_buffer, y_bytes), y) << "the same run twice";
     EXPECT_EQ(RunPath(**prepared, 1, x_buffer, y_bytes), y) << "the other copy";
-    EXPECT_EQ(Download(x_buffer), Encode(x, dtype())) << "x was written to";
+    EXPECT_EQ(Download(x_buffer), EncodeFloats(x, dtype())) << "x was written to";
     EXPECT_GE((*prepared)->bytes_per_run(), (*prepared)->weight_bytes());
     const uint64_t rotated = path().WeightBytesPerCopy(weights, device());
     const bool is_transformed = (*prepared)->steps().size() > 2;
@@ -161,7 +150,7 @@ TEST_P(PathConformance, StepsInTurnGiveTheWholeRun) {
   const auto weights = Load(*layer);
   auto prepared = path().Prepare(*device_, *weights, 1, 1);
   ASSERT_OK(prepared.status());
-  const Buffer x = Upload(Encode(Activations(1, shape.in_features, dtype()), dtype()));
+  const Buffer x = Upload(EncodeFloats(Activations(1, shape.in_features, dtype()), dtype()));
   const size_t y_bytes = shape.out_features * DTypeSize(dtype());
   const std::vector<std::byte> whole = RunPath(**prepared, 0, x, y_bytes);
   const int steps = static_cast<int>((*prepared)->steps().size());
@@ -198,7 +187,7 @@ TEST_P(FormatConformance, FusedKernelAgreesWithItsOwnDecode) {
     ASSERT_OK(weights->Decode(0, w.data()));
     const std::vector<float> decoded = Decode(Download(w), dtype());
     const std::vector<float> u = Activations(3, shape.in_features, dtype());
-    const Buffer u_buffer = Upload(Encode(u, dtype()));
+    const Buffer u_buffer = Upload(EncodeFloats(u, dtype()));
     const Buffer z = device_->Allocate(shape.out_features * sizeof(float)).value();
     ASSERT_OK(weights->Multiply(0, 1, u_buffer.data(), z.data()));
     std::vector<double> exact(shape.out_features, 0);

@@ -8,6 +8,7 @@
 
 #include "kernels/api/status.h"
 #include "server/base/atomic_file.h"
+#include "server/base/text_file.h"
 
 namespace qtipd {
 namespace {
@@ -99,10 +100,7 @@ absl::Status CeilingStore::Save(const DeviceInfo& device, const DeviceCeiling& c
 }
 
 std::string ReadBootId(const std::string& root) {
-  std::ifstream stream(root + "/proc/sys/kernel/random/boot_id");
-  std::string id;
-  stream >> id;
-  return id;
+  return ReadFirstLine(root + "/proc/sys/kernel/random/boot_id").value_or("");
 }
 
 }  // namespace qtipd

@@ -10,16 +10,10 @@
 namespace qtipd {
 namespace {
 
-// Of DeviceReading::clock_events: these take the clock away from a kernel. A power cap and a sync
-// boost are how the device works under load; they are listed, and the sample's own clock judges.
 constexpr std::array<std::string_view, 4> kSlowdowns = {
     "HW_SLOWDOWN", "SW_THERMAL_SLOWDOWN", "HW_THERMAL_SLOWDOWN", "HW_POWER_BRAKE_SLOWDOWN"};
 
 constexpr int64_t kDriftedShare = 20;  // one in so many
-
-bool IsSlowdown(const std::string& event) {
-  return std::find(kSlowdowns.begin(), kSlowdowns.end(), event) != kSlowdowns.end();
-}
 
 bool HasGrown(const std::optional<uint64_t>& before, const std::optional<uint64_t>& after) {
   return before && after && *after > *before;
@@ -53,6 +47,10 @@ void Keep(const std::vector<std::string>& lines, std::map<std::string, std::stri
 }
 
 }  // namespace
+
+bool IsSlowdown(std::string_view event) {
+  return std::find(kSlowdowns.begin(), kSlowdowns.end(), event) != kSlowdowns.end();
+}
 
 void ConditionsWatch::Begin() {
   Poll(clock_.MonotonicSeconds(), Freshness::kBegin);

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/api/device.h"
@@ -43,6 +44,10 @@ inline constexpr double kPollSeconds = 0.05;
 
 // The lines of other programs' work that are kept.
 inline constexpr size_t kMostForeignWork = 32;
+
+// Whether a DeviceReading::clock_events entry takes the clock away from a kernel. A power cap and a
+// sync boost do not: they are how the device works under load.
+bool IsSlowdown(std::string_view event);
 
 // Lives on the device's thread; the monitor and clock outlive it.
 class ConditionsWatch {

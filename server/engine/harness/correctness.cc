@@ -13,15 +13,9 @@ namespace {
 
 // The values as `dtype` (F16 or F32) elements, and `values` rounded likewise.
 std::vector<std::byte> RoundTo(DType dtype, std::vector<float>& values) {
-  std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
-  if (dtype == DType::kF32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = FloatToHalf(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-    values[i] = HalfToFloat(half);
+  std::vector<std::byte> bytes = EncodeFloats(values, dtype);
+  if (dtype == DType::kF16) {
+    for (float& value : values) value = HalfToFloat(FloatToHalf(value));
   }
   return bytes;
 }

@@ -24,15 +24,13 @@ class StoppingRule {
 };
 
 // The criteria, each with its parameters and their defaults:
-//   ci-width      the 95 % interval of the median is within spec.relative_half_width of it on
-//   either
-//                 side, and measuring took `min-time` 0.5 s, or max_samples.
-//                 The interval says how well the median is known; the spread of samples does not.
+//   ci-width      the 95 % interval of the median is within spec.relative_half_width of it
+//                 on either side, and measuring took `min-time` 0.5 s, or max_samples. The interval
+//                 says how well the median is known; the spread of samples does not.
 //   stdrel        relative standard deviation below `max-noise` 0.005, or no longer changing, after
 //                 `min-time` 0.5 s of device time
-//   entropy       the entropy of the samples seen so far no longer grows: `max-angle` 0.048
-//   degrees,
-//                 `min-r2` 0.36
+//   entropy       the entropy of the samples seen so far no longer grows: `max-angle`
+//                 0.048 degrees, `min-r2` 0.36
 //   sample-count  `target-samples` 100
 // The last three are nvbench's, https://github.com/NVIDIA/nvbench. For all, min_samples are taken
 // (30 with ci-width, else 10), and at most max_samples or max_seconds.

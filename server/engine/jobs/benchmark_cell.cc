@@ -1,7 +1,6 @@
 #include "server/engine/jobs/benchmark_cell.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/engine/harness/conditions_watch.h"
@@ -102,16 +100,8 @@ void RecordConditions(const ConditionsWatch& watch, const BenchmarkSpec& spec,
 
 // The clock that samples are judged by: the one that is held, else what the warm-up reached.
 double Reference(const CellProblem& problem, std::span<const double> warm_up_clocks) {
-  return problem.locked_clock_hertz > 0 ? problem.locked_clock_hertz
-                                        : ReferenceClock(warm_up_clocks);
-}
-
-// The clock that the device has by default under load, in hertz; 0 where it does not tell.
-double DefaultClock(DeviceMonitor& monitor) {
-  const std::map<std::string, std::string> facts = monitor.Facts();
-  const auto fact = facts.find("clock_sm_default_hertz");
-  double hertz = 0;
-  return fact != facts.end() && absl::SimpleAtod(fact->second, &hertz) ? hertz : 0;
+  const bool is_held = problem.spec.lock_clocks && problem.default_clock_hertz > 0;
+  return is_held ? problem.default_clock_hertz : ReferenceClock(warm_up_clocks);
 }
 
 absl::Status RecordReplayOverhead(const CellRun& run) {
@@ -123,14 +113,13 @@ absl::Status RecordReplayOverhead(const CellRun& run) {
 // Judged, timed samples of the whole path, and what the device was like meanwhile.
 absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& y) {
   const auto& [problem, lease, clock, is_cancelled, report, result] = run;
-  const double default_clock = DefaultClock(lease.monitor);
   QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
   QTIPD_RETURN_IF_ERROR(Beside("replay_overhead", RecordReplayOverhead(run), result));
   // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
   QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
   ConditionsWatch watch(lease.monitor, clock);
   watch.SetReference(Reference(problem, clocks));
-  watch.SetDefaultClock(default_clock);
+  watch.SetDefaultClock(problem.default_clock_hertz);
   const auto rule = MakeStoppingRule(problem.spec, sampler.runs_per_sample());
   watch.Begin();
   QTIPD_ASSIGN_OR_RETURN(Measurement measurement, Measure({.sampler = sampler,

@@ -18,8 +18,8 @@ struct CellProblem {
   const InferencePath& path;
   int64_t batch = 1;
   ResidentWeights& resident;
-  const ReferenceCase& reference;  // of at least `batch` rows
-  double locked_clock_hertz = 0;   // 0: the clock is not locked, or the device does not tell where
+  const ReferenceCase& reference;          // of at least `batch` rows
+  double default_clock_hertz = 0;          // of the device under load; 0 where it does not tell
   const DeviceCeiling* ceiling = nullptr;  // of the device; null: the result has no roofline
 };
 

@@ -14,6 +14,7 @@
 #include "server/engine/harness/correctness.h"
 #include "server/engine/harness/held_clocks.h"
 #include "server/engine/harness/stopping.h"
+#include "server/engine/jobs/batch.h"
 #include "server/engine/jobs/benchmark_cell.h"
 #include "server/engine/jobs/environment.h"
 #include "server/engine/jobs/load_job.h"
@@ -24,7 +25,6 @@
 namespace qtipd {
 namespace {
 
-constexpr int64_t kMostBatch = 1024;
 constexpr size_t kMostCells = 256;
 
 // Share of the progress for loading the artefact and computing the reference.
@@ -50,19 +50,17 @@ RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context, D
   run.quality = loaded.record.quality;
   run.device = device.id;
   run.device_name = device.name;
-  run.environment = CaptureEnvironment(context.build_info, device);
-  run.environment.merge(lease.monitor.Facts());
+  run.environment = CaptureEnvironment(context.build_info, device, lease.monitor);
   run.create_time = context.clock.NowUnixMillis();
   return run;
 }
 
-// Where LockClocks holds the clock, as the run's environment has it; 0 where it is not held, or not
-// told.
-double LockedClock(const BenchmarkSpec& spec, const RunRecord& run) {
+// The clock that the device has by default under load, and where LockClocks holds it, in hertz; 0
+// where the device does not tell.
+double DefaultClock(const RunRecord& run) {
   const auto fact = run.environment.find("clock_sm_default_hertz");
   double hertz = 0;
-  if (!spec.lock_clocks || fact == run.environment.end()) return 0;
-  return absl::SimpleAtod(fact->second, &hertz) && hertz > 0 ? hertz : 0;
+  return fact != run.environment.end() && absl::SimpleAtod(fact->second, &hertz) ? hertz : 0;
 }
 
 // Fills run.results.
@@ -89,7 +87,7 @@ absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
                                 .batch = batch,
                                 .resident = *loaded.resident,
                                 .reference = reference,
-                                .locked_clock_hertz = LockedClock(spec, run),
+                                .default_clock_hertz = DefaultClock(run),
                                 .ceiling = ceiling ? &*ceiling : nullptr};
       const double start = context.clock.MonotonicSeconds();
       result.status = MeasureCell(problem, lease, context.clock, cell_progress, result);
@@ -118,9 +116,7 @@ absl::Status CheckBenchmark(const BenchmarkSpec& spec, const JobContext& context
     return InvalidField("BATCH_INVALID", "batches", "nothing", "at least one batch size");
   }
   for (const int64_t batch : spec.batches) {
-    if (batch >= 1 && batch <= kMostBatch) continue;
-    return InvalidField("BATCH_INVALID", "batches", std::to_string(batch),
-                        "1 to " + std::to_string(kMostBatch));
+    QTIPD_RETURN_IF_ERROR(CheckBatch("batches", batch));
   }
   if (spec.paths.size() > kMostCells || spec.batches.size() > kMostCells / spec.paths.size()) {
     return InvalidField(

@@ -30,7 +30,8 @@ int AllowedCpus() {
 }  // namespace
 
 std::map<std::string, std::string> CaptureEnvironment(
-    const std::map<std::string, std::string>& build_info, const DeviceInfo& device) {
+    const std::map<std::string, std::string>& build_info, const DeviceInfo& device,
+    DeviceMonitor& monitor) {
   std::map<std::string, std::string> environment = build_info;
   environment.insert(device.properties.begin(), device.properties.end());
   utsname system{};
@@ -47,6 +48,7 @@ std::map<std::string, std::string> CaptureEnvironment(
   if (const int cpus = AllowedCpus(); cpus > 0) environment["cpu_allowed"] = std::to_string(cpus);
   // Of the host also where the device is a GPU: its threads feed the device.
   environment.merge(ReadCpuFacts(""));
+  environment.merge(monitor.Facts());
   return environment;
 }
 

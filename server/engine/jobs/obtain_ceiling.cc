@@ -5,17 +5,17 @@
 
 #include "kernels/api/error.h"
 #include "server/base/log_text.h"
+#include "server/engine/harness/conditions_watch.h"
 #include "server/engine/jobs/run_errors.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
 namespace {
 
-// What in `reading` takes the device away from a measurement; empty: nothing. A power cap is how it
-// works under load.
+// What in `reading` takes the device away from a measurement; empty: nothing.
 std::string Disturbance(const DeviceReading& reading) {
   for (const std::string& event : reading.clock_events) {
-    if (event.find("SLOWDOWN") != std::string::npos) return event;
+    if (IsSlowdown(event)) return event;
   }
   return reading.foreign_work.empty() ? "" : reading.foreign_work.front();
 }

@@ -5,6 +5,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/engine/harness/sampling.h"
+#include "server/engine/jobs/batch.h"
 #include "server/engine/jobs/environment.h"
 #include "server/engine/jobs/load_job.h"
 #include "server/engine/profile/metric_names.h"
@@ -13,7 +14,6 @@
 namespace qtipd {
 namespace {
 
-constexpr int64_t kMostBatch = 1024;
 constexpr double kLoadEnd = 0.2;  // share of the progress
 
 // Copies as a benchmark with rotating copies would take, so that the counters see the same traffic.
@@ -42,7 +42,8 @@ ProfileTask MakeTask(const ProfileSpec& spec, const DeviceInfo& device, int copi
 }
 
 ProfileRecord Describe(const ProfileSpec& spec, const ArtifactRecord& artifact,
-                       const JobContext& context, const DeviceInfo& device) {
+                       const JobContext& context, DeviceLease& lease) {
+  const DeviceInfo& device = lease.device.info();
   ProfileRecord profile;
   profile.artifact = artifact.name;
   profile.artifact_sha256 = artifact.sha256;
@@ -55,7 +56,7 @@ ProfileRecord Describe(const ProfileSpec& spec, const ArtifactRecord& artifact,
   profile.preset = spec.preset;
   profile.device = device.id;
   profile.device_name = device.name;
-  profile.environment = CaptureEnvironment(context.build_info, device);
+  profile.environment = CaptureEnvironment(context.build_info, device, lease.monitor);
   profile.create_time = context.clock.NowUnixMillis();
   return profile;
 }
@@ -65,10 +66,7 @@ ProfileRecord Describe(const ProfileSpec& spec, const ArtifactRecord& artifact,
 absl::Status CheckProfile(const ProfileSpec& spec, const JobContext& context) {
   QTIPD_RETURN_IF_ERROR(context.artifacts.Get(spec.artifact).status());
   QTIPD_RETURN_IF_ERROR(context.registry.FindPath(spec.path).status());
-  if (spec.batch < 1 || spec.batch > kMostBatch) {
-    return InvalidField("BATCH_INVALID", "batch", std::to_string(spec.batch),
-                        "1 to " + std::to_string(kMostBatch));
-  }
+  QTIPD_RETURN_IF_ERROR(CheckBatch("batch", spec.batch));
   if (!spec.preset.empty()) QTIPD_RETURN_IF_ERROR(CheckPreset(spec.preset));
   if (spec.preset.empty() && spec.metrics.empty() && !spec.samples_instructions) {
     return InvalidField("METRICS_MISSING", "preset and metrics", "nothing",
@@ -84,8 +82,7 @@ absl::StatusOr<std::string> RunProfile(const ProfileSpec& spec, const JobContext
   progress.Report(0, "load");
   QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
                          LoadArtifact(spec.artifact, false, context, lease));
-  ProfileRecord profile = Describe(spec, loaded.record, context, lease.device.info());
-  profile.environment.merge(lease.monitor.Facts());
+  ProfileRecord profile = Describe(spec, loaded.record, context, lease);
   QTIPD_ASSIGN_OR_RETURN(profile.copies, ChooseCopies(spec, context, loaded, lease));
   progress.Report(kLoadEnd, "profile");
   const ProfileTask task =

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -37,16 +36,7 @@ int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple 
 std::vector<std::byte> MakeActivations(const ProfileTask& task, int64_t in_features, DType dtype) {
   std::vector<float> values(static_cast<size_t>(task.batch * in_features));
   FillNormal(task.seed, RandomStream::kActivations, 0, values);
-  std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
-  if (dtype == DType::kF32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = FloatToHalf(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
-  return bytes;
+  return EncodeFloats(values, dtype);
 }
 
 std::string Join(const std::vector<std::string>& names) {

@@ -8,6 +8,7 @@
 
 #include "kernels/api/error.h"
 #include "server/profiler/pc_sampling.h"
+#include "tests/server/profiler/cupti_fixture.h"
 #include "tests/server/profiler/fake_target.h"
 
 namespace qtipd {
@@ -16,15 +17,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class CuptiProfileTest : public ::testing::Test {
+class CuptiProfileTest : public CuptiFixture {
  protected:
   void SetUp() override {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "CUPTI opens a library with RTLD_DEEPBIND, which this sanitizer cannot be in";
-#endif
-    auto api = OpenCupti();
-    if (!api.ok()) GTEST_SKIP() << api.status();
-    api_ = *std::move(api);
+    CuptiFixture::SetUp();
+    if (IsSkipped()) return;
     InstallFakeTarget(fake_, api_);
     task_.metrics = {"dram__bytes_read.sum"};
   }
@@ -40,7 +37,6 @@ class CuptiProfileTest : public ::testing::Test {
   std::string Reason() { return GetErrorInfo(Profile().status()).reason; }
 
   FakeTarget fake_;
-  CuptiApi api_;
   ProfileTask task_;
   absl::Status replay_status_;
 };

@@ -7,6 +7,7 @@
 #include "kernels/api/error.h"
 #include "server/profiler/cupti_profile.h"
 #include "server/profiler/metric_presets.h"
+#include "tests/server/profiler/cupti_fixture.h"
 
 namespace qtipd {
 namespace {
@@ -16,15 +17,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class MetricHostTest : public ::testing::Test {
+class MetricHostTest : public CuptiFixture {
  protected:
   void SetUp() override {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "CUPTI opens a library with RTLD_DEEPBIND, which this sanitizer cannot be in";
-#endif
-    auto api = OpenCupti();
-    if (!api.ok()) GTEST_SKIP() << api.status();
-    api_ = *std::move(api);
+    CuptiFixture::SetUp();
+    if (IsSkipped()) return;
     auto host = MetricHost::Open(api_, "GH100", {});
     ASSERT_TRUE(host.ok()) << host.status();
     host_ = *std::move(host);
@@ -35,7 +32,6 @@ class MetricHostTest : public ::testing::Test {
     return config.ok() ? config->passes : 0;
   }
 
-  CuptiApi api_;
   std::unique_ptr<MetricHost> host_;
 };
 
