@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/api/error.h"
+#include "kernels/api/random.h"
+#include "kernels/api/spread_buffer.h"
 
 namespace qtipd {
 namespace {
@@ -16,10 +19,11 @@ constexpr int kHeuristics = 6;       // cuBLASLt algorithms tried for each order
 constexpr int kReplays = 5;          // timed replays; the median counts
 constexpr int kMinLaunches = 8;      // per replay, at least one for every weight copy
 constexpr uint64_t kMaxCopies = 64;  // of small matrices
+constexpr size_t kDistinctValues = size_t{1} << 18;  // of a scratch operand
 
-// Candidates this close to the fastest are as fast as it: which of them a timing finds first is
-// noise, and a choice by noise would make the baseline differ from one run to the next.
-constexpr double kTie = 0.01;
+// Candidates this close to the fastest are as fast as it: by so much times differ with the places of
+// the operands, and a choice by noise would make the baseline differ from one run to the next.
+constexpr double kTie = 0.02;
 
 // One way to compute y = x W^T. Row-major y [batch, out] is column-major [out, batch] = W x^T.
 class Candidate {
@@ -170,8 +174,7 @@ absl::StatusOr<Candidates> FindCandidates(const CudaDevice& device, const DenseP
   return candidates;
 }
 
-// Scratch operands for timing. Zeros would be unfair to no candidate but run faster than real data;
-// 0x3A bytes are fp16 0.78.
+// Scratch operands for timing.
 class Timer {
  public:
   Timer(CudaDevice& device, const DenseProblem& problem) : device_(device), problem_(problem) {}
@@ -184,25 +187,40 @@ class Timer {
     const uint64_t copies = std::min({kColdBytesOnGpu / weight_bytes + 1, affordable, kMaxCopies});
     for (uint64_t i = 0; i < copies; ++i) {
       QTIPD_ASSIGN_OR_RETURN(Buffer copy, device_.Allocate(weight_bytes));
-      QTIPD_RETURN_IF_ERROR(device_.Fill(copy.data(), 0x3A, copy.bytes()));
       weights_.push_back(std::move(copy));
     }
-    QTIPD_ASSIGN_OR_RETURN(x_, device_.Allocate(2 * problem_.batch * problem_.in_features));
-    QTIPD_ASSIGN_OR_RETURN(y_, device_.Allocate(DTypeSize(problem_.output_dtype) * problem_.batch *
+    const uint64_t x_bytes = 2 * problem_.batch * problem_.in_features;
+    QTIPD_ASSIGN_OR_RETURN(x_, SpreadBuffer::Allocate(device_, x_bytes));
+    QTIPD_ASSIGN_OR_RETURN(
+        y_, SpreadBuffer::Allocate(device_, DTypeSize(problem_.output_dtype) * problem_.batch *
                                                 problem_.out_features));
-    return device_.Fill(x_.data(), 0x3A, x_.bytes());
+    return FillOperands();
+  }
+
+  // With normal numbers: constants take less power and run faster.
+  absl::Status FillOperands() {
+    std::vector<float> values(kDistinctValues);
+    FillNormal(0, RandomStream::kTest, 0, values);
+    const std::vector<std::byte> normals = EncodeFloats(values, DType::kF16);
+    for (const Buffer& w : weights_) QTIPD_RETURN_IF_ERROR(Repeat(normals, w.data(), w.bytes()));
+    for (int place = 0; place < x_.places(); ++place) {
+      QTIPD_RETURN_IF_ERROR(Repeat(normals, x_.at(place), x_.bytes()));
+    }
+    return absl::OkStatus();
   }
 
   // Median device seconds of one call.
   absl::StatusOr<double> Time(const Candidate& candidate) {
     const int launches = std::max(kMinLaunches, static_cast<int>(weights_.size()));
     // Outside a capture first: cuBLAS loads kernels on their first use.
-    QTIPD_RETURN_IF_ERROR(candidate.Run(weights_[0].data(), x_.data(), y_.data()));
+    QTIPD_RETURN_IF_ERROR(candidate.Run(weights_[0].data(), x_.at(0), y_.at(0)));
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
     QTIPD_ASSIGN_OR_RETURN(const auto recording, device_.Record([&]() -> absl::Status {
       for (int i = 0; i < launches; ++i) {
         const Buffer& w = weights_[i % weights_.size()];
-        QTIPD_RETURN_IF_ERROR(candidate.Run(w.data(), x_.data(), y_.data()));
+        const int place = i * kPlaces / launches;
+        QTIPD_RETURN_IF_ERROR(
+            candidate.Run(w.data(), x_.at(place % x_.places()), y_.at(place % y_.places())));
       }
       return absl::OkStatus();
     }));
@@ -217,11 +235,21 @@ class Timer {
   }
 
  private:
+  absl::Status Repeat(std::span<const std::byte> pattern, void* data, size_t bytes) {
+    auto* const to = static_cast<std::byte*>(data);
+    const size_t first = std::min(pattern.size(), bytes);
+    QTIPD_RETURN_IF_ERROR(device_.CopyToDevice(to, pattern.data(), first));
+    for (size_t done = first; done < bytes; done *= 2) {
+      QTIPD_RETURN_IF_ERROR(device_.Copy(to + done, to, std::min(done, bytes - done)));
+    }
+    return absl::OkStatus();
+  }
+
   CudaDevice& device_;
   DenseProblem problem_;
   std::vector<Buffer> weights_;
-  Buffer x_;
-  Buffer y_;
+  SpreadBuffer x_;
+  SpreadBuffer y_;
 };
 
 class CublasDense final : public DenseMultiply {

@@ -56,9 +56,9 @@ class RandomWeights final : public ResidentWeights {
   const Shape shape_;
 };
 
-absl::StatusOr<Measurement> MeasureDense(Device& device, PreparedPath& path, const void* x,
-                                         void* y) {
-  const StepRange range{.path = &path, .x = x, .y = y, .first_step = 0, .end_step = 1};
+absl::StatusOr<Measurement> MeasureDense(Device& device, PreparedPath& path, const SpreadBuffer& x,
+                                         const SpreadBuffer& y) {
+  const StepRange range{.path = &path, .places = PairPlaces(x, y), .first_step = 0, .end_step = 1};
   QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(CacheMode::kRotate, device, range));
   Clock& clock = SystemClock();
   QTIPD_RETURN_IF_ERROR(WarmUp(*sampler, clock, kWarmUpSeconds).status());
@@ -81,11 +81,13 @@ absl::Status Run(Device& device, const Registry& registry, Shape shape) {
   const CopyPlan plan = PlanCopies(CacheMode::kRotate, dense->WeightBytesPerCopy(weights, device),
                                    device.info(), memory.free_bytes);
   QTIPD_ASSIGN_OR_RETURN(const auto path, dense->Prepare(device, weights, 1, plan.copies));
-  QTIPD_ASSIGN_OR_RETURN(const Buffer x, device.Allocate(4 * shape.in_features));
-  QTIPD_ASSIGN_OR_RETURN(const Buffer y, device.Allocate(4 * shape.out_features));
-  QTIPD_RETURN_IF_ERROR(device.Fill(x.data(), 0x3A, x.bytes()));
-  QTIPD_ASSIGN_OR_RETURN(const Measurement measured,
-                         MeasureDense(device, *path, x.data(), y.data()));
+  std::vector<float> activations(static_cast<size_t>(shape.in_features));
+  FillNormal(1, RandomStream::kActivations, 0, activations);
+  const auto elements = EncodeFloats(activations, device.info().compute_dtype);
+  QTIPD_ASSIGN_OR_RETURN(const auto x, SpreadBuffer::Allocate(device, elements.size()));
+  QTIPD_ASSIGN_OR_RETURN(const auto y, SpreadBuffer::Allocate(device, 4 * shape.out_features));
+  QTIPD_RETURN_IF_ERROR(x.CopyToDevice(device, elements.data()));
+  QTIPD_ASSIGN_OR_RETURN(const Measurement measured, MeasureDense(device, *path, x, y));
   std::printf("%ldx%ld  median %.3f us  ±%.3f %%  %zu samples  %s\n", shape.out_features,
               shape.in_features, measured.statistics.median * 1e6,
               RelativeHalfWidth(measured.statistics) * 100, measured.samples.size(),

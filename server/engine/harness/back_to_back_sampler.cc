@@ -41,9 +41,12 @@ class RotationSampler final : public Sampler {
                                                        int64_t least_runs) {
     const int64_t copies = range.path->copies();
     const int64_t runs = RunsPerReplay(copies, least_runs);
-    QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, runs] {
+    const auto places = static_cast<int64_t>(range.places.size());
+    QTIPD_ASSIGN_OR_RETURN(auto recording, device.Record([range, copies, places, runs] {
       for (int64_t run = 0; run < runs; ++run) {
-        QTIPD_RETURN_IF_ERROR(EnqueueRun(range, static_cast<int>(run % copies)));
+        // Runs in a row at one place: all but the first find x in the cache, as after a layer.
+        const int64_t place = run * places / runs;
+        QTIPD_RETURN_IF_ERROR(EnqueueRun(range, static_cast<int>(run % copies), place));
       }
       return absl::OkStatus();
     }));
@@ -63,8 +66,9 @@ class RotationSampler final : public Sampler {
 
 }  // namespace
 
-absl::Status EnqueueRun(const StepRange& range, int copy) {
-  return range.path->Run(copy, range.x, range.y, range.first_step, range.end_step);
+absl::Status EnqueueRun(const StepRange& range, int copy, size_t place) {
+  const auto& [x, y] = range.places[place];
+  return range.path->Run(copy, x, y, range.first_step, range.end_step);
 }
 
 int64_t RunsPerReplay(int64_t copies, int64_t least_runs) {

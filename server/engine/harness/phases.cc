@@ -105,7 +105,7 @@ absl::StatusOr<std::optional<PhaseBreakdown>> MeasurePhaseBreakdown(
   const bool is_back_to_back = IsBackToBack(mode);
   const int copies = whole.path->copies();
   const int runs = is_back_to_back ? static_cast<int>(RunsPerReplay(copies)) : 1;
-  const auto tracer = whole.path->PreparePhases(whole.x, whole.y, runs);
+  const auto tracer = whole.path->PreparePhases(whole.places[0].x, whole.places[0].y, runs);
   if (absl::IsUnimplemented(tracer.status())) return std::nullopt;
   QTIPD_RETURN_IF_ERROR(tracer.status());
   PhaseRows rows(**tracer, device, runs, !is_back_to_back);

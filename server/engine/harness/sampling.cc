@@ -1,5 +1,6 @@
 #include "server/engine/harness/sampling.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "server/engine/harness/sampling_modes.h"
@@ -17,6 +18,14 @@ const SamplingMode& Find(CacheMode mode) {
 }
 
 }  // namespace
+
+std::vector<OperandPlace> PairPlaces(const SpreadBuffer& x, const SpreadBuffer& y) {
+  std::vector<OperandPlace> places;
+  for (int i = 0; i < std::max(x.places(), y.places()); ++i) {
+    places.push_back({x.at(i % x.places()), y.at(i % y.places())});
+  }
+  return places;
+}
 
 CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& device,
                     uint64_t free_bytes) {

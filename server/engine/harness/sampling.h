@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/api/device.h"
 #include "kernels/api/inference_path.h"
+#include "kernels/api/spread_buffer.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -21,17 +23,26 @@ struct CopyPlan {
 
 inline constexpr int kMostCopies = 2048;
 
-// Steps [first_step, end_step) of a prepared path with its input and output.
-struct StepRange {
-  PreparedPath* path = nullptr;
+// Where the input and the output of a run lie.
+struct OperandPlace {
   const void* x = nullptr;
   void* y = nullptr;
+};
+
+// Pairs the places of x and y, each of which is one of them at least once.
+std::vector<OperandPlace> PairPlaces(const SpreadBuffer& x, const SpreadBuffer& y);
+
+// Steps [first_step, end_step) of a prepared path with its operands, which are the same at every
+// place; never without one.
+struct StepRange {
+  PreparedPath* path = nullptr;
+  std::vector<OperandPlace> places = {{}};
   int first_step = 0;
   int end_step = 0;
 };
 
 // Gives one sample at a time: the device's seconds for one run of a StepRange, and its clock. Lives
-// on the device's thread; the path, x and y outlive it.
+// on the device's thread; the path and operands outlive it.
 class Sampler {
  public:
   virtual ~Sampler() = default;
@@ -58,8 +69,8 @@ CopyPlan PlanCopies(CacheMode mode, uint64_t weight_bytes, const DeviceInfo& dev
 
 // `rotate` and `hot`: on a synchronous device a sample is one run on the next copy. On another,
 // where a replay has to be long against the clock's resolution and launches must not be seen, a
-// sample is the mean over one replay of whole rotations, at least 16 runs. `cold`: a sample is one
-// run, with the caches flushed before it.
+// sample is the mean over one replay of whole rotations, at least 16 runs, over all places of the
+// operands. `cold`: a sample is one run at the first place, with the caches flushed before it.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeSampler(CacheMode mode, Device& device,
                                                      const StepRange& range);
 

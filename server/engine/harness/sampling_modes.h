@@ -12,8 +12,8 @@ extern const SamplingMode kRotateSampling;
 extern const SamplingMode kColdSampling;
 extern const SamplingMode kHotSampling;
 
-// One run of the range on weight copy `copy`, enqueued.
-absl::Status EnqueueRun(const StepRange& range, int copy);
+// One run of the range on weight copy `copy` and the operands at `place`, enqueued.
+absl::Status EnqueueRun(const StepRange& range, int copy, size_t place = 0);
 
 // Runs of a row that goes over `copies` weight copies: whole rotations, at least 16 runs.
 inline constexpr int64_t kMinRunsPerReplay = 16;

@@ -22,10 +22,10 @@ namespace {
 
 constexpr double kMeasureEnd = 0.85;  // share of a cell's progress
 
-// x and y of one cell in device memory, and how long they are.
+// x and y of one cell in device memory.
 struct Operands {
-  Buffer x;
-  Buffer y;
+  SpreadBuffer x;
+  SpreadBuffer y;
 };
 
 absl::StatusOr<Operands> MakeOperands(const CellProblem& problem, Device& device) {
@@ -33,12 +33,10 @@ absl::StatusOr<Operands> MakeOperands(const CellProblem& problem, Device& device
   const Shape shape = problem.resident.shape();
   const size_t x_bytes = static_cast<size_t>(problem.batch * shape.in_features) * size;
   const size_t y_bytes = static_cast<size_t>(problem.batch * shape.out_features) * size;
-  Operands operands;
-  QTIPD_ASSIGN_OR_RETURN(operands.x, device.Allocate(x_bytes));
-  QTIPD_ASSIGN_OR_RETURN(operands.y, device.Allocate(y_bytes));
-  QTIPD_RETURN_IF_ERROR(
-      device.CopyToDevice(operands.x.data(), problem.reference.x.data(), x_bytes));
-  return operands;
+  QTIPD_ASSIGN_OR_RETURN(SpreadBuffer x, SpreadBuffer::Allocate(device, x_bytes));
+  QTIPD_ASSIGN_OR_RETURN(SpreadBuffer y, SpreadBuffer::Allocate(device, y_bytes));
+  QTIPD_RETURN_IF_ERROR(x.CopyToDevice(device, problem.reference.x.data()));
+  return Operands{std::move(x), std::move(y)};
 }
 
 // A path, and whether every run of it finds its weights in no cache.
@@ -134,12 +132,12 @@ absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& 
   return absl::OkStatus();
 }
 
-absl::Status CheckOutput(const CellProblem& problem, Device& device, const Buffer& y,
+absl::Status CheckOutput(const CellProblem& problem, Device& device, const void* y,
                          BenchmarkResult& result) {
   const DType dtype = device.info().compute_dtype;
   const size_t count = static_cast<size_t>(problem.batch * problem.resident.shape().out_features);
   std::vector<std::byte> output(count * DTypeSize(dtype));
-  QTIPD_RETURN_IF_ERROR(device.CopyToHost(output.data(), y.data(), output.size()));
+  QTIPD_RETURN_IF_ERROR(device.CopyToHost(output.data(), y, output.size()));
   result.relative_error = RelativeError(output, dtype, std::span(problem.reference.y).first(count));
   result.relative_error_bound = RelativeErrorBound(dtype);
   if (result.relative_error <= result.relative_error_bound) return absl::OkStatus();
@@ -157,8 +155,7 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
   QTIPD_ASSIGN_OR_RETURN(const PreparedCell cell, Prepare(problem, lease, result));
   Describe(problem, *cell.path, result);
   const StepRange whole{.path = cell.path.get(),
-                        .x = operands.x.data(),
-                        .y = operands.y.data(),
+                        .places = PairPlaces(operands.x, operands.y),
                         .first_step = 0,
                         .end_step = static_cast<int>(cell.path->steps().size())};
   QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(problem.spec.cache_mode, device, whole));
@@ -171,9 +168,9 @@ absl::Status MeasureCell(const CellProblem& problem, DeviceLease& lease, Clock& 
       .is_cancelled = [&] { return progress.IsCancelled(); },
       .report = [&](double fraction) { progress.Report(kMeasureEnd * fraction, stage); },
       .result = result};
-  QTIPD_RETURN_IF_ERROR(MeasureLatency(run, *sampler, operands.y));
+  QTIPD_RETURN_IF_ERROR(MeasureLatency(run, *sampler, operands.y.whole()));
   // Before the steps run on their own and overwrite y.
-  const absl::Status correct = CheckOutput(problem, device, operands.y, result);
+  const absl::Status correct = CheckOutput(problem, device, operands.y.at(0), result);
   CompareWithCeiling(run, *cell.path, cell.is_cache_cold);
   QTIPD_RETURN_IF_ERROR(MeasureBreakdowns(run, whole));
   progress.Report(1, stage);

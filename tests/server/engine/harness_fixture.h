@@ -24,8 +24,9 @@ class NotingPath final : public PreparedPath {
   }
   const std::vector<std::string>& steps() const override { return steps_; }
   int copies() const override { return copies_; }
-  absl::Status Run(int copy, const void*, void*, int first_step, int end_step) override {
+  absl::Status Run(int copy, const void* x, void*, int first_step, int end_step) override {
     runs.push_back({copy, first_step, end_step});
+    inputs.push_back(x);
     return absl::OkStatus();
   }
   bool RepeatsPrevious(int step) const override { return step == repeating_step; }
@@ -37,6 +38,7 @@ class NotingPath final : public PreparedPath {
     bool operator==(const OneRun&) const = default;
   };
   std::vector<OneRun> runs;
+  std::vector<const void*> inputs;  // one a run
   int repeating_step = -1;
 
  private:
@@ -47,7 +49,7 @@ class NotingPath final : public PreparedPath {
 class HarnessTest : public ::testing::Test {
  protected:
   StepRange Whole(NotingPath& path) {
-    return {&path, nullptr, nullptr, 0, static_cast<int>(path.steps().size())};
+    return {.path = &path, .end_step = static_cast<int>(path.steps().size())};
   }
   std::unique_ptr<Sampler> Make(NotingPath& path, CacheMode mode = CacheMode::kRotate) {
     auto sampler = MakeSampler(mode, *device_, Whole(path));

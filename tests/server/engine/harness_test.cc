@@ -361,6 +361,47 @@ TEST_F(HarnessTest, ALongReplayHasWholeRotationsOfEnoughRuns) {
             kMostRunsPerReplay);
 }
 
+TEST_F(HarnessTest, ASampleGoesOverAllPlacesOfItsOperandsWithRunsInARowAtEach) {
+  control_->info.is_synchronous = false;
+  NotingPath path(3, 1);
+  const int x[4] = {};
+  StepRange range = Whole(path);
+  range.places = {{x, nullptr}, {x + 1, nullptr}, {x + 2, nullptr}, {x + 3, nullptr}};
+  ASSERT_TRUE(MakeSampler(CacheMode::kRotate, *device_, range).ok());
+  ASSERT_EQ(path.inputs.size(), 18u);
+  for (size_t run = 0; run < 18; ++run) EXPECT_EQ(path.inputs[run], x + run * 4 / 18) << run;
+}
+
+TEST_F(HarnessTest, PlacesArePairedSoThatEachOperandIsEverywhereItLies) {
+  control_->info.is_synchronous = false;
+  const auto small = SpreadBuffer::Allocate(*device_, 64);
+  const auto large = SpreadBuffer::Allocate(*device_, size_t{2} << 20);
+  ASSERT_TRUE(small.ok() && large.ok());
+  const std::vector<OperandPlace> places = PairPlaces(*small, *large);
+  ASSERT_EQ(places.size(), static_cast<size_t>(kPlaces));
+  for (int i = 0; i < kPlaces; ++i) {
+    EXPECT_EQ(places[i].x, small->at(i));
+    EXPECT_EQ(places[i].y, large->at(0));
+  }
+}
+
+TEST_F(HarnessTest, ASpreadOperandIsTheSameAtEveryPlace) {
+  control_->info.is_synchronous = false;
+  const std::vector<float> values = {1, 2, 3};
+  const auto buffer = SpreadBuffer::Allocate(*device_, sizeof(float) * values.size());
+  ASSERT_TRUE(buffer.ok() && buffer->CopyToDevice(*device_, values.data()).ok());
+  for (int place = 0; place < kPlaces; ++place) {
+    std::vector<float> read(values.size());
+    ASSERT_TRUE(device_->CopyToHost(read.data(), buffer->at(place), 12).ok());
+    EXPECT_EQ(read, values);
+  }
+}
+
+TEST_F(HarnessTest, WhereDeviceMemoryIsTheHostsAnOperandHasOnePlace) {
+  control_->info.is_synchronous = true;
+  EXPECT_EQ(SpreadBuffer::Allocate(*device_, 64)->places(), 1);
+}
+
 TEST_F(HarnessTest, ASynchronousDeviceHasNoGapsToMakeRare) {
   NotingPath path(3, 1);
   EXPECT_EQ((*MakeLongSampler(*device_, Whole(path), 100))->runs_per_sample(), 1);
