@@ -12,8 +12,8 @@ namespace qtipd {
 class CuptiFixture : public ::testing::Test {
  protected:
   void SetUp() override {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "CUPTI opens a library with RTLD_DEEPBIND, which this sanitizer cannot be in";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "CUPTI opens a library with RTLD_DEEPBIND, which a sanitizer cannot be in";
 #endif
     auto api = OpenCupti();
     if (!api.ok()) GTEST_SKIP() << api.status();
