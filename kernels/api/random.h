@@ -8,13 +8,15 @@
 
 namespace qtipd {
 
-// Independent streams under one seed. Values are part of the reproducibility contract: never renumber.
+// Independent streams under one seed. Values are part of the reproducibility contract: never
+// renumber.
 enum class RandomStream : uint32_t {
   kWeights = 0,
   kActivations = 1,
   kInputSigns = 2,
   kOutputSigns = 3,
   kQualityActivations = 4,
+  kCodebook = 5,
   kTest = 100,
 };
 
@@ -24,6 +26,9 @@ uint64_t RandomBits(uint64_t seed, RandomStream stream, uint64_t index);
 // values[i] = N(0,1) number `first_index + i` of the stream: inverse normal CDF in double precision
 // (Wichura, AS 241), rounded to fp32.
 void FillNormal(uint64_t seed, RandomStream stream, uint64_t first_index, std::span<float> values);
+
+// The quantile of the standard normal distribution for p in (0, 1), relative error about 1e-16.
+double NormalQuantile(double p);
 
 // values[i] = +1 or -1.
 void FillSigns(uint64_t seed, RandomStream stream, uint64_t first_index, std::span<float> values);

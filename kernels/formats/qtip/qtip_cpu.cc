@@ -12,6 +12,7 @@
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_quantize.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -30,12 +31,13 @@ class QtipCpuWeights final : public ResidentWeights {
  public:
   static absl::StatusOr<std::unique_ptr<QtipCpuWeights>> Create(CpuDevice& device,
                                                                 const QtipLayer& layer) {
-    std::unique_ptr<QtipCpuWeights> weights(new QtipCpuWeights(device, layer.shape, layer.bits));
+    std::unique_ptr<QtipCpuWeights> weights(
+        new QtipCpuWeights(device, layer.shape, layer.spec.bits));
     weights->su_ = layer.su;
     weights->sv_ = layer.sv;
     QTIPD_RETURN_IF_ERROR(weights->AllocateCopies(1));
     FillPairTable(layer.tlut, weights->Table(0));
-    QtipCpuRepack(layer.trellis, layer.bits, layer.shape, weights->Packed(0));
+    QtipCpuRepack(layer.trellis, layer.spec.bits, layer.shape, weights->Packed(0));
     return weights;
   }
 
@@ -213,6 +215,8 @@ class QtipCpuBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
+    QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
+    QTIPD_RETURN_IF_ERROR(CheckCode(spec));
     // A backend is only ever given devices of its own.
     return QuantizeQtipOnCpu(static_cast<CpuDevice&>(device).pool(), problem, progress, report);
   }
@@ -226,7 +230,15 @@ class QtipCpuBackend final : public FormatBackend {
                                                         const PackedLayer& layer) const override {
     QTIPD_ASSIGN_OR_RETURN(const QtipLayer parsed, ParseQtipLayer(layer));
     // A backend is only ever given devices of its own.
+    QTIPD_RETURN_IF_ERROR(CheckCode(parsed.spec));
     return QtipCpuWeights::Create(static_cast<CpuDevice&>(device), parsed);
+  }
+
+ private:
+  static absl::Status CheckCode(const QtipCodeSpec& spec) {
+    if (QtipHasKernelLayout(spec)) return absl::OkStatus();
+    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "code",
+                      QtipSpecText(spec), "hyb with 2 to 4 bits and 16 state bits on this backend");
   }
 };
 

@@ -1,9 +1,10 @@
 // The "cuda" half of format "qtip": what the registry holds.
+#include "kernels/api/error.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
-#include "kernels/formats/qtip/qtip_default_codebook.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -15,10 +16,10 @@ class QtipCudaBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
-    return QuantizeQtipOnCuda(
-        AsCudaDevice(device), problem,
-        {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(problem.shape, problem.seed)}, progress,
-        report);
+    QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
+    QTIPD_RETURN_IF_ERROR(CheckCode(spec));
+    QTIPD_ASSIGN_OR_RETURN(const QtipIngredients ingredients, MakeQtipIngredients(problem));
+    return QuantizeQtipOnCuda(AsCudaDevice(device), problem, ingredients, progress, report);
   }
 
   // While it loads, the checkpoint's trellis lies beside its repacked form.
@@ -31,7 +32,15 @@ class QtipCudaBackend final : public FormatBackend {
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,
                                                         const PackedLayer& packed) const override {
     QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipLayer(packed));
+    QTIPD_RETURN_IF_ERROR(CheckCode(layer.spec));
     return LoadQtipOnCuda(AsCudaDevice(device), layer);
+  }
+
+ private:
+  static absl::Status CheckCode(const QtipCodeSpec& spec) {
+    if (QtipHasKernelLayout(spec)) return absl::OkStatus();
+    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "code",
+                      QtipSpecText(spec), "hyb with 2 to 4 bits and 16 state bits on this backend");
   }
 };
 

@@ -233,7 +233,7 @@ class Quantizer {
   absl::StatusOr<PackedLayer> Pack() {
     QtipLayer layer;
     layer.shape = problem_.shape;
-    layer.bits = bits_;
+    layer.spec.bits = bits_;
     layer.trellis.resize(QtipTrellisWords(rows_, cols_, bits_));
     const size_t bytes = layer.trellis.size() * sizeof(uint16_t);
     QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, device_.Allocate(bytes));
@@ -243,7 +243,7 @@ class Quantizer {
     layer.su = ingredients_.signs.su;
     layer.sv = ingredients_.signs.sv;
     for (float& sign : layer.sv) sign *= scale_;
-    layer.tlut.assign(ingredients_.tlut.begin(), ingredients_.tlut.end());
+    layer.tlut = ingredients_.tlut;
     return MakePackedQtipLayer(layer, problem_.options);
   }
 

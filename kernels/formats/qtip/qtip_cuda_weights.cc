@@ -182,12 +182,13 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
   std::vector<Copy> copies(1);
   QTIPD_ASSIGN_OR_RETURN(copies[0].table, Upload(device, layer.tlut));
   QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, Upload(device, layer.trellis));
-  QTIPD_ASSIGN_OR_RETURN(copies[0].packed, device.Allocate(UnitLayerBytes(
-                                               shape.out_features, shape.in_features, layer.bits)));
+  QTIPD_ASSIGN_OR_RETURN(
+      copies[0].packed,
+      device.Allocate(UnitLayerBytes(shape.out_features, shape.in_features, layer.spec.bits)));
   QTIPD_RETURN_IF_ERROR(
-      LaunchRepack(device, shape, layer.bits, trellis.data(), copies[0].packed.data()));
+      LaunchRepack(device, shape, layer.spec.bits, trellis.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
-  return std::make_unique<QtipCudaWeights>(device, shape, layer.bits, std::move(scales),
+  return std::make_unique<QtipCudaWeights>(device, shape, layer.spec.bits, std::move(scales),
                                            std::move(copies));
 }
 

@@ -12,22 +12,38 @@
 #include "kernels/formats/qtip/qtip_cpu.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_reference.h"
+#include "kernels/formats/qtip/qtip_table.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
 namespace qtipd {
 namespace {
 
-// The code is the first of them.
+std::vector<OptionValue> CodeNames() {
+  std::vector<OptionValue> names;
+  for (const QtipCodeInfo& info : QtipCodes()) names.emplace_back(std::string(info.name));
+  return names;
+}
+
 OptionSchema MakeSchema() {
   return {
       {.name = "code",
        .help = "trellis code that turns states into weights",
        .default_value = std::string("hyb"),
-       .choices = {std::string("hyb")}},
+       .choices = CodeNames()},
       {.name = "bits",
        .help = "stored bits per weight",
        .default_value = int64_t{2},
-       .choices = {int64_t{2}, int64_t{3}, int64_t{4}}},
+       .choices = {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{4}}},
+      {.name = "state_bits",
+       .help = "bits of the trellis state",
+       .default_value = int64_t{kQtipStateBits},
+       .minimum = kQtipMinStateBits,
+       .maximum = kQtipStateBits},
+      {.name = "vector_dim",
+       .help = "weights per trellis step, 1 or 2 for code lut; 0: what the code has",
+       .default_value = int64_t{0},
+       .minimum = 0,
+       .maximum = 2},
       {.name = "scale_override",
        .help = "rms of the trellis input over rms of the codebook",
        .default_value = 0.9,
@@ -50,49 +66,61 @@ constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 1;
 constexpr uint64_t kDeviceScratchBytes = uint64_t{2} << 30;
 
 // Options that a layer can be imported with; all others describe how it was quantized.
-bool IsImportOption(const std::string& name) { return name == "code" || name == "bits"; }
+constexpr std::string_view kImportOptions[] = {"code", "bits", "state_bits", "vector_dim"};
 
-absl::Status CheckImportOptions(const OptionSchema& schema,
-                                const std::map<std::string, OptionValue>& given) {
-  QTIPD_RETURN_IF_ERROR(CheckOptions(schema, given).status());
+absl::Status CheckImportOptions(const std::map<std::string, OptionValue>& given) {
   for (const auto& [name, value] : given) {
-    if (!IsImportOption(name)) {
+    if (std::ranges::find(kImportOptions, name) == std::end(kImportOptions)) {
       return InvalidField("OPTION_INVALID", name, OptionText(value),
-                          "code and bits alone when importing");
+                          "code, bits, state_bits and vector_dim alone when importing");
     }
   }
   return absl::OkStatus();
 }
 
-// The code that the tensors and the options agree on. Without a table it cannot be read off them.
-absl::Status CheckCode(const OptionSchema& schema, const TensorMap& tensors,
-                       const std::map<std::string, OptionValue>& given) {
-  if (tensors.contains("tlut")) return absl::OkStatus();
-  if (!given.contains("code")) {
-    return InvalidField("CODE_REQUIRED", "code", "no option and no tensor tlut to read it off",
-                        "one of " + AllowedText(schema.front()));
+// What the user stated of the code. `options` are `given` with defaults filled in.
+QtipCodeChoice ChoiceOf(const std::map<std::string, OptionValue>& given, const Options& options) {
+  QtipCodeChoice choice;
+  if (given.contains("code")) choice.code = FindQtipCode(options.GetString("code"));
+  if (given.contains("state_bits")) {
+    choice.state_bits = static_cast<int>(options.GetInt("state_bits"));
   }
-  return InvalidField("TENSOR_MISSING", "tlut", "none", "a [512, 2] table, which code hyb needs");
+  if (given.contains("vector_dim") && options.GetInt("vector_dim") != 0) {
+    choice.vector_dim = static_cast<int>(options.GetInt("vector_dim"));
+  }
+  return choice;
+}
+
+// `given` with what was read off the tensors.
+std::map<std::string, OptionValue> WithSpec(std::map<std::string, OptionValue> given,
+                                            const QtipCodeSpec& spec) {
+  const QtipCodeInfo& info = QtipCodeInfoOf(spec.code);
+  given["code"] = std::string(info.name);
+  given.try_emplace("bits", int64_t{spec.bits});
+  given["state_bits"] = int64_t{spec.state_bits};
+  given["vector_dim"] = int64_t{spec.vector_dim == info.default_vector_dim ? 0 : spec.vector_dim};
+  return given;
 }
 
 class QtipFormat final : public WeightFormat {
  public:
   std::string_view id() const override { return "qtip"; }
   std::string_view summary() const override {
-    return "QTIP: trellis-coded weights after a randomized Hadamard transform, 2 to 4 bits";
+    return "QTIP: trellis-coded weights after a randomized Hadamard transform, 1 to 4 bits";
   }
   const OptionSchema& schema() const override { return schema_; }
 
   absl::Status CheckShape(const Options& options, Shape shape) const override {
+    QTIPD_RETURN_IF_ERROR(QtipSpecOf(options).status());
     return CheckQtipShape(shape);
   }
 
   uint64_t PackedBytes(const Options& options, Shape shape) const override {
-    const auto bits = static_cast<int>(options.GetInt("bits"));
-    const uint64_t trellis =
-        2 * static_cast<uint64_t>(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+    const QtipCodeSpec spec = Spec(options);
+    const uint64_t trellis = 2 * static_cast<uint64_t>(QtipTrellisWords(
+                                     shape.out_features, shape.in_features, spec.bits));
     const uint64_t signs = 4 * static_cast<uint64_t>(shape.out_features + shape.in_features);
-    return trellis + signs + 2 * kQtipLutValues + 2 * sizeof(int64_t);
+    return trellis + signs + 2 * spec.table_values() + 2 * sizeof(int64_t);
   }
 
   Workspace QuantizeWorkspace(const Options& options, Shape shape, bool has_hessian,
@@ -103,8 +131,8 @@ class QtipFormat final : public WeightFormat {
     const uint64_t bytes = kHostBytesPerWeight * weights + hessian + PackedBytes(options, shape);
     if (backend != "cpu") return {.host_bytes = bytes, .device_bytes = bytes + kDeviceScratchBytes};
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    const auto bits = static_cast<int>(options.GetInt("bits"));
-    return {.host_bytes = bytes + QtipEncoder::ScratchBytes(bits, threads), .device_bytes = 0};
+    return {.host_bytes = bytes + QtipEncoder::ScratchBytes(Spec(options), threads),
+            .device_bytes = 0};
   }
 
   bool Recognises(const TensorMap& tensors) const override {
@@ -114,14 +142,12 @@ class QtipFormat final : public WeightFormat {
 
   absl::StatusOr<PackedLayer> Import(
       const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const override {
-    QTIPD_RETURN_IF_ERROR(CheckImportOptions(schema_, given));
-    QTIPD_RETURN_IF_ERROR(CheckCode(schema_, tensors, given));
-    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer, ParseQtipTensors(tensors));
-    std::map<std::string, OptionValue> options = given;
-    options.try_emplace("code", std::string("hyb"));
-    options.try_emplace("bits", int64_t{layer.bits});
+    QTIPD_ASSIGN_OR_RETURN(const Options stated, CheckOptions(schema_, given));
+    QTIPD_RETURN_IF_ERROR(CheckImportOptions(given));
+    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer,
+                           ParseQtipTensors(tensors, ChoiceOf(given, stated)));
     PackedLayer packed{"qtip", {}, layer.shape, {}};
-    QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, options));
+    QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, WithSpec(given, layer.spec)));
     for (const char* name : {"trellis", "SU", "SV", "tlut", "rcp", "tp_rank"}) {
       if (const auto found = tensors.find(name); found != tensors.end())
         packed.tensors.insert(*found);
@@ -157,6 +183,9 @@ class QtipFormat final : public WeightFormat {
   std::vector<std::string> fused_phases() const override { return {"codebook", "loop", "reduce"}; }
 
  private:
+  // The engine has checked the options with CheckShape.
+  static QtipCodeSpec Spec(const Options& options) { return QtipSpecOf(options).value(); }
+
   const OptionSchema schema_ = MakeSchema();
 };
 

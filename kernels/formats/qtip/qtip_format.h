@@ -9,8 +9,8 @@
 
 namespace qtipd {
 
-// Its device-independent half. The options of an imported layer are `code` and `bits` as found and
-// the defaults for what only quantizing uses.
+// Its device-independent half. The options of an imported layer are its code's as found and the
+// defaults for what only quantizing uses.
 std::unique_ptr<WeightFormat> MakeQtipFormat();
 
 // Adds the format and its CPU backend.

@@ -9,73 +9,14 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_layer_tensors.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
 
 std::string Text(Shape shape) {
   return "[" + std::to_string(shape.out_features) + ", " + std::to_string(shape.in_features) + "]";
-}
-
-absl::StatusOr<const HostTensor*> Find(const TensorMap& tensors, const std::string& name) {
-  const auto found = tensors.find(name);
-  if (found != tensors.end()) return &found->second;
-  std::string present;
-  for (const auto& [other, tensor] : tensors) present += (present.empty() ? "" : ", ") + other;
-  return FieldError(absl::StatusCode::kInvalidArgument, "TENSOR_MISSING", name,
-                    present.empty() ? "no tensors" : "only " + present,
-                    "a layer with trellis, SU, SV and tlut");
-}
-
-absl::Status CheckLength(const std::string& name, const HostTensor& tensor) {
-  const std::vector<int64_t>& shape = tensor.shape();
-  int64_t count = 1;
-  for (int64_t size : shape) count *= size;
-  if (count == tensor.element_count()) return absl::OkStatus();
-  return InvalidField(
-      "TENSOR_SHAPE_INVALID", name,
-      tensor.ShapeText() + " over " + std::to_string(tensor.element_count()) + " elements",
-      "as many elements as the shape says");
-}
-
-// A float side tensor as fp32; `allowed` describes its shape in errors.
-absl::StatusOr<std::vector<float>> ReadReals(const TensorMap& tensors, const std::string& name,
-                                             size_t rank, const std::string& allowed) {
-  QTIPD_ASSIGN_OR_RETURN(const HostTensor* tensor, Find(tensors, name));
-  const DType dtype = tensor->dtype();
-  if (dtype != DType::kF16 && dtype != DType::kBF16 && dtype != DType::kF32) {
-    return InvalidField("TENSOR_DTYPE_UNSUPPORTED", name, DTypeName(dtype), "F16, BF16, F32");
-  }
-  QTIPD_RETURN_IF_ERROR(CheckLength(name, *tensor));
-  if (tensor->shape().size() != rank) {
-    return InvalidField("TENSOR_SHAPE_INVALID", name, tensor->ShapeText(), allowed);
-  }
-  std::vector<float> values = tensor->ToFloat();
-  const auto bad =
-      std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad != values.end()) {
-    return InvalidField(
-        "TENSOR_NOT_FINITE", name,
-        std::to_string(*bad) + " at element " + std::to_string(bad - values.begin()),
-        "finite values");
-  }
-  return values;
-}
-
-absl::StatusOr<std::vector<uint16_t>> ReadTlut(const TensorMap& tensors) {
-  const std::string allowed = "[512, 2]";
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<float> values, ReadReals(tensors, "tlut", 2, allowed));
-  const HostTensor& tensor = tensors.at("tlut");
-  if (tensor.shape() != std::vector<int64_t>{kQtipLutEntries, kQtipVectorDim}) {
-    return InvalidField("TENSOR_SHAPE_INVALID", "tlut", tensor.ShapeText(), allowed);
-  }
-  std::vector<uint16_t> tlut(values.size());
-  std::transform(values.begin(), values.end(), tlut.begin(), FloatToHalf);
-  if (std::any_of(tlut.begin(), tlut.end(),
-                  [](uint16_t half) { return (half & 0x7C00) == 0x7C00; })) {
-    return InvalidField("TENSOR_NOT_FINITE", "tlut", "values beyond fp16", "at most 65504");
-  }
-  return tlut;
 }
 
 absl::StatusOr<int> ReadScalar(const TensorMap& tensors, const std::string& name, int missing) {
@@ -108,7 +49,7 @@ absl::StatusOr<int> CheckTrellis(const HostTensor& trellis, Shape shape) {
   if (trellis.dtype() != DType::kI16 && trellis.dtype() != DType::kU16) {
     return InvalidField("TENSOR_DTYPE_UNSUPPORTED", "trellis", DTypeName(trellis.dtype()), "I16");
   }
-  QTIPD_RETURN_IF_ERROR(CheckLength("trellis", trellis));
+  QTIPD_RETURN_IF_ERROR(CheckQtipTensorLength("trellis", trellis));
   const int64_t tiles = shape.out_features * shape.in_features / kQtipTileWeights;
   const std::vector<int64_t>& got = trellis.shape();
   if (got.size() == 2 && got[0] == tiles && got[1] % 16 == 0) {
@@ -116,9 +57,9 @@ absl::StatusOr<int> CheckTrellis(const HostTensor& trellis, Shape shape) {
     if (bits >= kQtipMinBits && bits <= kQtipMaxBits) return static_cast<int>(bits);
   }
   const std::string rows = std::to_string(tiles);
-  return InvalidField(
-      "TENSOR_SHAPE_INVALID", "trellis", trellis.ShapeText(),
-      "[" + rows + ", 32], [" + rows + ", 48] or [" + rows + ", 64] for W " + Text(shape));
+  return InvalidField("TENSOR_SHAPE_INVALID", "trellis", trellis.ShapeText(),
+                      "[" + rows + ", 16], [" + rows + ", 32], [" + rows + ", 48] or [" + rows +
+                          ", 64] for W " + Text(shape));
 }
 
 int64_t NearestFeatures(int64_t features) {
@@ -138,32 +79,37 @@ absl::Status CheckQtipShape(Shape shape) {
                           std::to_string(kQtipMaxFeatures) + "; the nearest is " + Text(nearest));
 }
 
-absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors) {
+absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors, const QtipCodeChoice& choice) {
   QtipLayer layer;
-  QTIPD_ASSIGN_OR_RETURN(const HostTensor* trellis, Find(tensors, "trellis"));
-  QTIPD_ASSIGN_OR_RETURN(layer.su, ReadReals(tensors, "SU", 1, "[in_features]"));
-  QTIPD_ASSIGN_OR_RETURN(layer.sv, ReadReals(tensors, "SV", 1, "[out_features]"));
-  QTIPD_ASSIGN_OR_RETURN(layer.tlut, ReadTlut(tensors));
+  QTIPD_ASSIGN_OR_RETURN(const HostTensor* trellis, FindQtipTensor(tensors, "trellis"));
+  QTIPD_ASSIGN_OR_RETURN(layer.su, ReadQtipReals(tensors, "SU", 1, "[in_features]"));
+  QTIPD_ASSIGN_OR_RETURN(layer.sv, ReadQtipReals(tensors, "SV", 1, "[out_features]"));
+  QTIPD_ASSIGN_OR_RETURN(layer.spec, ReadQtipCode(tensors, choice));
+  QTIPD_ASSIGN_OR_RETURN(layer.tlut, ReadQtipTlut(tensors, layer.spec));
   QTIPD_ASSIGN_OR_RETURN(layer.rcp, ReadScalar(tensors, "rcp", 0));
   QTIPD_ASSIGN_OR_RETURN(layer.tp_rank, ReadScalar(tensors, "tp_rank", 8));
   QTIPD_RETURN_IF_ERROR(CheckSupported(tensors, layer.rcp));
   layer.shape = {static_cast<int64_t>(layer.sv.size()), static_cast<int64_t>(layer.su.size())};
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(layer.shape));
-  QTIPD_ASSIGN_OR_RETURN(layer.bits, CheckTrellis(*trellis, layer.shape));
+  QTIPD_ASSIGN_OR_RETURN(layer.spec.bits, CheckTrellis(*trellis, layer.shape));
   layer.trellis.resize(trellis->element_count());
   std::memcpy(layer.trellis.data(), trellis->bytes().data(), trellis->bytes().size());
   return layer;
 }
 
 absl::StatusOr<QtipLayer> ParseQtipLayer(const PackedLayer& packed) {
-  QTIPD_ASSIGN_OR_RETURN(QtipLayer layer, ParseQtipTensors(packed.tensors));
+  QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(packed.options));
+  QTIPD_ASSIGN_OR_RETURN(QtipLayer layer,
+                         ParseQtipTensors(packed.tensors, {.code = spec.code,
+                                                           .state_bits = spec.state_bits,
+                                                           .vector_dim = spec.vector_dim}));
   if (packed.shape != layer.shape) {
     return InvalidField("SHAPE_MISMATCH", "shape", Text(packed.shape),
                         Text(layer.shape) + ", that of SV and SU");
   }
-  if (packed.options.GetInt("bits") != layer.bits) {
-    return InvalidField("OPTION_INVALID", "bits", std::to_string(packed.options.GetInt("bits")),
-                        std::to_string(layer.bits) + ", that of trellis");
+  if (spec.bits != layer.spec.bits) {
+    return InvalidField("OPTION_INVALID", "bits", std::to_string(spec.bits),
+                        std::to_string(layer.spec.bits) + ", that of trellis");
   }
   return layer;
 }
@@ -172,10 +118,12 @@ TensorMap QtipTensors(const QtipLayer& layer) {
   const int64_t tiles = layer.shape.out_features * layer.shape.in_features / kQtipTileWeights;
   TensorMap tensors;
   tensors["trellis"] =
-      HostTensor::Take(DType::kI16, {tiles, QtipTileWords(layer.bits)}, layer.trellis);
+      HostTensor::Take(DType::kI16, {tiles, QtipTileWords(layer.spec.bits)}, layer.trellis);
   tensors["SU"] = HostTensor::Take(DType::kF32, {layer.shape.in_features}, layer.su);
   tensors["SV"] = HostTensor::Take(DType::kF32, {layer.shape.out_features}, layer.sv);
-  tensors["tlut"] = HostTensor::Take(DType::kF16, {kQtipLutEntries, kQtipVectorDim}, layer.tlut);
+  if (!layer.tlut.empty()) {
+    tensors["tlut"] = HostTensor::Take(DType::kF16, QtipTableShape(layer.spec), layer.tlut);
+  }
   tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{layer.rcp});
   tensors["tp_rank"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{layer.tp_rank});
   return tensors;

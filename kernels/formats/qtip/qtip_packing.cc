@@ -1,32 +1,24 @@
 #include "kernels/formats/qtip/qtip_packing.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 namespace qtipd {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "packed words are little-endian");
 
+constexpr int kMaxTileWords = QtipTileWords(kQtipMaxBits);
+
 using Chunks = std::array<uint32_t, kQtipTileLanes>;
 
-// A lane's chunk is the top 2 * bits bits of its four states, first step highest.
-Chunks ChunksFromStates(std::span<const uint16_t, kQtipSteps> states, int bits) {
-  const int step_bits = QtipStepBits(bits);
-  Chunks chunks{};
-  for (int step = 0; step < kQtipSteps; ++step) {
-    uint32_t& chunk = chunks[step / kQtipStepsPerLane];
-    chunk = (chunk << step_bits) | (states[step] >> (kQtipStateBits - step_bits));
-  }
-  return chunks;
-}
-
-void StatesFromChunks(const Chunks& chunks, int bits, std::span<uint16_t, kQtipSteps> states) {
-  for (int step = 0; step < kQtipSteps; ++step) {
-    const int lane = step / kQtipStepsPerLane;
-    states[step] = static_cast<uint16_t>(QtipWindow(
-        chunks[lane], chunks[(lane + 1) % kQtipTileLanes], bits, step % kQtipStepsPerLane));
-  }
+// Bit `offset` of a tile's circular string and the 15 after it.
+uint32_t Window16(std::span<const uint16_t> words, int offset) {
+  const size_t word = offset / 16;
+  const uint32_t next = words[word + 1 == words.size() ? 0 : word + 1];
+  return ((uint32_t{words[word]} << 16 | next) >> (16 - offset % 16)) & 0xFFFF;
 }
 
 // Byte i of the string is the high half of word i/2 for even i, the low half for odd i.
@@ -68,27 +60,55 @@ void KernelFromChunks(const Chunks& chunks, int bits, int64_t tile_cols, int64_t
 
 }  // namespace
 
-void QtipStatesFromPlain(std::span<const uint16_t> words, int bits,
-                         std::span<uint16_t, kQtipSteps> states) {
-  StatesFromChunks(ChunksFromPlain(words, bits), bits, states);
+void QtipStatesFromPlain(std::span<const uint16_t> words, const QtipCodeSpec& spec,
+                         std::span<uint16_t> states) {
+  for (int step = 0; step < spec.steps(); ++step) {
+    states[step] = static_cast<uint16_t>(Window16(words, step * spec.step_bits()) >>
+                                         (kQtipStateBits - spec.state_bits));
+  }
 }
 
-void QtipPlainFromStates(std::span<const uint16_t, kQtipSteps> states, int bits,
+void QtipPlainFromStates(std::span<const uint16_t> states, const QtipCodeSpec& spec,
                          std::span<uint16_t> words) {
-  PlainFromChunks(ChunksFromStates(states, bits), bits, words);
+  uint32_t bits = 0;
+  int count = 0;
+  size_t word = 0;
+  for (int step = 0; step < spec.steps(); ++step) {
+    bits = bits << spec.step_bits() | states[step] >> (spec.state_bits - spec.step_bits());
+    count += spec.step_bits();
+    if (count < 16) continue;
+    count -= 16;
+    words[word++] = static_cast<uint16_t>(bits >> count);
+  }
 }
 
-void QtipPackTile(std::span<const uint16_t, kQtipSteps> states, int bits, Shape shape,
+void QtipPackTile(std::span<const uint16_t> states, const QtipCodeSpec& spec, Shape shape,
                   int64_t tile_row, int64_t tile_col, std::span<uint16_t> trellis) {
-  KernelFromChunks(ChunksFromStates(states, bits), bits, shape.in_features / kQtipTileCols,
-                   tile_row, tile_col, trellis);
+  const int64_t tile_cols = shape.in_features / kQtipTileCols;
+  const int tile_words = QtipTileWords(spec.bits);
+  std::array<uint16_t, kMaxTileWords> plain;
+  QtipPlainFromStates(states, spec, plain);
+  const auto words = std::span(plain).first(tile_words);
+  if (QtipHasKernelLayout(spec)) {
+    KernelFromChunks(ChunksFromPlain(words, spec.bits), spec.bits, tile_cols, tile_row, tile_col,
+                     trellis);
+  } else {
+    std::ranges::copy(words, trellis.begin() + (tile_row * tile_cols + tile_col) * tile_words);
+  }
 }
 
-void QtipUnpackTile(std::span<const uint16_t> trellis, int bits, Shape shape, int64_t tile_row,
-                    int64_t tile_col, std::span<uint16_t, kQtipSteps> states) {
-  StatesFromChunks(
-      ChunksFromKernel(trellis, bits, shape.in_features / kQtipTileCols, tile_row, tile_col), bits,
-      states);
+void QtipUnpackTile(std::span<const uint16_t> trellis, const QtipCodeSpec& spec, Shape shape,
+                    int64_t tile_row, int64_t tile_col, std::span<uint16_t> states) {
+  const int64_t tile_cols = shape.in_features / kQtipTileCols;
+  const int tile_words = QtipTileWords(spec.bits);
+  if (!QtipHasKernelLayout(spec)) {
+    const int64_t first = (tile_row * tile_cols + tile_col) * tile_words;
+    return QtipStatesFromPlain(trellis.subspan(first, tile_words), spec, states);
+  }
+  std::array<uint16_t, kMaxTileWords> plain;
+  PlainFromChunks(ChunksFromKernel(trellis, spec.bits, tile_cols, tile_row, tile_col), spec.bits,
+                  plain);
+  QtipStatesFromPlain(std::span(plain).first(tile_words), spec, states);
 }
 
 std::vector<uint16_t> QtipKernelFromPlain(std::span<const uint16_t> plain, int bits, Shape shape) {
@@ -113,6 +133,21 @@ std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int 
                     bits, words);
   }
   return plain;
+}
+
+std::vector<uint8_t> QtipRowsFromPlain(std::span<const uint16_t> plain, int bits, Shape shape) {
+  const int64_t tile_cols = shape.in_features / kQtipTileCols;
+  const int64_t all_rows = shape.out_features * tile_cols;
+  std::vector<uint8_t> rows(2 * plain.size());
+  for (int64_t i = 0; i < all_rows; ++i) {
+    const int64_t tile = i / kQtipTileRows;
+    uint8_t* row = &rows[QtipRowChunkOffset(bits, tile_cols, tile / tile_cols, tile % tile_cols,
+                                            static_cast<int>(i % kQtipTileRows))];
+    for (int word = 0; word < bits; ++word) {  // the first word is the most significant
+      std::memcpy(row + 2 * (bits - 1 - word), &plain[i * bits + word], sizeof(uint16_t));
+    }
+  }
+  return rows;
 }
 
 }  // namespace qtipd

@@ -1,9 +1,10 @@
-// Conversions between a tile's trellis states and its two packed forms (README.md, "Byte layout").
+// Conversions between a tile's trellis states and its packed forms (README.md, "Byte layout").
 //
-//   states  128 per tile, one a step; a legal path has consistent overlapping bits
+//   states  spec.steps() per tile, one a step; a legal path has consistent overlapping bits
 //   plain   16 * bits words per tile, tiles row-major; bit 0 of the circular string is the most
-//           significant bit of word 0. What checkpoints without a kernel store.
-//   kernel  the order of qtip_layout.h. What `trellis` holds in every layer that this format takes.
+//           significant bit of word 0. What `trellis` holds for codes without a kernel layout.
+//   kernel  the order that `trellis` of code `hyb` has; QtipHasKernelLayout
+//   row     an order for kernels of plain codes; never stored
 //
 // All are thread-safe for distinct outputs. Source: QTIP (arXiv 2406.11235) and its checkpoints.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_PACKING_H_
@@ -14,29 +15,40 @@
 #include <vector>
 
 #include "kernels/api/weight_format.h"
+#include "kernels/formats/qtip/qtip_code.h"
 #include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
 
-// The states of one tile from its plain words [16 * bits].
-void QtipStatesFromPlain(std::span<const uint16_t> words, int bits,
-                         std::span<uint16_t, kQtipSteps> states);
+// The states [spec.steps()] of one tile from its plain words [16 * bits].
+void QtipStatesFromPlain(std::span<const uint16_t> words, const QtipCodeSpec& spec,
+                         std::span<uint16_t> states);
 
-// The plain words of one tile [16 * bits] from its states: the top 2 * bits bits of each. The rest
-// of a state repeats its successors' bits and is not looked at.
-void QtipPlainFromStates(std::span<const uint16_t, kQtipSteps> states, int bits,
+// The plain words of one tile [16 * bits] from its states: the top step_bits() bits of each. The
+// rest of a state repeats its successors' bits and is not looked at.
+void QtipPlainFromStates(std::span<const uint16_t> states, const QtipCodeSpec& spec,
                          std::span<uint16_t> words);
 
-// Writes and reads one tile of a kernel-layout trellis of a matrix of `shape`.
+// Writes and reads one tile of the trellis of a matrix of `shape`, in the layout of its code.
 //   trellis  QtipTrellisWords(shape, bits) words
-void QtipPackTile(std::span<const uint16_t, kQtipSteps> states, int bits, Shape shape,
+void QtipPackTile(std::span<const uint16_t> states, const QtipCodeSpec& spec, Shape shape,
                   int64_t tile_row, int64_t tile_col, std::span<uint16_t> trellis);
-void QtipUnpackTile(std::span<const uint16_t> trellis, int bits, Shape shape, int64_t tile_row,
-                    int64_t tile_col, std::span<uint16_t, kQtipSteps> states);
+void QtipUnpackTile(std::span<const uint16_t> trellis, const QtipCodeSpec& spec, Shape shape,
+                    int64_t tile_row, int64_t tile_col, std::span<uint16_t> states);
 
-// A whole matrix; both sides hold QtipTrellisWords(shape, bits) words.
+// Which element of a tile is position p of its sequence, in the layout of the code.
+constexpr QtipElement QtipElementOf(const QtipCodeSpec& spec, int position) {
+  if (QtipHasKernelLayout(spec)) return QtipElementOf(position);
+  return {position / kQtipTileCols, position % kQtipTileCols};
+}
+
+// A whole matrix between plain and kernel layout, bits 2 to 4; both sides hold
+// QtipTrellisWords(shape, bits) words.
 std::vector<uint16_t> QtipKernelFromPlain(std::span<const uint16_t> plain, int bits, Shape shape);
 std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int bits, Shape shape);
+
+// A whole matrix from plain to row layout; the result has as many bytes as `plain`.
+std::vector<uint8_t> QtipRowsFromPlain(std::span<const uint16_t> plain, int bits, Shape shape);
 
 }  // namespace qtipd
 

@@ -8,16 +8,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/api/dtype.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "kernels/cpu/thread_pool.h"
-#include "kernels/formats/qtip/qtip_codebook.h"
-#include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_ldlq.h"
 #include "kernels/formats/qtip/qtip_packing.h"
+#include "kernels/formats/qtip/qtip_table.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
 namespace qtipd {
@@ -49,15 +47,16 @@ double SumOfSquares(std::span<const float> values) {
 // The state of one run, and its steps in order.
 class Quantizer {
  public:
-  Quantizer(ThreadPool& pool, const QuantizeProblem& problem, const QtipIngredients& ingredients,
-            Progress& progress)
+  Quantizer(ThreadPool& pool, const QuantizeProblem& problem, const QtipCodeSpec& spec,
+            const QtipIngredients& ingredients, Progress& progress)
       : pool_(pool),
         problem_(problem),
         signs_(ingredients.signs),
         tlut_(ingredients.tlut),
         progress_(progress),
-        bits_(static_cast<int>(problem.options.GetInt("bits"))),
-        encoder_(bits_, tlut_) {}
+        spec_(spec),
+        table_(MakeQtipTable(spec, tlut_)),
+        encoder_(spec, tlut_) {}
 
   absl::StatusOr<PackedLayer> Run(QuantizeReport& report) {
     Stopwatch watch;
@@ -101,12 +100,12 @@ class Quantizer {
   void Preprocess() {
     weights_ = RotateWeights(pool_, problem_.weights, problem_.shape, signs_);
     const double rms = std::sqrt(SumOfSquares(weights_) / static_cast<double>(weights_.size()));
-    const double target_rms = QtipCodebookRms(tlut_) * problem_.options.GetDouble("scale_override");
+    const double target_rms = table_.Rms() * problem_.options.GetDouble("scale_override");
     scale_ = static_cast<float>(rms / target_rms);
     if (scale_ > 0) {
       for (float& weight : weights_) weight /= scale_;
     }
-    states_.resize(tile_rows() * tile_cols() * kQtipSteps);
+    states_.resize(tile_rows() * tile_cols() * spec_.steps());
   }
 
   absl::StatusOr<BlockLdl> Factor() {
@@ -127,19 +126,20 @@ class Quantizer {
   }
 
   // Samples of the tiles of a [rows, 16 * blocks] panel with row stride `stride`, tiles row-major.
-  static void Gather(const float* panel, int64_t stride, int64_t blocks, int64_t tile,
-                     float* samples) {
+  void Gather(const float* panel, int64_t stride, int64_t blocks, int64_t tile,
+              float* samples) const {
     const float* corner =
         panel + tile / blocks * kQtipTileRows * stride + tile % blocks * kQtipTileCols;
     for (int p = 0; p < kQtipTileWeights; ++p) {
-      const QtipElement at = QtipElementOf(p);
+      const QtipElement at = QtipElementOf(spec_, p);
       samples[p] = corner[at.row * stride + at.col];
     }
   }
 
-  float Decode(uint16_t state, int f) const {
-    const uint32_t pair = QtipHybDecode(state, tlut_.data());
-    return HalfToFloat(static_cast<uint16_t>(pair >> (16 * f)));
+  // The weight at position p of a tile of `states`.
+  float Decode(const uint16_t* states, int p) const {
+    const int dim = spec_.vector_dim;
+    return table_.weights[states[p / dim] * dim + p % dim];
   }
 
   // H is the identity: nothing is fed back, all tiles are independent.
@@ -157,7 +157,7 @@ class Quantizer {
       for (int64_t tile = begin; tile < end; ++tile) {
         costs[tile] =
             QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                         std::span(states_).subspan(tile * kQtipSteps, kQtipSteps), tlut_);
+                         std::span(states_).subspan(tile * spec_.steps(), spec_.steps()), table_);
       }
     });
     double error = 0;
@@ -167,7 +167,7 @@ class Quantizer {
 
   absl::StatusOr<double> EncodeWithFeedback(const BlockLdl& factor) {
     std::vector<float> samples(rows() * kQtipTileCols);
-    std::vector<uint16_t> states(tile_rows() * kQtipSteps);
+    std::vector<uint16_t> states(tile_rows() * spec_.steps());
     const auto quantize = [&](int64_t block, std::span<const float> target,
                               std::span<float> decoded) -> absl::Status {
       for (int64_t tile = 0; tile < tile_rows(); ++tile) {
@@ -175,13 +175,12 @@ class Quantizer {
       }
       QTIPD_RETURN_IF_ERROR(Encode(samples, states));
       for (int64_t tile = 0; tile < tile_rows(); ++tile) {
-        const uint16_t* from = &states[tile * kQtipSteps];
+        const uint16_t* from = &states[tile * spec_.steps()];
         for (int p = 0; p < kQtipTileWeights; ++p) {
-          const QtipElement at = QtipElementOf(p);
-          decoded[(tile * kQtipTileRows + at.row) * kQtipTileCols + at.col] =
-              Decode(from[p / kQtipVectorDim], p % kQtipVectorDim);
+          const QtipElement at = QtipElementOf(spec_, p);
+          decoded[(tile * kQtipTileRows + at.row) * kQtipTileCols + at.col] = Decode(from, p);
         }
-        std::copy_n(from, kQtipSteps, &states_[(tile * tile_cols() + block) * kQtipSteps]);
+        std::copy_n(from, spec_.steps(), &states_[(tile * tile_cols() + block) * spec_.steps()]);
       }
       return absl::OkStatus();
     };
@@ -195,31 +194,32 @@ class Quantizer {
   PackedLayer Pack() {
     QtipLayer layer;
     layer.shape = problem_.shape;
-    layer.bits = bits_;
-    layer.trellis.resize(QtipTrellisWords(rows(), cols(), bits_));
+    layer.spec = spec_;
+    layer.trellis.resize(QtipTrellisWords(rows(), cols(), spec_.bits));
     pool_.ParallelFor(tile_rows(), [&](int, int64_t begin, int64_t end) {
       for (int64_t tile = begin * tile_cols(); tile < end * tile_cols(); ++tile) {
-        QtipPackTile(std::span<const uint16_t, kQtipSteps>(&states_[tile * kQtipSteps], kQtipSteps),
-                     bits_, problem_.shape, tile / tile_cols(), tile % tile_cols(), layer.trellis);
+        QtipPackTile(std::span(states_).subspan(tile * spec_.steps(), spec_.steps()), spec_,
+                     problem_.shape, tile / tile_cols(), tile % tile_cols(), layer.trellis);
       }
     });
     layer.su = signs_.su;
     layer.sv = signs_.sv;
     for (float& sign : layer.sv) sign *= scale_;
-    layer.tlut.assign(tlut_.begin(), tlut_.end());
+    layer.tlut = tlut_;
     return MakePackedQtipLayer(layer, problem_.options);
   }
 
   ThreadPool& pool_;
   const QuantizeProblem& problem_;
   const QtipSigns& signs_;
-  const std::span<const uint16_t, kQtipLutValues> tlut_;
+  const std::vector<uint16_t>& tlut_;
   Progress& progress_;
-  const int bits_;
+  const QtipCodeSpec spec_;
+  const QtipTable table_;
   QtipEncoder encoder_;
   std::vector<float> weights_;  // [out, in], rotated, in the scale of the codebook
   float scale_ = 0;
-  std::vector<uint16_t> states_;  // [tiles][128], tiles row-major
+  std::vector<uint16_t> states_;  // [tiles][spec_.steps()], tiles row-major
   std::atomic<int64_t> tiles_done_ = 0;
 };
 
@@ -254,21 +254,26 @@ absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_feature
   return absl::OkStatus();
 }
 
+absl::StatusOr<QtipIngredients> MakeQtipIngredients(const QuantizeProblem& problem) {
+  QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
+  return QtipIngredients{.tlut = QtipDefaultTable(spec),
+                         .signs = MakeQtipSigns(problem.shape, problem.seed)};
+}
+
 absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem& problem,
                                          const QtipIngredients& ingredients, Progress& progress,
                                          QuantizeReport& report) {
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(problem.shape));
   QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features));
+  QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
   report = {};
-  return Quantizer(pool, problem, ingredients, progress).Run(report);
+  return Quantizer(pool, problem, spec, ingredients, progress).Run(report);
 }
 
 absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report) {
-  return QuantizeQtip(
-      pool, problem,
-      {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(problem.shape, problem.seed)}, progress,
-      report);
+  QTIPD_ASSIGN_OR_RETURN(const QtipIngredients ingredients, MakeQtipIngredients(problem));
+  return QuantizeQtip(pool, problem, ingredients, progress, report);
 }
 
 }  // namespace qtipd

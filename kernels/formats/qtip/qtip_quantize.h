@@ -4,22 +4,25 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/api/weight_format.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
-#include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
 
-// What a problem leaves open: the lookup table and the random signs.
+// What a problem leaves open: the table of its code, if there is one, and the random signs.
 struct QtipIngredients {
-  std::span<const uint16_t, kQtipLutValues> tlut;
+  std::vector<uint16_t> tlut;
   QtipSigns signs;
 };
 
-// Quantizes `problem.weights` with code `hyb`: random signs, randomized Hadamard transform, scale,
+// The default table and the signs of `problem.seed`. Errors: OPTION_INVALID.
+absl::StatusOr<QtipIngredients> MakeQtipIngredients(const QuantizeProblem& problem);
+
+// Quantizes `problem.weights`: random signs, randomized Hadamard transform, scale,
 // block LDL of the Hessian, LDLQ around a two-pass tail-biting Viterbi search, packing. Runs on all
 // threads of `pool`. Blocks until done.
 // Fills `report` with the proxy error and the seconds of preprocess, block_ldl, viterbi,
@@ -31,7 +34,7 @@ absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem
                                          const QtipIngredients& ingredients, Progress& progress,
                                          QuantizeReport& report);
 
-// The same with the default table and the signs of `problem.seed`.
+// The same with MakeQtipIngredients.
 absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report);
 

@@ -4,35 +4,37 @@
 #include <array>
 #include <thread>
 
-#include "kernels/api/dtype.h"
 #include "kernels/cpu/thread_pool.h"
-#include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_packing.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
 
 int HostThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-void DecodeTile(const QtipLayer& layer, int64_t tile_row, int64_t tile_col, float* weights) {
-  std::array<uint16_t, kQtipSteps> states;
-  QtipUnpackTile(layer.trellis, layer.bits, layer.shape, tile_row, tile_col, states);
+// Decodes a tile to row-major `weights` of the whole matrix.
+void DecodeTile(const QtipLayer& layer, const QtipTable& table, int64_t tile_row, int64_t tile_col,
+                float* weights) {
+  const QtipCodeSpec& spec = layer.spec;
+  std::array<uint16_t, kQtipTileWeights> states;
+  QtipUnpackTile(layer.trellis, spec, layer.shape, tile_row, tile_col, states);
   for (int p = 0; p < kQtipTileWeights; ++p) {
-    const QtipElement at = QtipElementOf(p);
-    const uint32_t pair = QtipHybDecode(states[p / kQtipVectorDim], layer.tlut.data());
+    const QtipElement at = QtipElementOf(spec, p);
     weights[(tile_row * kQtipTileRows + at.row) * layer.shape.in_features +
             tile_col * kQtipTileCols + at.col] =
-        HalfToFloat(static_cast<uint16_t>(pair >> (16 * (p % kQtipVectorDim))));
+        table.weights[states[p / spec.vector_dim] * spec.vector_dim + p % spec.vector_dim];
   }
 }
 
 std::vector<float> DecodeAll(ThreadPool& pool, const QtipLayer& layer) {
+  const QtipTable table = MakeQtipTable(layer.spec, layer.tlut);
   const int64_t tile_cols = layer.shape.in_features / kQtipTileCols;
   std::vector<float> weights(layer.shape.out_features * layer.shape.in_features);
   pool.ParallelFor(layer.shape.out_features / kQtipTileRows, [&](int, int64_t begin, int64_t end) {
     for (int64_t tile = begin * tile_cols; tile < end * tile_cols; ++tile) {
-      DecodeTile(layer, tile / tile_cols, tile % tile_cols, weights.data());
+      DecodeTile(layer, table, tile / tile_cols, tile % tile_cols, weights.data());
     }
   });
   return weights;

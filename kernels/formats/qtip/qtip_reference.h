@@ -11,7 +11,7 @@
 namespace qtipd {
 
 // The inner matrix [out, in] as decoded, in the scale of the codebook: no signs, scales or
-// rotations. Exact: every value is an fp16.
+// rotations. Exact: fp16 values, and fp32 ones for codes 1mad and 2mad.
 std::vector<float> QtipTrellisWeights(const QtipLayer& layer);
 
 // W_hat [out, in] in the original basis, computed in double and rounded once.

@@ -312,8 +312,8 @@ class QtipEncoder::Worker {
   int64_t wide_tiles_ = 0;
 };
 
-QtipEncoder::QtipEncoder(int bits, std::span<const uint16_t> tlut)
-    : tables_(std::make_unique<Tables>(bits, tlut)) {}
+QtipEncoder::QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut)
+    : tables_(std::make_unique<Tables>(spec.bits, tlut)) {}
 
 QtipEncoder::~QtipEncoder() = default;
 
@@ -347,23 +347,21 @@ int64_t QtipEncoder::wide_tiles() const {
   return tiles;
 }
 
-uint64_t QtipEncoder::ScratchBytes(int bits, int threads) {
+uint64_t QtipEncoder::ScratchBytes(const QtipCodeSpec& spec, int threads) {
   constexpr uint64_t kVectorBytes = 64;
-  const uint64_t history = uint64_t{kHistorySlots} * (1u << ClassBits(bits)) * kVectorBytes;
+  const uint64_t history = uint64_t{kHistorySlots} * (1u << ClassBits(spec.bits)) * kVectorBytes;
   const uint64_t rest = (kQtipMetricRows + 2 * kQtipTileWeights + kQtipSteps) * kVectorBytes;
   return 2 * threads * (history + rest) + sizeof(Tables);
 }
 
 double QtipPathCost(std::span<const float> samples, std::span<const uint16_t> states,
-                    std::span<const uint16_t> tlut) {
+                    const QtipTable& table) {
   double cost = 0;
-  for (int step = 0; step < kQtipSteps; ++step) {
-    const uint32_t pair = QtipHybDecode(states[step], tlut.data());
-    for (int f = 0; f < kQtipVectorDim; ++f) {
-      const double weight = HalfToFloat(static_cast<uint16_t>(pair >> (16 * f)));
-      const double error = samples[step * kQtipVectorDim + f] - weight;
-      cost += error * error;
-    }
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const size_t step = i / table.vector_dim;
+    const double weight = table.weights[states[step] * table.vector_dim + i % table.vector_dim];
+    const double error = samples[i] - weight;
+    cost += error * error;
   }
   return cost;
 }

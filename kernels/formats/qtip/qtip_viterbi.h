@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "kernels/cpu/thread_pool.h"
-#include "kernels/formats/qtip/qtip_layout.h"
+#include "kernels/formats/qtip/qtip_code.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 
@@ -26,15 +27,15 @@ namespace qtipd {
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
 class QtipEncoder {
  public:
-  // `bits` 2, 3 or 4; `tlut` [512][2] as fp16 bits, copied.
-  QtipEncoder(int bits, std::span<const uint16_t> tlut);
+  // `tlut` holds spec.table_values() fp16 bits, copied.
+  QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut);
   ~QtipEncoder();
   QtipEncoder(const QtipEncoder&) = delete;
   QtipEncoder& operator=(const QtipEncoder&) = delete;
 
   // Encodes tiles on all threads of `pool` and blocks.
   //   samples  [tiles][256] in sequence order (QtipElementOf), in the scale of the table
-  //   states   [tiles][128], overwritten
+  //   states   [tiles][spec.steps()], overwritten
   // `tiles_done` is called from the working threads with the number of tiles just finished; once it
   // returns false no further tile is begun, Encode returns false and `states` is incomplete.
   // Not to be called from two threads at a time: scratch memory is kept between calls.
@@ -45,7 +46,7 @@ class QtipEncoder {
   int64_t wide_tiles() const;
 
   // Upper bound of the scratch memory of Encode on `threads` threads, in bytes.
-  static uint64_t ScratchBytes(int bits, int threads);
+  static uint64_t ScratchBytes(const QtipCodeSpec& spec, int threads);
 
  private:
   class Tables;
@@ -56,7 +57,7 @@ class QtipEncoder {
 
 // Squared error of a tile's decoded states against its samples, in double precision.
 double QtipPathCost(std::span<const float> samples, std::span<const uint16_t> states,
-                    std::span<const uint16_t> tlut);
+                    const QtipTable& table);
 
 }  // namespace qtipd
 

@@ -276,9 +276,8 @@ void Run(CudaDevice& device, Shape shape) {
     QuantizeReport report;
     PackedLayer packed;
     for (int run = 0; run < 2; ++run) {
-      packed = Value(QuantizeQtipOnCuda(
-          device, problem, {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(shape, 0)}, progress,
-          report));
+      packed = Value(
+          QuantizeQtipOnCuda(device, problem, *MakeQtipIngredients(problem), progress, report));
       std::printf("quantize K=%d run %d proxy %.6f", bits, run, report.proxy_error);
       for (const auto& [step, s] : report.step_seconds) std::printf("  %s %.4f s", step.c_str(), s);
       std::printf("\n");
@@ -304,9 +303,9 @@ void RunWithHessian(CudaDevice& device, Shape shape) {
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
     SilentProgress progress;
     QuantizeReport report;
-    Value(QuantizeQtipOnCuda(
-        device, {.shape = shape, .weights = w, .hessian = h, .options = options},
-        {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(shape, 0)}, progress, report));
+    Value(QuantizeQtipOnCuda(device,
+                             {.shape = shape, .weights = w, .hessian = h, .options = options},
+                             *MakeQtipIngredients(problem), progress, report));
     std::printf("quantize with H K=%d proxy %.6f", bits, report.proxy_error);
     for (const auto& [step, s] : report.step_seconds) std::printf("  %s %.4f s", step.c_str(), s);
     std::printf("\n");

@@ -73,10 +73,11 @@ class QtipCudaQuantize : public CudaTest, public testing::WithParamInterface<int
 
   static double TotalCost(const std::vector<float>& samples, const std::vector<uint16_t>& states,
                           std::span<const uint16_t> tlut) {
+    const QtipTable table = MakeQtipTable({}, tlut);
     double cost = 0;
     for (size_t tile = 0; tile < samples.size() / kQtipTileWeights; ++tile) {
       cost += QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                           std::span(states).subspan(tile * kQtipSteps, kQtipSteps), tlut);
+                           std::span(states).subspan(tile * kQtipSteps, kQtipSteps), table);
     }
     return cost;
   }
@@ -112,7 +113,7 @@ TEST_P(QtipCudaQuantize, OutliersCostNoMoreThanOnTheCpu) {
   const std::vector<float> samples = TileSamples(matrix, 64);
   std::vector<uint16_t> cpu(samples.size() / 2);
   ThreadPool pool(2);
-  QtipEncoder(GetParam(), tlut).Encode(pool, samples, cpu, [](int64_t) { return true; });
+  QtipEncoder({.bits = GetParam()}, tlut).Encode(pool, samples, cpu, [](int64_t) { return true; });
   EXPECT_NEAR(TotalCost(samples, Encode(matrix, 64, tlut), tlut), TotalCost(samples, cpu, tlut),
               1e-4 * TotalCost(samples, cpu, tlut));
 }
@@ -130,9 +131,7 @@ TEST_P(QtipCudaQuantize, ReachesTheGoldenProxyError) {
   RecordedProgress progress;
   QuantizeReport report;
   const auto layer = QuantizeQtipOnCuda(
-      device(), problem,
-      {std::span<const uint16_t, kQtipLutValues>(tlut), {golden.Floats("SU"), golden.Floats("SV")}},
-      progress, report);
+      device(), problem, {tlut, {golden.Floats("SU"), golden.Floats("SV")}}, progress, report);
   ASSERT_TRUE(layer.ok()) << layer.status();
   std::cout << "proxy_error " << report.proxy_error << "\n";
   EXPECT_LE(report.proxy_error, golden_proxy[GetParam() - 2] * 1.01);
@@ -149,10 +148,8 @@ TEST_P(QtipCudaQuantize, HasThePublishedDistortion) {
       .shape = {1024, 1024}, .weights = weights, .options = MakeOptions(GetParam(), 1.0)};
   RecordedProgress progress;
   QuantizeReport report;
-  const auto packed = QuantizeQtipOnCuda(
-      device(), problem,
-      {std::span<const uint16_t, kQtipLutValues>(tlut), MakeQtipSigns(problem.shape, 0)}, progress,
-      report);
+  const auto packed = QuantizeQtipOnCuda(device(), problem, {tlut, MakeQtipSigns(problem.shape, 0)},
+                                         progress, report);
   ASSERT_TRUE(packed.ok()) << packed.status();
   const double mse =
       std::pow(RelativeError(*MakeQtipFormat()->ReferenceWeights(*packed), weights), 2);
@@ -166,10 +163,7 @@ INSTANTIATE_TEST_SUITE_P(Bits, QtipCudaQuantize, testing::Values(2, 3, 4));
 class QtipCudaQuantizeOnce : public CudaTest {
  protected:
   absl::StatusOr<PackedLayer> Quantize(const QuantizeProblem& problem) {
-    return QuantizeQtipOnCuda(
-        device(), problem,
-        {.tlut = QtipDefaultTlut(), .signs = MakeQtipSigns(problem.shape, problem.seed)}, progress_,
-        report_);
+    return QuantizeQtipOnCuda(device(), problem, *MakeQtipIngredients(problem), progress_, report_);
   }
 
   RecordedProgress progress_;

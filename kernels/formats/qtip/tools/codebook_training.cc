@@ -96,7 +96,7 @@ Cells EncodeOnce(ThreadPool& pool, const std::vector<uint16_t>& tlut, int bits, 
   std::vector<float> samples = Normals(pool, seed, kTiles * kQtipTileWeights);
   for (float& sample : samples) sample *= static_cast<float>(rms);
   std::vector<uint16_t> states(kTiles * kQtipSteps);
-  QtipEncoder(bits, tlut).Encode(pool, samples, states, [](int64_t) { return true; });
+  QtipEncoder({.bits = bits}, tlut).Encode(pool, samples, states, [](int64_t) { return true; });
   Cells cells;
   for (size_t i = 0; i < states.size(); ++i) {
     const uint32_t hash = QtipHybHash(states[i]);
@@ -111,9 +111,9 @@ std::vector<uint16_t> Refine(ThreadPool& pool, const std::vector<uint16_t>& tlut
   const double rms = QtipCodebookRms(tlut) * (iteration % 2 == 0 ? 0.9 : 1.0);
   Table sum{};
   std::array<double, kQtipLutEntries> weight{};
-  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
+  for (int bits = 2; bits <= kQtipMaxBits; ++bits) {
     const Cells cells = EncodeOnce(pool, tlut, bits, rms, kSeed + 100 + 4 * iteration + bits);
-    const double rate_weight = kRateWeights[bits - kQtipMinBits];
+    const double rate_weight = kRateWeights[bits - 2];
     for (int k = 0; k < kQtipLutEntries; ++k) {
       sum[2 * k] += rate_weight * cells.sum[2 * k];
       sum[2 * k + 1] += rate_weight * cells.sum[2 * k + 1];

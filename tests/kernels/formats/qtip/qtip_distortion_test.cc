@@ -17,17 +17,19 @@ class QtipDistortion : public testing::TestWithParam<int> {
  protected:
   // Relative squared error at the table's own rms (scale_override 1).
   double Measure(std::span<const uint16_t> tlut) {
+    const QtipCodeSpec spec{.bits = GetParam()};
     ThreadPool pool(2);
     std::vector<float> samples(kTiles * kQtipTileWeights);
     FillNormal(2, RandomStream::kTest, 0, samples);
     const auto rms = static_cast<float>(QtipCodebookRms(tlut));
     for (float& sample : samples) sample *= rms;
     std::vector<uint16_t> states(kTiles * kQtipSteps);
-    QtipEncoder(GetParam(), tlut).Encode(pool, samples, states, [](int64_t) { return true; });
+    QtipEncoder(spec, tlut).Encode(pool, samples, states, [](int64_t) { return true; });
+    const QtipTable table = MakeQtipTable(spec, tlut);
     double error = 0, energy = 0;
     for (int tile = 0; tile < kTiles; ++tile) {
       error += QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                            std::span(states).subspan(tile * kQtipSteps, kQtipSteps), tlut);
+                            std::span(states).subspan(tile * kQtipSteps, kQtipSteps), table);
     }
     for (float sample : samples) energy += double{sample} * sample;
     return error / energy;

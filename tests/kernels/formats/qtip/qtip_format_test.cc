@@ -114,7 +114,8 @@ TEST_F(QtipFormat, AsksForTheCodeWhereNoTableTellsIt) {
   tensors.erase("tlut");
   EXPECT_EQ(Refusal(tensors, {}), "CODE_REQUIRED code");
   const absl::Status status = format_->Import(tensors, {}).status();
-  EXPECT_EQ(GetErrorInfo(status).metadata["allowed"], "one of hyb");
+  EXPECT_EQ(GetErrorInfo(status).metadata["allowed"],
+            "one of hyb, 1mad, 2mad, 3inst, lut, quantlut");
   EXPECT_EQ(Refusal(tensors, {{"code", std::string("hyb")}}), "TENSOR_MISSING tlut");
 }
 
@@ -124,6 +125,9 @@ TEST_F(QtipFormat, RefusesOptionsThatContradictTheTensors) {
   EXPECT_EQ(Refusal(tensors, {{"bits", int64_t{3}}}), "OPTION_INVALID bits");
   EXPECT_EQ(Refusal(tensors, {{"sigma_reg", 0.5}}), "OPTION_INVALID sigma_reg");
   EXPECT_EQ(Refusal(tensors, {{"code", std::string("1mad")}}), "OPTION_INVALID code");
+  EXPECT_EQ(Refusal(tensors, {{"code", std::string("4mad")}}), "OPTION_INVALID code");
+  EXPECT_EQ(Refusal(tensors, {{"code", std::string("lut")}}), "TENSOR_SHAPE_INVALID tlut");
+  EXPECT_EQ(Refusal(tensors, {{"vector_dim", int64_t{1}}}), "OPTION_INVALID vector_dim");
 }
 
 TEST_F(QtipFormat, LeavesForeignTensorsOut) {

@@ -12,7 +12,7 @@ namespace {
 QtipLayer SmallLayer(int bits) {
   QtipLayer layer;
   layer.shape = {64, 32};
-  layer.bits = bits;
+  layer.spec.bits = bits;
   layer.trellis.resize(QtipTrellisWords(64, 32, bits));
   for (size_t i = 0; i < layer.trellis.size(); ++i) layer.trellis[i] = static_cast<uint16_t>(i * 7);
   layer.su.assign(32, -1.0f);
@@ -24,8 +24,8 @@ QtipLayer SmallLayer(int bits) {
 TensorMap SmallTensors() { return QtipTensors(SmallLayer(2)); }
 
 // The reason and field of the error that `tensors` meet.
-std::string Refusal(const TensorMap& tensors) {
-  const auto layer = ParseQtipTensors(tensors);
+std::string Refusal(const TensorMap& tensors, const QtipCodeChoice& choice = {}) {
+  const auto layer = ParseQtipTensors(tensors, choice);
   if (layer.ok()) return "accepted";
   ErrorInfo info = GetErrorInfo(layer.status());
   return info.reason + " " + info.metadata["field"];
@@ -37,7 +37,7 @@ TEST(QtipLayer, SurvivesARoundTripThroughItsTensors) {
     const auto again = ParseQtipTensors(QtipTensors(layer));
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_EQ(again->shape, layer.shape);
-    EXPECT_EQ(again->bits, bits);
+    EXPECT_EQ(again->spec, layer.spec);
     EXPECT_EQ(again->trellis, layer.trellis);
     EXPECT_EQ(again->su, layer.su);
     EXPECT_EQ(again->sv, layer.sv);
@@ -82,7 +82,7 @@ TEST(QtipLayer, TakesCheckpointsWithoutRcpAndTpRank) {
 }
 
 TEST(QtipLayer, NamesTheMissingTensor) {
-  for (const char* name : {"trellis", "SU", "SV", "tlut"}) {
+  for (const char* name : {"trellis", "SU", "SV"}) {
     TensorMap tensors = SmallTensors();
     tensors.erase(name);
     EXPECT_EQ(Refusal(tensors), std::string("TENSOR_MISSING ") + name);
@@ -101,8 +101,44 @@ TEST(QtipLayer, RefusesATrellisOfTheWrongWidth) {
 
 TEST(QtipLayer, RefusesATableOfTheWrongSize) {
   TensorMap tensors = SmallTensors();
-  tensors["tlut"] = HostTensor::Take(DType::kF16, {65536, 1}, std::vector<uint16_t>(65536));
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {1024, 2}, std::vector<uint16_t>(2048));
   EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID tlut");
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {512}, std::vector<uint16_t>(512));
+  EXPECT_EQ(Refusal(tensors, {.code = QtipCode::kHyb}), "TENSOR_SHAPE_INVALID tlut");
+  EXPECT_EQ(Refusal(tensors, {.code = QtipCode::kLut}), "TENSOR_SHAPE_INVALID tlut");
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {500}, std::vector<uint16_t>(500));
+  EXPECT_EQ(Refusal(tensors, {.code = QtipCode::kQuantLut}), "TENSOR_SHAPE_INVALID tlut");
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {512, 2}, std::vector<uint16_t>(7));
+  EXPECT_EQ(Refusal(tensors), "TENSOR_SHAPE_INVALID tlut");
+}
+
+TEST(QtipLayer, ReadsTheCodeOffTheTable) {
+  const auto spec_of = [](std::vector<int64_t> shape, const QtipCodeChoice& choice) {
+    TensorMap tensors = SmallTensors();
+    int64_t count = 1;
+    for (int64_t size : shape) count *= size;
+    tensors["tlut"] = HostTensor::Take(DType::kF16, shape, std::vector<uint16_t>(count));
+    return ParseQtipTensors(tensors, choice).value().spec;
+  };
+  EXPECT_EQ(spec_of({512, 2}, {}), (QtipCodeSpec{QtipCode::kHyb, 2, 16, 2, 9}));
+  EXPECT_EQ(spec_of({65536, 1}, {}), (QtipCodeSpec{QtipCode::kLut, 2, 16, 1, 16}));
+  EXPECT_EQ(spec_of({65536, 2}, {}), (QtipCodeSpec{QtipCode::kLut, 2, 16, 2, 16}));
+  EXPECT_EQ(spec_of({512}, {}), (QtipCodeSpec{QtipCode::kQuantLut, 2, 16, 1, 9}));
+  EXPECT_EQ(spec_of({1024, 1}, {}), (QtipCodeSpec{QtipCode::kQuantLut, 2, 16, 1, 10}));
+  EXPECT_EQ(spec_of({4096, 1}, {.code = QtipCode::kLut, .state_bits = 12}),
+            (QtipCodeSpec{QtipCode::kLut, 2, 12, 1, 12}));
+}
+
+TEST(QtipLayer, TakesCodesWithoutATable) {
+  TensorMap tensors = SmallTensors();
+  EXPECT_EQ(Refusal(tensors, {.code = QtipCode::k1Mad}), "OPTION_INVALID code");
+  tensors.erase("tlut");
+  EXPECT_EQ(Refusal(tensors), "CODE_REQUIRED code");
+  EXPECT_EQ(Refusal(tensors, {.code = QtipCode::kHyb}), "TENSOR_MISSING tlut");
+  const auto layer = ParseQtipTensors(tensors, {.code = QtipCode::k3Inst});
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_EQ(layer->spec, (QtipCodeSpec{QtipCode::k3Inst, 2, 16, 1, 0}));
+  EXPECT_FALSE(QtipTensors(*layer).contains("tlut"));
 }
 
 TEST(QtipLayer, RefusesTheWrongElementType) {

@@ -6,6 +6,7 @@
 
 #include "kernels/api/random.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
+#include "kernels/formats/qtip/qtip_table.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
@@ -65,8 +66,10 @@ class QtipPacking : public testing::TestWithParam<int> {
   const std::vector<uint16_t> kernel_ = golden_.Words("hyb/" + GoldenKey(bits_, "trellis"));
   const std::vector<uint16_t> states_ = golden_.Words("hyb/" + GoldenKey(bits_, "states_u16"));
 
-  std::span<const uint16_t, kQtipSteps> States(int64_t tile) const {
-    return std::span<const uint16_t, kQtipSteps>(&states_[tile * kQtipSteps], kQtipSteps);
+  const QtipCodeSpec spec_{.bits = bits_};
+
+  std::span<const uint16_t> States(int64_t tile) const {
+    return std::span(states_).subspan(tile * kQtipSteps, kQtipSteps);
   }
 };
 
@@ -75,8 +78,8 @@ TEST_P(QtipPacking, PacksGoldenStates) {
   std::vector<uint16_t> kernel(kernel_.size());
   for (int64_t tile = 0; tile < 128; ++tile) {
     const int words = QtipTileWords(bits_);
-    QtipPlainFromStates(States(tile), bits_, std::span(plain).subspan(tile * words, words));
-    QtipPackTile(States(tile), bits_, kGoldenShape, tile / 16, tile % 16, kernel);
+    QtipPlainFromStates(States(tile), spec_, std::span(plain).subspan(tile * words, words));
+    QtipPackTile(States(tile), spec_, kGoldenShape, tile / 16, tile % 16, kernel);
   }
   EXPECT_EQ(plain, plain_);
   EXPECT_EQ(kernel, kernel_);
@@ -86,8 +89,8 @@ TEST_P(QtipPacking, UnpacksGoldenTiles) {
   for (int64_t tile = 0; tile < 128; ++tile) {
     const int words = QtipTileWords(bits_);
     std::array<uint16_t, kQtipSteps> from_plain, from_kernel;
-    QtipStatesFromPlain(std::span(plain_).subspan(tile * words, words), bits_, from_plain);
-    QtipUnpackTile(kernel_, bits_, kGoldenShape, tile / 16, tile % 16, from_kernel);
+    QtipStatesFromPlain(std::span(plain_).subspan(tile * words, words), spec_, from_plain);
+    QtipUnpackTile(kernel_, spec_, kGoldenShape, tile / 16, tile % 16, from_kernel);
     ASSERT_TRUE(std::ranges::equal(from_plain, States(tile))) << tile;
     ASSERT_TRUE(std::ranges::equal(from_kernel, States(tile))) << tile;
   }
@@ -107,15 +110,106 @@ TEST_P(QtipPacking, EveryBitStringIsAPath) {
   std::vector<uint16_t> again(trellis.size());
   for (int64_t tile = 0; tile < 8; ++tile) {
     std::array<uint16_t, kQtipSteps> states;
-    QtipUnpackTile(trellis, bits_, kShape, tile / 2, tile % 2, states);
+    QtipUnpackTile(trellis, spec_, kShape, tile / 2, tile % 2, states);
     for (int t = 0; t < kQtipSteps; ++t) {
       const int next = states[(t + 1) % kQtipSteps];
       EXPECT_EQ((states[t] << QtipStepBits(bits_) & 0xFFFF) >> QtipStepBits(bits_),
                 next >> QtipStepBits(bits_));
     }
-    QtipPackTile(states, bits_, kShape, tile / 2, tile % 2, again);
+    QtipPackTile(states, spec_, kShape, tile / 2, tile % 2, again);
   }
   EXPECT_EQ(again, trellis);
+}
+
+TEST(QtipPlainPacking, ConvertsGoldenStatesOfCodesWithOneWeightAStep) {
+  const GoldenFile golden("qtip_v1");
+  for (const std::string code : {"1mad", "2mad", "3inst", "quantlut", "lut"}) {
+    for (int bits : {2, 3, 4}) {
+      const QtipCodeSpec spec{.code = *FindQtipCode(code), .bits = bits, .vector_dim = 1};
+      const std::vector<uint16_t> states =
+          golden.Words("v1/" + code + "/" + GoldenKey(bits, "states_u16"));
+      const std::vector<uint16_t> packed =
+          golden.Words("v1/" + code + "/" + GoldenKey(bits, "packed_u16"));
+      std::vector<uint16_t> trellis(packed.size()), again(states.size());
+      for (int64_t tile = 0; tile < 32; ++tile) {
+        QtipPackTile(std::span(states).subspan(tile * 256, 256), spec, {64, 128}, tile / 8,
+                     tile % 8, trellis);
+        QtipUnpackTile(packed, spec, {64, 128}, tile / 8, tile % 8,
+                       std::span(again).subspan(tile * 256, 256));
+      }
+      EXPECT_EQ(trellis, packed) << code << bits;
+      EXPECT_EQ(again, states) << code << bits;
+    }
+  }
+}
+
+std::vector<uint16_t> RandomWords(int64_t count) {
+  std::vector<uint16_t> words(count);
+  for (int64_t i = 0; i < count; ++i) {
+    words[i] = static_cast<uint16_t>(RandomBits(1, RandomStream::kTest, i));
+  }
+  return words;
+}
+
+TEST(QtipPlainPacking, EveryBitStringIsAPathOfEveryWindow) {
+  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
+    for (int vector_dim : {1, 2}) {
+      for (int state_bits : {8, 11, 16}) {
+        const QtipCodeSpec spec{QtipCode::kLut, bits, state_bits, vector_dim, state_bits};
+        const std::vector<uint16_t> words = RandomWords(QtipTileWords(bits));
+        std::vector<uint16_t> states(spec.steps()), again(words.size());
+        QtipStatesFromPlain(words, spec, states);
+        for (int t = 0; t < spec.steps(); ++t) {
+          const int class_bits = state_bits - spec.step_bits();
+          ASSERT_EQ(states[t] & ((1 << class_bits) - 1),
+                    states[(t + 1) % spec.steps()] >> spec.step_bits());
+        }
+        QtipPlainFromStates(states, spec, again);
+        EXPECT_EQ(again, words);
+      }
+    }
+  }
+}
+
+uint64_t LittleEndian(const uint8_t* bytes, int count) {
+  uint64_t value = 0;
+  for (int i = 0; i < count; ++i) value |= uint64_t{bytes[i]} << (8 * i);
+  return value;
+}
+
+TEST(QtipRowLayout, HoldsEveryStateInARowAndTheBeginningOfTheNext) {
+  constexpr Shape kShape = {64, 96};
+  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
+    const QtipCodeSpec spec{QtipCode::k3Inst, bits, 13, 1, 0};
+    const std::vector<uint16_t> plain = RandomWords(QtipTrellisWords(64, 96, bits));
+    const std::vector<uint8_t> rows = QtipRowsFromPlain(plain, bits, kShape);
+    ASSERT_EQ(rows.size(), 2 * plain.size());
+    for (int64_t tile = 0; tile < 24; ++tile) {
+      std::array<uint16_t, kQtipTileWeights> states;
+      QtipUnpackTile(plain, spec, kShape, tile / 6, tile % 6, states);
+      const auto row_bits = [&](int row) {
+        const int64_t offset = QtipRowChunkOffset(bits, 6, tile / 6, tile % 6, row % 16);
+        return LittleEndian(&rows[offset], 2 * bits);
+      };
+      for (int p = 0; p < kQtipTileWeights; ++p) {
+        const auto next = static_cast<uint32_t>(row_bits(p / 16 + 1) >> (16 * bits - 16));
+        ASSERT_EQ(QtipRowWindow(row_bits(p / 16), next, bits, 13, p % 16), states[p])
+            << bits << " " << tile << " " << p;
+      }
+    }
+  }
+}
+
+TEST(QtipRowLayout, GivesALaneBothRowsOfOneTileInOneLoad) {
+  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
+    for (int lane = 0; lane < 32; ++lane) {
+      const int slot = lane % 4;  // (row 0, column 0), (1, 0), (0, 1), (1, 1)
+      for (int half : {0, 1}) {
+        EXPECT_EQ(QtipRowChunkOffset(bits, 2, slot % 2, slot / 2, lane / 4 + 8 * half),
+                  lane * 4 * bits + half * 2 * bits);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Bits, QtipPacking, testing::Values(2, 3, 4));

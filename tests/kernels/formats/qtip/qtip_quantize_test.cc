@@ -65,9 +65,7 @@ class QtipQuantize : public testing::Test {
 
   absl::StatusOr<PackedLayer> Quantize(const QuantizeProblem& problem, int threads = 2) {
     ThreadPool pool(threads);
-    const QtipIngredients ingredients = {QtipDefaultTlut(),
-                                         MakeQtipSigns(problem.shape, problem.seed)};
-    return QuantizeQtip(pool, problem, ingredients, progress_, report_);
+    return QuantizeQtipOnCpu(pool, problem, progress_, report_);
   }
 
   static constexpr Shape kShape = {64, 128};
@@ -188,10 +186,8 @@ TEST_P(GoldenQuantize, ReachesTheGoldenProxyError) {
   ThreadPool pool(2);
   RecordedProgress progress;
   QuantizeReport report;
-  const auto layer = QuantizeQtip(
-      pool, problem,
-      {std::span<const uint16_t, kQtipLutValues>(tlut), {golden.Floats("SU"), golden.Floats("SV")}},
-      progress, report);
+  const auto layer = QuantizeQtip(pool, problem, {tlut, {golden.Floats("SU"), golden.Floats("SV")}},
+                                  progress, report);
   ASSERT_TRUE(layer.ok()) << layer.status();
   EXPECT_LE(report.proxy_error, golden_proxy[bits - 2] * 1.01);
   const double scale = golden.Floats(GoldenKey(bits, "Wscale"))[0];

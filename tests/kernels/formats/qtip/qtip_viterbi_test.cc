@@ -29,10 +29,11 @@ std::vector<float> GaussianTiles(int tiles, float rms) {
 
 double TotalCost(const std::vector<float>& samples, const std::vector<uint16_t>& states,
                  std::span<const uint16_t> tlut) {
+  const QtipTable table = MakeQtipTable({}, tlut);
   double cost = 0;
   for (size_t tile = 0; tile < samples.size() / kQtipTileWeights; ++tile) {
     cost += QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                         std::span(states).subspan(tile * kQtipSteps, kQtipSteps), tlut);
+                         std::span(states).subspan(tile * kQtipSteps, kQtipSteps), table);
   }
   return cost;
 }
@@ -106,7 +107,7 @@ class QtipViterbi : public testing::TestWithParam<int> {
   std::vector<uint16_t> Encode(const std::vector<float>& samples, int threads,
                                std::span<const uint16_t> tlut = QtipDefaultTlut()) {
     ThreadPool pool(threads);
-    QtipEncoder encoder(bits_, tlut);
+    QtipEncoder encoder({.bits = bits_}, tlut);
     std::vector<uint16_t> states(samples.size() / kQtipVectorDim);
     EXPECT_TRUE(encoder.Encode(pool, samples, states, kGoOn));
     wide_tiles_ = encoder.wide_tiles();
@@ -147,8 +148,8 @@ TEST_P(QtipViterbi, EncodesOutliersWithWideCosts) {
   EXPECT_EQ(wide_tiles_, 1);
   PlainViterbi plain(bits_, QtipDefaultTlut());
   const auto tile = std::span(samples).subspan(kQtipTileWeights, kQtipTileWeights);
-  const double cost =
-      QtipPathCost(tile, std::span(states).subspan(kQtipSteps, kQtipSteps), QtipDefaultTlut());
+  const double cost = QtipPathCost(tile, std::span(states).subspan(kQtipSteps, kQtipSteps),
+                                   MakeQtipTable({}, QtipDefaultTlut()));
   EXPECT_NEAR(cost, plain.Cost(tile), 1e-4 * cost);
 }
 
@@ -211,7 +212,7 @@ TEST_P(QtipViterbi, ReproducesWhatTheTrellisCanExpress) {
 
 TEST_P(QtipViterbi, StopsWhenToldTo) {
   ThreadPool pool(2);
-  QtipEncoder encoder(bits_, QtipDefaultTlut());
+  QtipEncoder encoder({.bits = bits_}, QtipDefaultTlut());
   const std::vector<float> samples = GaussianTiles(200, 0.9f);
   std::vector<uint16_t> states(samples.size() / kQtipVectorDim);
   std::atomic<int64_t> done = 0;
