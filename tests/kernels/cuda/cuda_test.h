@@ -133,7 +133,7 @@ double RelativeError(const std::vector<A>& a, const std::vector<B>& b) {
 inline QtipLayer RandomLayer(Shape shape, int bits, uint64_t seed) {
   QtipLayer layer;
   layer.shape = shape;
-  layer.bits = bits;
+  layer.spec.bits = bits;
   layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
   for (size_t i = 0; i < layer.trellis.size(); ++i) {
     layer.trellis[i] = static_cast<uint16_t>(RandomBits(seed, RandomStream::kTest, i));
