@@ -1,5 +1,5 @@
 // The encoder's search: the path through the trellis whose weights are nearest to the samples of a
-// tile, with the end joined to the start (tail-biting), over all 65,536 states.
+// tile, with the end joined to the start (tail-biting), over all states.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_H_
 
@@ -15,13 +15,12 @@
 
 namespace qtipd {
 
-// Finds states for tiles of samples. Two passes of the Viterbi algorithm a tile: a free one over
-// the sequence rotated by half chooses the bits at the seam, one restricted to these bits gives the
-// path.
-//
-// Costs are 16-bit integers with a saturating sum, 32 tiles at a time with AVX-512. A saturated sum
-// is a lower bound, so a path whose recomputed cost equals the sum found is the best one; a tile
-// for which that fails (outliers) is encoded again with fp32 costs.
+class QtipSearch;
+class QtipSearchTables;
+
+// Finds states for tiles of samples. Two passes of the Viterbi algorithm a tile: a free one around
+// the place where the sequence is joined into a circle chooses the bits there, one restricted to
+// these bits gives the path. Costs are 16-bit integers, and fp32 where these do not do.
 //
 // Deterministic: the same states for any number of threads and any instruction set.
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
@@ -49,10 +48,9 @@ class QtipEncoder {
   static uint64_t ScratchBytes(const QtipCodeSpec& spec, int threads);
 
  private:
-  class Tables;
-  class Worker;
-  std::unique_ptr<const Tables> tables_;
-  std::vector<std::unique_ptr<Worker>> workers_;  // one a thread of the pool
+  const QtipCodeSpec spec_;
+  std::unique_ptr<const QtipSearchTables> tables_;
+  std::vector<std::unique_ptr<QtipSearch>> workers_;  // one a thread of the pool
 };
 
 // Squared error of a tile's decoded states against its samples, in double precision.

@@ -1,13 +1,13 @@
-// The inner loops of the Viterbi search, for 16-bit and 32-bit path costs, compiled for several
-// instruction sets; qtip_viterbi.cc is their only user. SIMD lanes are tiles: all lanes do the same
-// work on different samples, so the search needs neither gathers nor shuffles.
+// The inner loops of the search of code `hyb` whose SIMD lanes are tiles, for 16-bit and 32-bit
+// path costs, compiled for several instruction sets; qtip_tile_search.cc is their only user. All
+// lanes do the same work on different samples, so the search needs neither gathers nor shuffles.
 //
 // Between two steps only the low 16 - step_bits bits of the state matter for what follows: a
 // *class*. A pass keeps one cost per class and boundary, boundary t being the one before step t:
 //   cost[t+1][p] = min_j  metric[t][state] + cost[t][state >> step_bits],  state = (j <<
 //   class_bits) | p
-#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_SIMD_H_
-#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_SIMD_H_
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_TILE_SEARCH_SIMD_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_TILE_SEARCH_SIMD_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -42,11 +42,6 @@ struct QtipForwardPass {
   int unnormalised_steps = 0;  // so many first steps subtract nothing
 };
 
-// Slot of a boundary: kept ones follow two that alternate.
-constexpr int QtipHistorySlot(int boundary, int first_kept) {
-  return boundary < first_kept ? boundary & 1 : boundary - first_kept + 2;
-}
-
 // Tiles that one pass takes, by cost type: vector lanes of the best instruction set of this
 // machine.
 template <typename Cost>
@@ -65,4 +60,4 @@ const char* QtipViterbiTarget();
 
 }  // namespace qtipd
 
-#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_VITERBI_SIMD_H_
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_TILE_SEARCH_SIMD_H_

@@ -1,8 +1,9 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_viterbi_simd.cc"
-#include "kernels/formats/qtip/qtip_viterbi_simd.h"
+#define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_tile_search_simd.cc"
+#include "kernels/formats/qtip/qtip_tile_search_simd.h"
 #include "hwy/foreach_target.h"  // must precede highway.h
 #include "hwy/highway.h"
+#include "kernels/formats/qtip/qtip_search.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qtipd {
