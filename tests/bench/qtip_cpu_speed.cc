@@ -101,8 +101,8 @@ void Report(CpuDevice& device, Setting& setting, int bits) {
       [&](int copy) {
         device.pool().ParallelFor(setting.size / 16, [&](int, int64_t begin, int64_t end) {
           QtipCpuMultiplyRows({.packed = copies[copy].as<uint8_t>(),
-                               .table = table.get(),
-                               .bits = bits,
+                               .spec = {.bits = bits},
+                               .pairs = table.get(),
                                .in_features = setting.size,
                                .begin = begin,
                                .end = end},

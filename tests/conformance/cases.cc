@@ -46,16 +46,22 @@ Bench* MakeBench() {
   return bench;
 }
 
-// Adds every choice of `spec` to every combination so far.
-void Multiply(const OptionSpec& spec, std::vector<FormatCase>& cases) {
-  std::vector<FormatCase> multiplied;
-  for (const FormatCase& one : cases) {
+// The defaults of all options that have choices, and every other choice of each beside them: as
+// many cases as there are choices, not as there are combinations.
+std::vector<FormatCase> CasesOf(const WeightFormat& format) {
+  FormatCase defaults{std::string(format.id()), {}};
+  for (const OptionSpec& spec : format.schema()) {
+    if (!spec.choices.empty()) defaults.given[spec.name] = spec.default_value;
+  }
+  std::vector<FormatCase> cases = {defaults};
+  for (const OptionSpec& spec : format.schema()) {
     for (const OptionValue& choice : spec.choices) {
-      multiplied.push_back(one);
-      multiplied.back().given[spec.name] = choice;
+      if (choice == spec.default_value) continue;
+      cases.push_back(defaults);
+      cases.back().given[spec.name] = choice;
     }
   }
-  cases = std::move(multiplied);
+  return cases;
 }
 
 }  // namespace
@@ -68,10 +74,7 @@ Bench& TheBench() {
 std::vector<FormatCase> AllFormatCases() {
   std::vector<FormatCase> all;
   for (const auto& format : TheBench().registry.formats()) {
-    std::vector<FormatCase> cases = {{std::string(format->id()), {}}};
-    for (const OptionSpec& spec : format->schema()) {
-      if (!spec.choices.empty()) Multiply(spec, cases);
-    }
+    const std::vector<FormatCase> cases = CasesOf(*format);
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

@@ -31,13 +31,11 @@ class QtipCpuWeights final : public ResidentWeights {
  public:
   static absl::StatusOr<std::unique_ptr<QtipCpuWeights>> Create(CpuDevice& device,
                                                                 const QtipLayer& layer) {
-    std::unique_ptr<QtipCpuWeights> weights(
-        new QtipCpuWeights(device, layer.shape, layer.spec.bits));
+    std::unique_ptr<QtipCpuWeights> weights(new QtipCpuWeights(device, layer.shape, layer.spec));
     weights->su_ = layer.su;
     weights->sv_ = layer.sv;
     QTIPD_RETURN_IF_ERROR(weights->AllocateCopies(1));
-    FillPairTable(layer.tlut, weights->Table(0));
-    QtipCpuRepack(layer.trellis, layer.spec.bits, layer.shape, weights->Packed(0));
+    weights->FillCopy(layer);
     return weights;
   }
 
@@ -47,7 +45,7 @@ class QtipCpuWeights final : public ResidentWeights {
     return storage_.bytes() + (su_.size() + sv_.size()) * sizeof(float);
   }
   uint64_t multiply_bytes() const override {
-    return TrellisBytes() + kQtipLutValues * sizeof(uint16_t);
+    return TrellisBytes() + spec_.table_values() * sizeof(uint16_t);
   }
   uint64_t transform_bytes() const override {
     return (shape_.in_features + shape_.out_features) * sizeof(float);
@@ -137,7 +135,7 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
-    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, bits_));
+    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, spec_));
     replica->su_ = su_;
     replica->sv_ = sv_;
     QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
@@ -148,21 +146,41 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
   // Device memory of one copy: codebook tables, trellis, padding.
-  static uint64_t CopyBytes(Shape shape, int bits) {
+  static uint64_t CopyBytes(Shape shape, const QtipCodeSpec& spec) {
     const uint64_t bytes =
-        sizeof(PairTable) + shape.out_features * shape.in_features / 8 * bits + kQtipCpuPadding;
+        TableBytes(spec) + shape.out_features * shape.in_features / 8 * spec.bits + kQtipCpuPadding;
     return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment;
   }
 
  private:
-  QtipCpuWeights(CpuDevice& device, Shape shape, int bits)
-      : device_(device), shape_(shape), bits_(bits) {}
+  QtipCpuWeights(CpuDevice& device, Shape shape, const QtipCodeSpec& spec)
+      : device_(device), shape_(shape), spec_(spec), windows_(MakeQtipPlainWindows(spec)) {}
 
-  uint64_t TrellisBytes() const { return shape_.out_features * shape_.in_features / 8 * bits_; }
-  uint64_t CopyBytes() const { return CopyBytes(shape_, bits_); }
+  // A copy begins with its table: a PairTable, or the weights of all states, or nothing.
+  static uint64_t TableBytes(const QtipCodeSpec& spec) {
+    if (QtipHasKernelLayout(spec)) return sizeof(PairTable);
+    if (!QtipCpuUsesTable(spec)) return 0;
+    return static_cast<uint64_t>(spec.states()) * spec.vector_dim * sizeof(float);
+  }
+
+  uint64_t TrellisBytes() const {
+    return shape_.out_features * shape_.in_features / 8 * spec_.bits;
+  }
+  uint64_t CopyBytes() const { return CopyBytes(shape_, spec_); }
   uint8_t* CopyAt(int copy) const { return storage_.as<uint8_t>() + copy * CopyBytes(); }
-  PairTable& Table(int copy) const { return *reinterpret_cast<PairTable*>(CopyAt(copy)); }
-  uint8_t* Packed(int copy) const { return CopyAt(copy) + sizeof(PairTable); }
+  uint8_t* Packed(int copy) const { return CopyAt(copy) + TableBytes(spec_); }
+
+  void FillCopy(const QtipLayer& layer) {
+    if (QtipHasKernelLayout(spec_)) {
+      FillPairTable(layer.tlut, *reinterpret_cast<PairTable*>(CopyAt(0)));
+      return QtipCpuRepack(layer.trellis, spec_.bits, layer.shape, Packed(0));
+    }
+    if (QtipCpuUsesTable(spec_)) {
+      const QtipTable table = MakeQtipTable(spec_, layer.tlut);
+      std::ranges::copy(table.weights, reinterpret_cast<float*>(CopyAt(0)));
+    }
+    std::memcpy(Packed(0), layer.trellis.data(), TrellisBytes());
+  }
 
   absl::Status AllocateCopies(int count) {
     QTIPD_ASSIGN_OR_RETURN(storage_, device_.Allocate(count * CopyBytes()));
@@ -175,8 +193,10 @@ class QtipCpuWeights final : public ResidentWeights {
 
   QtipCpuRows Rows(int copy, int64_t begin, int64_t end) const {
     return {.packed = Packed(copy),
-            .table = &Table(copy),
-            .bits = bits_,
+            .spec = spec_,
+            .pairs = reinterpret_cast<const PairTable*>(CopyAt(copy)),
+            .windows = &windows_,
+            .table = reinterpret_cast<const float*>(CopyAt(copy)),
             .in_features = shape_.in_features,
             .begin = begin,
             .end = end};
@@ -200,7 +220,8 @@ class QtipCpuWeights final : public ResidentWeights {
 
   CpuDevice& device_;
   Shape shape_;
-  int bits_;
+  QtipCodeSpec spec_;
+  QtipPlainWindows windows_;
   std::vector<float> su_;
   std::vector<float> sv_;
   // All copies in one block, so that small ones lie on huge pages too.
@@ -215,14 +236,12 @@ class QtipCpuBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
-    QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
-    QTIPD_RETURN_IF_ERROR(CheckCode(spec));
     // A backend is only ever given devices of its own.
     return QuantizeQtipOnCpu(static_cast<CpuDevice&>(device).pool(), problem, progress, report);
   }
 
   uint64_t LoadBytes(const PackedLayer& layer) const override {
-    return QtipCpuWeights::CopyBytes(layer.shape, static_cast<int>(layer.options.GetInt("bits"))) +
+    return QtipCpuWeights::CopyBytes(layer.shape, QtipSpecOf(layer.options).value()) +
            (layer.shape.in_features + layer.shape.out_features) * sizeof(float);
   }
 
@@ -230,15 +249,7 @@ class QtipCpuBackend final : public FormatBackend {
                                                         const PackedLayer& layer) const override {
     QTIPD_ASSIGN_OR_RETURN(const QtipLayer parsed, ParseQtipLayer(layer));
     // A backend is only ever given devices of its own.
-    QTIPD_RETURN_IF_ERROR(CheckCode(parsed.spec));
     return QtipCpuWeights::Create(static_cast<CpuDevice&>(device), parsed);
-  }
-
- private:
-  static absl::Status CheckCode(const QtipCodeSpec& spec) {
-    if (QtipHasKernelLayout(spec)) return absl::OkStatus();
-    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "code",
-                      QtipSpecText(spec), "hyb with 2 to 4 bits and 16 state bits on this backend");
   }
 };
 

@@ -100,6 +100,17 @@ HWY_INLINE void DecodeBlock(const uint8_t* packed, int64_t tiles, const PairTabl
   BestPairLookup()(table, hashes, tiles, block, kBlockStride);
 }
 
+void DecodeAnyBlock(const QtipCpuRows& rows, const uint8_t* packed, int64_t tiles, float* block) {
+  if (!QtipHasKernelLayout(rows.spec)) {
+    return QtipCpuDecodePlain(rows.spec, *rows.windows, rows.table,
+                              reinterpret_cast<const uint16_t*>(packed), tiles, block,
+                              kBlockStride);
+  }
+  if (rows.spec.bits == 2) return DecodeBlock<2>(packed, tiles, *rows.pairs, block);
+  if (rows.spec.bits == 3) return DecodeBlock<3>(packed, tiles, *rows.pairs, block);
+  DecodeBlock<4>(packed, tiles, *rows.pairs, block);
+}
+
 using FloatTag = hn::CappedTag<float, 16>;
 
 // sums[row] += block[row, :] . u for 16 rows; a vector of partial sums a row.
@@ -131,7 +142,6 @@ HWY_INLINE void MultiplyBlock(const float* block, int64_t cols, const float* u, 
   }
 }
 
-template <int kBits>
 HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const float* u,
                                 int64_t batch, int64_t out_features, float* z) {
   const FloatTag d;
@@ -139,11 +149,12 @@ HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const
   alignas(64) float block[kQtipTileRows * kBlockStride];
   alignas(64) float sums[kQtipCpuMaxBatch * kQtipTileRows * hn::MaxLanes(FloatTag())];
   std::fill_n(sums, batch * kQtipTileRows * static_cast<int64_t>(lanes), 0.0f);
-  const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
+  const uint8_t* packed =
+      rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, rows.spec.bits);
   for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
     const int64_t cols = std::min(kBlockCols, rows.in_features - col);
-    DecodeBlock<kBits>(packed + col / 32 * QtipCpuPairBytes(kBits), cols / kQtipTileCols,
-                       *rows.table, block);
+    DecodeAnyBlock(rows, packed + col / 32 * QtipCpuPairBytes(rows.spec.bits), cols / kQtipTileCols,
+                   block);
     for (int64_t b = 0; b < batch; ++b) {
       MultiplyBlock(block, cols, u + b * rows.in_features + col,
                     sums + b * kQtipTileRows * static_cast<int64_t>(lanes));
@@ -159,14 +170,14 @@ HWY_INLINE void MultiplyTileRow(const QtipCpuRows& rows, int64_t tile_row, const
   }
 }
 
-template <int kBits>
 HWY_INLINE void DecodeTileRow(const QtipCpuRows& rows, int64_t tile_row, float* w) {
   alignas(64) float block[kQtipTileRows * kBlockStride];
-  const uint8_t* packed = rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, kBits);
+  const uint8_t* packed =
+      rows.packed + tile_row * QtipCpuRowBytes(rows.in_features, rows.spec.bits);
   for (int64_t col = 0; col < rows.in_features; col += kBlockCols) {
     const int64_t cols = std::min(kBlockCols, rows.in_features - col);
-    DecodeBlock<kBits>(packed + col / 32 * QtipCpuPairBytes(kBits), cols / kQtipTileCols,
-                       *rows.table, block);
+    DecodeAnyBlock(rows, packed + col / 32 * QtipCpuPairBytes(rows.spec.bits), cols / kQtipTileCols,
+                   block);
     for (int row = 0; row < kQtipTileRows; ++row) {
       std::copy_n(block + row * kBlockStride, cols,
                   w + (tile_row * kQtipTileRows + row) * rows.in_features + col);
@@ -177,18 +188,12 @@ HWY_INLINE void DecodeTileRow(const QtipCpuRows& rows, int64_t tile_row, float* 
 void MultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch, int64_t out_features,
                   float* z) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    if (rows.bits == 2) MultiplyTileRow<2>(rows, row, u, batch, out_features, z);
-    if (rows.bits == 3) MultiplyTileRow<3>(rows, row, u, batch, out_features, z);
-    if (rows.bits == 4) MultiplyTileRow<4>(rows, row, u, batch, out_features, z);
+    MultiplyTileRow(rows, row, u, batch, out_features, z);
   }
 }
 
 void DecodeRows(const QtipCpuRows& rows, float* w) {
-  for (int64_t row = rows.begin; row < rows.end; ++row) {
-    if (rows.bits == 2) DecodeTileRow<2>(rows, row, w);
-    if (rows.bits == 3) DecodeTileRow<3>(rows, row, w);
-    if (rows.bits == 4) DecodeTileRow<4>(rows, row, w);
-  }
+  for (int64_t row = rows.begin; row < rows.end; ++row) DecodeTileRow(rows, row, w);
 }
 
 // a, b = a + b, a - b over `count` elements, a multiple of the vector length or a small number.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/simd/pair_lookup.h"
+#include "kernels/formats/qtip/qtip_cpu_plain.h"
 #include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
@@ -14,9 +15,11 @@ inline constexpr int64_t kQtipCpuMaxBatch = 64;
 
 // Rows of 16 outputs, [begin, end), of a layer in the order of qtip_cpu_layout.h.
 struct QtipCpuRows {
-  const uint8_t* packed = nullptr;  // of tile row 0
-  const PairTable* table = nullptr;
-  int bits = 2;
+  const uint8_t* packed = nullptr;  // of tile row 0; plain words where there is no kernel layout
+  QtipCodeSpec spec;
+  const PairTable* pairs = nullptr;           // of a spec with kernel layout
+  const QtipPlainWindows* windows = nullptr;  // of a plain one
+  const float* table = nullptr;               // of a plain one that uses a table
   int64_t in_features = 0;
   int64_t begin = 0;
   int64_t end = 0;

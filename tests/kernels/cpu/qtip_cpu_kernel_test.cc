@@ -6,11 +6,11 @@
 #include <memory>
 #include <vector>
 
-#include "hwy/targets.h"
 #include "kernels/api/dtype.h"
 #include "kernels/api/random.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
+#include "tests/kernels/cpu/each_target.h"
 
 namespace qtipd {
 namespace {
@@ -55,8 +55,8 @@ struct RandomLayer {
 
   QtipCpuRows Rows() const {
     return {.packed = packed.data(),
-            .table = table.get(),
-            .bits = bits,
+            .spec = {.bits = bits},
+            .pairs = table.get(),
             .in_features = shape.in_features,
             .begin = 0,
             .end = shape.out_features / 16};
@@ -71,21 +71,6 @@ struct RandomLayer {
 };
 
 constexpr Shape kShapes[] = {{32, 32}, {32, 64}, {64, 512}, {128, 32}, {32, 1024}};
-
-// Runs `check` once for every instruction set that this processor and this build have.
-template <typename Check>
-void ForEachTarget(const Check& check) {
-  const int64_t supported = hwy::SupportedTargets();
-  for (int64_t left = supported; left != 0; left &= left - 1) {
-    const int64_t target = left & -left;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    check();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
 
 TEST(QtipCpuKernel, DecodesEveryWeightExactlyOnEveryInstructionSet) {
   for (const int bits : {2, 3, 4}) {

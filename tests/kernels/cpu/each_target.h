@@ -1,0 +1,28 @@
+// Runs a check under every instruction set that a kernel was compiled for.
+#ifndef QTIPD_TESTS_KERNELS_CPU_EACH_TARGET_H_
+#define QTIPD_TESTS_KERNELS_CPU_EACH_TARGET_H_
+
+#include <gtest/gtest.h>
+
+#include "hwy/targets.h"
+
+namespace qtipd {
+
+// Runs `check` once for every instruction set that this processor and this build have.
+template <typename Check>
+void ForEachTarget(const Check& check) {
+  const int64_t supported = hwy::SupportedTargets();
+  for (int64_t left = supported; left != 0; left &= left - 1) {
+    const int64_t target = left & -left;
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    check();
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+}  // namespace qtipd
+
+#endif  // QTIPD_TESTS_KERNELS_CPU_EACH_TARGET_H_
