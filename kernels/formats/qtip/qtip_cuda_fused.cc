@@ -85,19 +85,21 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors) 
   const int64_t rows_per_block = DivideUp(row_blocks, multiprocessors);
   config.grid = static_cast<int>(DivideUp(row_blocks, rows_per_block));
   config.columns = ColumnsFor(problem.batch);
-  config.warps_per_row = static_cast<int>(std::min<int64_t>(units, kWarps));
+  config.warps_per_row =
+      static_cast<int>(std::min<uint64_t>(std::bit_ceil(static_cast<uint64_t>(units)), kWarps));
   const int row_groups = kWarps / config.warps_per_row;
   int at_once = row_groups;
   if (config.columns > kSegmentColumns) {
     config.rows_in_flight = rows_per_block > row_groups ? kWideRowsInFlight : 1;
     at_once = row_groups * config.rows_in_flight;
     config.chunk_rows = at_once;
-  } else if (units <= kMaxResidentUnits) {
+  } else if (units <= kMaxResidentUnits && std::has_single_bit(static_cast<uint64_t>(units))) {
     config.units_per_warp = static_cast<int>(units / config.warps_per_row);
     at_once = row_groups * (kUnitsInFlight / config.units_per_warp);
     const int64_t fitting = kPartialBytes / PartialBytesPerRow(config) / at_once * at_once;
     config.chunk_rows = static_cast<int>(std::max<int64_t>(at_once, fitting));
   } else {
+    config.warps_per_row = kWarps;
     config.rows_in_flight =
         rows_per_block >= 3 ? kMaxRowsInFlight : static_cast<int>(rows_per_block);
     config.chunk_rows = config.rows_in_flight;

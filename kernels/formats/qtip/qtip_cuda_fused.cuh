@@ -148,7 +148,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Argumen
   probe.Finish();
 }
 
-// For more than 8192 columns: kRows row blocks at a time, all warps along the columns.
+// For more than 8192 columns, and for units that do not split evenly: kRows row blocks at a time,
+// all warps along the columns. Warp w takes units w, w + 16, ... of a row block: some warps one
+// step more than others, or none.
 template <int kBits, int kRows, int kColumns, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
   typename ProbeOf<Arguments>::Type probe(args);
@@ -156,8 +158,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
   constexpr int kRing = kUnitsInFlight / kRows;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int units = args.in_features / kUnitCols;
-  const int steps = units / kFusedWarps;  // a power of two from 8: a multiple of kChainSteps
+  const int units = static_cast<int>(UnitsPerRow(args.in_features));
+  const int steps = (units - warp + kFusedWarps - 1) / kFusedWarps;
+  // The ring turns whole rounds: the next row blocks begin in slot 0.
+  const int ring_steps = (steps + kRing - 1) / kRing * kRing;
   const RowRange rows = RowsOfBlock(args);
   const auto load = [&](UnitWords<kBits>(&into)[kRows], int first_row, int step) {
 #pragma unroll
@@ -176,7 +180,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
   const uint32_t entry = LoadTableEntry(args.table);
   UnitWords<kBits> ring[kRing][kRows];
 #pragma unroll
-  for (int s = 0; s < kRing; ++s) load(ring[s], 0, s);
+  for (int s = 0; s < kRing; ++s) {
+    if (s < steps) load(ring[s], 0, s);
+  }
   FillTable(shared, entry);
   const DecodeContext context = MakeDecodeContext(shared);
   ptx::WaitForPreviousGrids();
@@ -187,23 +193,28 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
 
   for (int row = 0; row < rows.count; row += kRows) {
     const int count = min(kRows, rows.count - row);
-    for (int chain = 0; chain < steps; chain += kChainSteps) {
+    int chain = 0;
+    do {  // once for a warp without steps too: its sums are zero
       float sums[kRows][2][4] = {};
+      const int chain_end = min(chain + kChainSteps, ring_steps);
 #pragma unroll 1
-      for (int step = chain; step < chain + kChainSteps; step += kRing) {
+      for (int step = chain; step < chain_end; step += kRing) {
 #pragma unroll
         for (int s = 0; s < kRing; ++s) {
-          const int next_step = step + s + 1;
-          const Activations next = activations(next_step < steps ? next_step : 0);
+          if (kRing == 1 || step + s < steps) {
+            const int next_step = step + s + 1;
+            const Activations next = activations(next_step < steps ? next_step : 0);
 #pragma unroll
-          for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
+            for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
+            b = next;
+          }
           const int ahead = step + s + kRing;
           if (ahead < steps) {
             load(ring[s], row, ahead);
-          } else if (row + kRows < rows.count) {
-            load(ring[s], row + kRows, ahead - steps);
+          } else if (ahead >= ring_steps && ahead - ring_steps < steps &&
+                     row + kRows < rows.count) {
+            load(ring[s], row + kRows, ahead - ring_steps);
           }
-          b = next;
         }
       }
 #pragma unroll
@@ -212,7 +223,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
         const int part = (r * kFusedWarps + warp) * 2;
         StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums[r], lane, chain > 0);
       }
-    }
+      chain += kChainSteps;
+    } while (chain < steps);
     __syncthreads();
     probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + row, count, 2 * kFusedWarps);

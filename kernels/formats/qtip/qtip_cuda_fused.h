@@ -15,17 +15,18 @@ namespace qtipd {
 // Describe: what one launch sequence computes.
 struct FusedProblem {
   int64_t out_features = 0;  // a multiple of 16
-  int64_t in_features = 0;   // a power of two from 32
+  int64_t in_features = 0;   // a multiple of 32
   int bits = 0;
   int64_t batch = 1;
 };
 
 // Choose: how. A function of the problem and the number of multiprocessors alone.
 struct FusedConfig {
-  int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
-  int columns = 0;          // of the batch per launch: 1, 4, 8 or 16
-  int warps_per_row = 0;    // warps that share a row block
-  int units_per_warp = 0;   // resident activations (in_features <= 8192); 0: loop over columns
+  int grid = 0;           // blocks; each owns whole row blocks, so sums need no second pass
+  int columns = 0;        // of the batch per launch: 1, 4, 8 or 16
+  int warps_per_row = 0;  // warps that share a row block, a power of two
+  // Resident activations, where a row has a power of two of units up to 64; 0: loop over columns.
+  int units_per_warp = 0;
   int rows_in_flight = 0;   // row blocks whose sums a warp holds while it loops over columns
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // table and partial sums

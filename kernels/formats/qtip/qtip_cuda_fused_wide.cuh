@@ -91,7 +91,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
   const int warp_column = warp & ((1 << args.warps_per_row_log2) - 1);
   const int warp_row = (warp >> args.warps_per_row_log2) * kRows;
   const int units = (args.in_features + kUnitCols - 1) / kUnitCols;
-  const int halves = (units >> args.warps_per_row_log2) * 2;
+  const int warps_per_row = 1 << args.warps_per_row_log2;
+  // Two for each unit of this warp; some warps have one unit more than others, or none.
+  const int halves = ((units - warp_column + warps_per_row - 1) >> args.warps_per_row_log2) * 2;
   const RowRange rows = RowsOfBlock(args);
   // Half h of this warp: h & 1 of its unit h >> 1.
   const auto unit_of = [&](int h) { return ((h >> 1) << args.warps_per_row_log2) + warp_column; };
@@ -119,8 +121,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
   ptx::LaunchDependents();
   const uint32_t entry = LoadTableEntry(args.table);
   HalfWords<kBits> ring[2][kRows];
-  load(ring[0], warp_row, 0);
-  load(ring[1], warp_row, 1);
+  if (halves > 0) {
+    load(ring[0], warp_row, 0);
+    load(ring[1], warp_row, 1);
+  }
   FillTable(shared, entry);
   const DecodeContext context = MakeDecodeContext(shared);
   ptx::WaitForPreviousGrids();
@@ -132,7 +136,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
 
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int row = chunk + warp_row;
-    for (int chain = 0; chain < halves; chain += kChainHalves) {
+    int chain = 0;
+    do {  // once for a warp without units too: its sums are zero
       float sums[kRows][kVectorTiles][4] = {};
 #pragma unroll 1
       for (int h = chain; h < min(chain + kChainHalves, halves); h += 2) {
@@ -158,7 +163,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
         StoreWidePartial<kVectorTiles>(partials + part * kColumns * kUnitRows, sums[r], lane,
                                        chain > 0);
       }
-    }
+      chain += kChainHalves;
+    } while (chain < halves);
     __syncthreads();
     probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + chunk,
