@@ -107,8 +107,8 @@ absl::StatusOr<double> RunLdlq(const BlockLdl& factor, std::span<const float> we
   std::vector<float> target(m * kBlock);
   std::vector<float> decoded(m * kBlock);
   double energy = 0;
-  for (int64_t group_end = n; group_end > 0; group_end -= std::min(kGroup, n)) {
-    const int64_t group = group_end - std::min(kGroup, n);
+  for (int64_t group_end = n, group = 0; group_end > 0; group_end = group) {
+    group = std::max<int64_t>(0, group_end - kGroup);
     const int64_t width = group_end - group;
     std::fill(feedback.begin(), feedback.end(), 0.0f);
     if (group_end < n) {
