@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/formats/qtip/qtip_cpu_hadamard.h"
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 #include "kernels/formats/qtip/qtip_layer.h"
@@ -25,15 +26,32 @@ constexpr uint64_t kCopyAlignment = 256;
 // Columns that one worker transforms together: with 4096 rows half a second-level cache.
 constexpr int64_t kColumnStripe = 32;
 
+// Both sides of a layer, and what transforms activations there: H^T going in, H coming out.
+struct Sides {
+  explicit Sides(const QtipLayer& layer)
+      : input(layer.input_rotation()),
+        output(layer.output_rotation()),
+        input_transform(MakeQtipCpuTransform(input.size, HadamardDirection::kTransposed)),
+        output_transform(MakeQtipCpuTransform(output.size, HadamardDirection::kForward)),
+        su(layer.su),
+        sv(layer.sv) {}
+
+  QtipRotation input;
+  QtipRotation output;
+  QtipCpuTransform input_transform;
+  QtipCpuTransform output_transform;
+  std::vector<float> su;
+  std::vector<float> sv;
+};
+
 // Everything in fp32. Device memory holds the repacked trellis and the codebook, `copies` times;
 // the sign vectors are small and kept once.
 class QtipCpuWeights final : public ResidentWeights {
  public:
   static absl::StatusOr<std::unique_ptr<QtipCpuWeights>> Create(CpuDevice& device,
                                                                 const QtipLayer& layer) {
-    std::unique_ptr<QtipCpuWeights> weights(new QtipCpuWeights(device, layer.shape, layer.spec));
-    weights->su_ = layer.su;
-    weights->sv_ = layer.sv;
+    std::unique_ptr<QtipCpuWeights> weights(
+        new QtipCpuWeights(device, layer.shape, layer.spec, std::make_shared<Sides>(layer)));
     QTIPD_RETURN_IF_ERROR(weights->AllocateCopies(1));
     weights->FillCopy(layer);
     return weights;
@@ -41,9 +59,7 @@ class QtipCpuWeights final : public ResidentWeights {
 
   Shape shape() const override { return shape_; }
   int copies() const override { return copies_; }
-  uint64_t device_bytes() const override {
-    return storage_.bytes() + (su_.size() + sv_.size()) * sizeof(float);
-  }
+  uint64_t device_bytes() const override { return storage_.bytes() + transform_bytes(); }
   uint64_t multiply_bytes() const override {
     return TrellisBytes() + spec_.table_values() * sizeof(uint16_t);
   }
@@ -63,8 +79,8 @@ class QtipCpuWeights final : public ResidentWeights {
     ParallelFor(batch, shape_.in_features, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         float* row = rotated + b * shape_.in_features;
-        Scale(input + b * shape_.in_features, su_, row);
-        QtipCpuHadamard(row, shape_.in_features);
+        Scale(input + b * shape_.in_features, sides_->su, row);
+        RotateRow(sides_->input, sides_->input_transform, row);
       }
     });
     return absl::OkStatus();
@@ -78,8 +94,8 @@ class QtipCpuWeights final : public ResidentWeights {
       for (int64_t b = begin; b < end; ++b) {
         float* row = output + b * shape_.out_features;
         std::copy_n(inner + b * shape_.out_features, shape_.out_features, row);
-        QtipCpuHadamard(row, shape_.out_features);
-        if (step_count > 1) Scale(row, sv_, row);
+        RotateRow(sides_->output, sides_->output_transform, row);
+        if (step_count > 1) Scale(row, sides_->sv, row);
       }
     });
     return absl::OkStatus();
@@ -104,30 +120,31 @@ class QtipCpuWeights final : public ResidentWeights {
     return absl::OkStatus();
   }
 
-  // W_hat = diag(sv) H W H diag(su), rows first.
+  // W_hat = diag(sv) H_out W H_in^T diag(su), rows first.
   absl::Status DecodeOriginal(void* w, DType dtype) override {
     if (dtype != DType::kF32) {
       return InvalidField("DTYPE_UNSUPPORTED", "dtype of decoded weights", DTypeName(dtype), "F32");
     }
     auto* matrix = static_cast<float*>(w);
     QTIPD_RETURN_IF_ERROR(Decode(0, w));
+    const QtipCpuTransform input =
+        MakeQtipCpuTransform(sides_->input.size, HadamardDirection::kForward);
     device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        QtipCpuHadamard(matrix + row * shape_.in_features, shape_.in_features);
+        RotateRow(sides_->input, input, matrix + row * shape_.in_features);
       }
     });
     device_.pool().ParallelFor(
         shape_.in_features / kColumnStripe, [&](int, int64_t begin, int64_t end) {
           for (int64_t stripe = begin; stripe < end; ++stripe) {
-            QtipCpuHadamardColumns(matrix + stripe * kColumnStripe, shape_.out_features,
-                                   shape_.in_features, kColumnStripe);
+            RotateColumns(matrix + stripe * kColumnStripe, shape_.in_features, kColumnStripe);
           }
         });
     device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         float* values = matrix + row * shape_.in_features;
         for (int64_t col = 0; col < shape_.in_features; ++col) {
-          values[col] *= sv_[row] * su_[col];
+          values[col] *= sides_->sv[row] * sides_->su[col];
         }
       }
     });
@@ -135,9 +152,7 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
-    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, spec_));
-    replica->su_ = su_;
-    replica->sv_ = sv_;
+    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, spec_, sides_));
     QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
     for (int copy = 0; copy < copies; ++copy) {
       std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes());
@@ -153,8 +168,13 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
  private:
-  QtipCpuWeights(CpuDevice& device, Shape shape, const QtipCodeSpec& spec)
-      : device_(device), shape_(shape), spec_(spec), windows_(MakeQtipPlainWindows(spec)) {}
+  QtipCpuWeights(CpuDevice& device, Shape shape, const QtipCodeSpec& spec,
+                 std::shared_ptr<const Sides> sides)
+      : device_(device),
+        shape_(shape),
+        spec_(spec),
+        windows_(MakeQtipPlainWindows(spec)),
+        sides_(std::move(sides)) {}
 
   // A copy begins with its table: a PairTable, or the weights of all states, or nothing.
   static uint64_t TableBytes(const QtipCodeSpec& spec) {
@@ -214,6 +234,21 @@ class QtipCpuWeights final : public ResidentWeights {
     ParallelFor(shape_.out_features / kQtipTileRows, kQtipTileRows * shape_.in_features, body);
   }
 
+  static void RotateRow(const QtipRotation& rotation, const QtipCpuTransform& transform,
+                        float* row) {
+    for (int64_t shard = 0; shard < rotation.shards; ++shard) {
+      QtipCpuHadamard(transform, row + shard * rotation.size);
+    }
+  }
+
+  // `columns` columns of a matrix [out_features, stride].
+  void RotateColumns(float* matrix, int64_t stride, int64_t columns) const {
+    for (int64_t shard = 0; shard < sides_->output.shards; ++shard) {
+      QtipCpuHadamardColumns(sides_->output_transform,
+                             matrix + shard * sides_->output.size * stride, stride, columns);
+    }
+  }
+
   static void Scale(const float* values, const std::vector<float>& factors, float* scaled) {
     for (size_t i = 0; i < factors.size(); ++i) scaled[i] = values[i] * factors[i];
   }
@@ -222,8 +257,7 @@ class QtipCpuWeights final : public ResidentWeights {
   Shape shape_;
   QtipCodeSpec spec_;
   QtipPlainWindows windows_;
-  std::vector<float> su_;
-  std::vector<float> sv_;
+  std::shared_ptr<const Sides> sides_;  // of all replicas
   // All copies in one block, so that small ones lie on huge pages too.
   Buffer storage_;
   int copies_ = 0;

@@ -9,7 +9,6 @@
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 
@@ -196,60 +195,6 @@ void DecodeRows(const QtipCpuRows& rows, float* w) {
   for (int64_t row = rows.begin; row < rows.end; ++row) DecodeTileRow(rows, row, w);
 }
 
-// a, b = a + b, a - b over `count` elements, a multiple of the vector length or a small number.
-HWY_INLINE void Butterfly(float* HWY_RESTRICT a, float* HWY_RESTRICT b, int64_t count) {
-  const FloatTag d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto left = hn::LoadU(d, a + i);
-    const auto right = hn::LoadU(d, b + i);
-    hn::StoreU(hn::Add(left, right), d, a + i);
-    hn::StoreU(hn::Sub(left, right), d, b + i);
-  }
-  for (; i < count; ++i) {
-    const float left = a[i];
-    a[i] = left + b[i];
-    b[i] = left - b[i];
-  }
-}
-
-// The first three levels of the transform, eight values at a time.
-HWY_INLINE void Hadamard8(float* v) {
-  const float a0 = v[0] + v[1], a1 = v[0] - v[1], a2 = v[2] + v[3], a3 = v[2] - v[3];
-  const float a4 = v[4] + v[5], a5 = v[4] - v[5], a6 = v[6] + v[7], a7 = v[6] - v[7];
-  const float b0 = a0 + a2, b1 = a1 + a3, b2 = a0 - a2, b3 = a1 - a3;
-  const float b4 = a4 + a6, b5 = a5 + a7, b6 = a4 - a6, b7 = a5 - a7;
-  v[0] = b0 + b4, v[1] = b1 + b5, v[2] = b2 + b6, v[3] = b3 + b7;
-  v[4] = b0 - b4, v[5] = b1 - b5, v[6] = b2 - b6, v[7] = b3 - b7;
-}
-
-void Hadamard(float* values, int64_t n) {
-  int64_t half = 1;
-  if (n >= 8) {
-    for (int64_t i = 0; i < n; i += 8) Hadamard8(values + i);
-    half = 8;
-  }
-  for (; half < n; half *= 2) {
-    for (int64_t i = 0; i < n; i += 2 * half) Butterfly(values + i, values + i + half, half);
-  }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(n));
-  for (int64_t i = 0; i < n; ++i) values[i] *= scale;
-}
-
-void HadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns) {
-  for (int64_t half = 1; half < rows; half *= 2) {
-    for (int64_t row = 0; row < rows; ++row) {
-      if ((row & half) != 0) continue;
-      Butterfly(matrix + row * stride, matrix + (row + half) * stride, columns);
-    }
-  }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(rows));
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t col = 0; col < columns; ++col) matrix[row * stride + col] *= scale;
-  }
-}
-
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace qtipd
@@ -260,8 +205,6 @@ namespace qtipd {
 
 HWY_EXPORT(MultiplyRows);
 HWY_EXPORT(DecodeRows);
-HWY_EXPORT(Hadamard);
-HWY_EXPORT(HadamardColumns);
 
 void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
                          int64_t out_features, float* z) {
@@ -270,12 +213,6 @@ void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
 
 void QtipCpuDecodeRows(const QtipCpuRows& rows, float* w) {
   HWY_DYNAMIC_DISPATCH(DecodeRows)(rows, w);
-}
-
-void QtipCpuHadamard(float* values, int64_t n) { HWY_DYNAMIC_DISPATCH(Hadamard)(values, n); }
-
-void QtipCpuHadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns) {
-  HWY_DYNAMIC_DISPATCH(HadamardColumns)(matrix, rows, stride, columns);
 }
 
 }  // namespace qtipd

@@ -1,5 +1,5 @@
-// The inner loops of QTIP on the CPU: decode, fused decode and multiply, and the Walsh-Hadamard
-// transform, each compiled for several instruction sets and chosen at run time.
+// The inner loops of QTIP on the CPU: decode, and fused decode and multiply, each compiled for
+// several instruction sets and chosen at run time.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_KERNEL_H_
 
@@ -35,14 +35,6 @@ void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
 
 // Decodes the given rows into w [out_features, in_features].
 void QtipCpuDecodeRows(const QtipCpuRows& rows, float* w);
-
-// values[n] = H values with the orthonormal Walsh-Hadamard matrix in natural order; n a power of
-// two.
-void QtipCpuHadamard(float* values, int64_t n);
-
-// The same along the columns of a row-major matrix [rows, stride], for `columns` of them, `rows` a
-// power of two.
-void QtipCpuHadamardColumns(float* matrix, int64_t rows, int64_t stride, int64_t columns);
 
 }  // namespace qtipd
 

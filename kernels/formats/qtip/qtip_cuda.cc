@@ -3,6 +3,7 @@
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
+#include "kernels/formats/qtip/qtip_cuda_transform.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
@@ -25,7 +26,7 @@ class QtipCudaBackend final : public FormatBackend {
   // While it loads, the checkpoint's trellis lies beside its repacked form.
   uint64_t LoadBytes(const PackedLayer& layer) const override {
     const auto bits = static_cast<int>(layer.options.GetInt("bits"));
-    return QtipCudaResidentBytes(layer.shape, bits, 1) +
+    return QtipCudaResidentBytes(layer.shape, bits, 1) + 2 * kMaxHadamardSignBytes +
            2 * QtipTrellisWords(layer.shape.out_features, layer.shape.in_features, bits);
   }
 

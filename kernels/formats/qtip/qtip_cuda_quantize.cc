@@ -71,6 +71,11 @@ class Quantizer {
     return buffer;
   }
 
+  // H^T of one side: W_r = H_out^T W H_in.
+  absl::StatusOr<CudaRotation> Rotation(int64_t size) {
+    return MakeCudaRotation(device_, {.size = size}, HadamardDirection::kTransposed);
+  }
+
   // Rotated weights in the scale of the codebook.
   absl::Status Preprocess() {
     QTIPD_ASSIGN_OR_RETURN(su_, Upload(ingredients_.signs.su));
@@ -81,7 +86,9 @@ class Quantizer {
     auto* weights = weights_.as<float>();
     QTIPD_RETURN_IF_ERROR(
         LaunchScale(device_, weights, sv_.as<float>(), su_.as<float>(), rows_, cols_, weights));
-    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, weights, rows_, cols_));
+    QTIPD_ASSIGN_OR_RETURN(output_, Rotation(rows_));
+    QTIPD_ASSIGN_OR_RETURN(input_, Rotation(cols_));
+    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, weights, output_, input_));
     QTIPD_ASSIGN_OR_RETURN(const double sum, SumOfSquaresOnCuda(device_, weights, rows_ * cols_));
     const double rms = std::sqrt(sum / (static_cast<double>(rows_) * cols_));
     scale_ = static_cast<float>(
@@ -116,7 +123,7 @@ class Quantizer {
       QTIPD_RETURN_IF_ERROR(device_.Synchronize());
     }
     // A rotation leaves a multiple of the identity as it is.
-    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, rotated.as<double>(), cols_, cols_));
+    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, rotated.as<double>(), input_, input_));
     QTIPD_RETURN_IF_ERROR(LaunchAddDiagonal(device_, rotated.as<double>(), cols_, ridge));
     QTIPD_ASSIGN_OR_RETURN(factor_, FactorBlockLdlOnCuda(device_, rotated.as<double>(), cols_));
     return absl::OkStatus();
@@ -133,13 +140,14 @@ class Quantizer {
     QTIPD_ASSIGN_OR_RETURN(const Buffer product, device_.Allocate(chunk * cols_ * sizeof(float)));
     double energy = 0;
     for (int64_t first = 0; first < rows_; first += chunk) {
+      const int64_t rows = std::min(chunk, rows_ - first);
       // (A C)^T = C^T A^T in cuBLAS's column-major terms.
       QTIPD_RETURN_IF_CUBLAS_ERROR(
-          cublasSgemm(device_.cublas(), CUBLAS_OP_T, CUBLAS_OP_N, n, static_cast<int>(chunk), n,
+          cublasSgemm(device_.cublas(), CUBLAS_OP_T, CUBLAS_OP_N, n, static_cast<int>(rows), n,
                       &one, factor_.cholesky.as<float>(), n, values + first * cols_, n, &zero,
                       product.as<float>(), n));
       QTIPD_ASSIGN_OR_RETURN(const double part,
-                             SumOfSquaresOnCuda(device_, product.as<float>(), chunk * cols_));
+                             SumOfSquaresOnCuda(device_, product.as<float>(), rows * cols_));
       energy += part;
     }
     return energy;
@@ -194,10 +202,12 @@ class Quantizer {
   // Column groups from last to first, and within a group blocks of 16 columns from last to first.
   // weights_ holds W - decoded where a block is done.
   absl::Status EncodeWithFeedback() {
-    const int64_t group_cols = std::min(kGroupCols, cols_);
     QTIPD_ASSIGN_OR_RETURN(const Buffer product,
-                           device_.Allocate(rows_ * group_cols * sizeof(float)));
-    for (int64_t begin = cols_ - group_cols; begin >= 0; begin -= group_cols) {
+                           device_.Allocate(rows_ * std::min(kGroupCols, cols_) * sizeof(float)));
+    // The last group on the left may be narrower.
+    for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
+      begin = std::max<int64_t>(0, end - kGroupCols);
+      const int64_t group_cols = end - begin;
       QTIPD_RETURN_IF_ERROR(FeedBack(begin, group_cols, product));
       EncodeArguments arguments = Arguments();
       arguments.feedback = {.product = product.as<float>(),
@@ -254,6 +264,8 @@ class Quantizer {
   const int bits_;
   const int64_t rows_;
   const int64_t cols_;
+  CudaRotation output_;
+  CudaRotation input_;
   Buffer su_;
   Buffer sv_;
   Buffer table_;

@@ -1,3 +1,5 @@
+// Sizes that are powers of two; qtip_cuda_rotation_order.cu has the others.
+//
 // A vector of up to 16384 elements is transformed by one block in shared memory, four butterfly
 // stages at a time in registers. A longer one is spread over a cluster: each block transforms its
 // contiguous part, then takes one slice of positions of all parts through distributed shared memory
@@ -5,97 +7,31 @@
 //
 // One block a vector keeps the rotation off the multiprocessors that the fused kernel fills, so
 // that both grids are resident at once and only the data dependence remains between them.
+#include "kernels/formats/qtip/qtip_cuda_rotation.cuh"
+
 #include <cooperative_groups.h>
-#include <cuda_fp16.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 
 #include "kernels/api/error.h"
-#include "kernels/api/host_device.h"
-#include "kernels/cuda/launch.h"
-#include "kernels/cuda/ptx/dependent_launch.h"
-#include "kernels/formats/qtip/qtip_cuda_rotation.h"
 
 namespace qtipd {
 namespace {
 
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxBlocks = 8;  // the largest portable cluster
+constexpr int64_t kMaxLocal = 16384;
+constexpr int64_t kSumsPerBlock = 100000;  // products with had_K that are worth another block
+constexpr int kOrderThreads = 512;
 constexpr int64_t kPreferredLocal = 8192;
-constexpr int64_t kMaxLocalWithoutCluster = 16384;
 
-enum class Kind { kInput, kRotateOnly, kOutput };
-
-constexpr int kStageBits = 4;  // butterfly stages between two exchanges through shared memory
-constexpr int kPerThread = 1 << kStageBits;
-
-// Shared-memory position of element i: one word of padding every 16 makes the stride-16 access of
-// the first stages free of bank conflicts.
-__device__ __forceinline__ int Padded(int i) { return i + (i >> 4); }
-// A multiple of 16 bytes: the scales that follow are loaded four at a time.
-QTIPD_HOST_DEVICE constexpr int PaddedCount(int local) { return (local + local / 16 + 3) / 4 * 4; }
-
-template <int kSize>
-__device__ __forceinline__ void Butterflies(float (&v)[kSize]) {
-#pragma unroll
-  for (int half = 1; half < kSize; half *= 2) {
-#pragma unroll
-    for (int i = 0; i < kSize; ++i) {
-      if ((i & half) != 0) continue;
-      const float a = v[i];
-      const float b = v[i + half];
-      v[i] = a + b;
-      v[i + half] = a - b;
-    }
-  }
-}
-
-struct RotationArguments {
-  const void* source;
-  void* destination;
-  const float* scale;  // su or sv; null for kRotateOnly
-  int features;
-  int local;
-  float factor;
-};
-
-__device__ __forceinline__ void LoadFloats(const float* from, float (&v)[kPerThread]) {
-#pragma unroll
-  for (int i = 0; i < kPerThread / 4; ++i) {
-    const float4 four = reinterpret_cast<const float4*>(from)[i];
-    v[4 * i] = four.x;
-    v[4 * i + 1] = four.y;
-    v[4 * i + 2] = four.z;
-    v[4 * i + 3] = four.w;
-  }
-}
-
-// A thread's elements of the first stages: consecutive ones, 32 or 64 bytes.
-template <Kind kKind>
-__device__ __forceinline__ void LoadConsecutive(const RotationArguments& args, int64_t index,
-                                                float (&v)[kPerThread]) {
-  if constexpr (kKind == Kind::kInput) {
-    const auto* x = reinterpret_cast<const uint4*>(static_cast<const __half*>(args.source) + index);
-    const uint4 low = x[0];
-    const uint4 high = x[1];
-    const uint32_t words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-      v[2 * i] = pair.x;
-      v[2 * i + 1] = pair.y;
-    }
-  } else {
-    LoadFloats(static_cast<const float*>(args.source) + index, v);
-  }
-}
-
-template <Kind kKind>
+template <RotationKind kKind>
 __device__ __forceinline__ void Store(const RotationArguments& args, int64_t vector, int index,
                                       float value, float scale) {
-  if constexpr (kKind == Kind::kRotateOnly) {
+  if constexpr (kKind == RotationKind::kRotateOnly) {
     static_cast<float*>(args.destination)[vector + index] = value * args.factor;
   } else {
     static_cast<__half*>(args.destination)[vector + index] =
@@ -105,7 +41,7 @@ __device__ __forceinline__ void Store(const RotationArguments& args, int64_t vec
 
 // Stages [bit, bit + kStages) of the block's part; the last ones of a vector in one block go
 // straight to memory.
-template <Kind kKind, int kStages>
+template <RotationKind kKind, int kStages>
 __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64_t vector,
                                             float* part, const float* scale, int bit,
                                             bool is_last) {
@@ -121,7 +57,8 @@ __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64
     for (int k = 0; k < kSize; ++k) {
       const int index = base + (k << bit);
       if (is_last) {
-        Store<kKind>(args, vector, index, v[k], kKind == Kind::kOutput ? scale[index] : 1.0f);
+        Store<kKind>(args, vector, index, v[k],
+                     kKind == RotationKind::kOutput ? scale[index] : 1.0f);
       } else {
         part[Padded(index)] = v[k];
       }
@@ -131,9 +68,9 @@ __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64
 
 // The stages between the parts of a cluster: this block takes positions [rank, rank + 1) * local /
 // kParts of every part.
-template <Kind kKind, int kParts>
+template <RotationKind kKind, int kParts>
 __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int64_t vector,
-                                              float* part) {
+                                              float* part, const float* scale) {
   namespace cg = cooperative_groups;
   const cg::cluster_group cluster = cg::this_cluster();
   const int slice = args.local / kParts;
@@ -147,18 +84,19 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
 #pragma unroll
     for (int p = 0; p < kParts; ++p) {
       const int index = p * args.local + i;
-      Store<kKind>(args, vector, index, v[p], kKind == Kind::kOutput ? args.scale[index] : 1.0f);
+      Store<kKind>(args, vector, index, v[p], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
     }
   }
   cluster.sync();  // others may still read this block's part
 }
 
-template <Kind kKind, int kParts>
+template <RotationKind kKind, int kParts>
 __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArguments args) {
   extern __shared__ float part[];
   float* scale = part + PaddedCount(args.local);
   const int rank = static_cast<int>(blockIdx.x) % kParts;
   const int64_t vector = static_cast<int64_t>(blockIdx.x / kParts) * args.features;
+  const float* scales = ScalesOf(args, blockIdx.x / kParts);
   const int offset = rank * args.local;
   const bool is_alone = kParts == 1;
 
@@ -167,17 +105,17 @@ __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArgum
   const int first = threadIdx.x * kPerThread;
   const bool has_elements = first < args.local;
   float signs[kPerThread];
-  if (kKind == Kind::kInput && has_elements) LoadFloats(args.scale + offset + first, signs);
-  if (kKind == Kind::kOutput && is_alone) {
+  if (kKind == RotationKind::kInput && has_elements) LoadFloats(scales + offset + first, signs);
+  if (kKind == RotationKind::kOutput && is_alone) {
     for (int i = threadIdx.x * 4; i < args.local; i += blockDim.x * 4) {
-      *reinterpret_cast<float4*>(scale + i) = *reinterpret_cast<const float4*>(args.scale + i);
+      *reinterpret_cast<float4*>(scale + i) = *reinterpret_cast<const float4*>(scales + i);
     }
   }
   ptx::WaitForPreviousGrids();
   if (has_elements) {
     float v[kPerThread];
-    LoadConsecutive<kKind>(args, vector + offset + first, v);
-    if constexpr (kKind == Kind::kInput) {
+    LoadConsecutive<kKind>(args.source, vector + offset + first, v);
+    if constexpr (kKind == RotationKind::kInput) {
 #pragma unroll
       for (int k = 0; k < kPerThread; ++k) v[k] *= signs[k];
     }
@@ -204,25 +142,21 @@ __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArgum
         break;
     }
   }
-  if constexpr (kParts > 1) ClusterStages<kKind, kParts>(args, vector, part);
+  if constexpr (kParts > 1) ClusterStages<kKind, kParts>(args, vector, part, scales);
 }
 
-template <Kind kKind>
-absl::Status Launch(const CudaDevice& device, int64_t batch, const RotationArguments& base) {
+template <RotationKind kKind>
+absl::Status LaunchPowerOfTwo(const CudaDevice& device, int64_t vectors,
+                              const RotationArguments& base) {
   const RotationConfig config = ChooseRotationConfig(base.features);
   const bool has_clusters = device.compute_capability() >= 90;
-  if (!has_clusters && base.features > kMaxLocalWithoutCluster) {
-    return FieldError(
-        absl::StatusCode::kUnimplemented, "SHAPE_UNSUPPORTED",
-        "features of a rotation on " + device.info().name, std::to_string(base.features),
-        "at most " + std::to_string(kMaxLocalWithoutCluster) + " below compute capability 9.0");
-  }
   RotationArguments args = base;
   args.local = has_clusters ? config.local : base.features;
   const int parts = has_clusters ? config.blocks : 1;
-  const size_t scale_bytes = kKind == Kind::kOutput && parts == 1 ? args.local * sizeof(float) : 0;
+  const size_t scale_bytes =
+      kKind == RotationKind::kOutput && parts == 1 ? args.local * sizeof(float) : 0;
   const LaunchOptions options = {
-      .grid = static_cast<unsigned>(batch * parts),
+      .grid = static_cast<unsigned>(vectors * parts),
       .block = static_cast<unsigned>(std::max(32, args.local / kPerThread)),
       .shared_bytes = PaddedCount(args.local) * sizeof(float) + scale_bytes,
       .cluster = parts,
@@ -239,48 +173,72 @@ absl::Status Launch(const CudaDevice& device, int64_t batch, const RotationArgum
   }
 }
 
-float Normalisation(int64_t features) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(features)));
+// `arguments` without features, shards, local; `factor` beside the normalisation.
+template <RotationKind kKind>
+absl::Status Launch(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
+                    RotationArguments arguments) {
+  const int64_t size = rotation.sides.size;
+  if (device.compute_capability() < 90 && size > kMaxLocal) {
+    return FieldError(absl::StatusCode::kUnimplemented, "SHAPE_UNSUPPORTED",
+                      "features of a rotation on " + device.info().name, std::to_string(size),
+                      "at most " + std::to_string(kMaxLocal) + " below compute capability 9.0");
+  }
+  arguments.features = static_cast<int>(size);
+  arguments.shards = static_cast<int>(rotation.sides.shards);
+  arguments.factor *= static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
+  const int64_t vectors = batch * rotation.sides.shards;
+  return rotation.order == 1 ? LaunchPowerOfTwo<kKind>(device, vectors, arguments)
+                             : LaunchOrderRotation<kKind>(device, rotation, batch, arguments);
 }
 
 }  // namespace
 
-// One thread for every kPerThread elements: the first stages rely on it.
 RotationConfig ChooseRotationConfig(int64_t features) {
   RotationConfig config;
-  config.blocks = static_cast<int>(std::clamp<int64_t>(features / kPreferredLocal, 1, kMaxBlocks));
-  config.local = static_cast<int>(features / config.blocks);
-  config.threads = std::clamp(config.local / kPerThread, 32, kMaxThreads);
+  const int order = HadamardOrder(features).value();
+  if (order == 1) {
+    // One thread for every kPerThread elements: the first stages rely on it.
+    config.blocks =
+        static_cast<int>(std::clamp<int64_t>(features / kPreferredLocal, 1, kMaxBlocks));
+    config.local = static_cast<int>(features / config.blocks);
+    config.threads = std::clamp(config.local / kPerThread, 32, kMaxThreads);
+    return config;
+  }
+  const auto points = static_cast<int>(features / order);
+  const auto worth = static_cast<uint64_t>((order * features + kSumsPerBlock - 1) / kSumsPerBlock);
+  const auto rows = [&] { return (order + config.blocks - 1) / config.blocks; };
+  config.blocks = static_cast<int>(
+      std::min<uint64_t>({std::bit_ceil(worth), kMaxBlocks, static_cast<uint64_t>(points / 8)}));
+  while (rows() * points > kMaxLocal) config.blocks *= 2;
+  config.local = rows() * points;
+  const int sums = order / 4 * (points / config.blocks / 8) * 4;
+  config.threads =
+      std::clamp((std::max(config.local / kPerThread, sums) + 31) / 32 * 32, 64, kOrderThreads);
   return config;
 }
 
-absl::Status LaunchInputRotation(const CudaDevice& device, int64_t features, int64_t batch,
-                                 const void* x, const void* su, void* u) {
-  return Launch<Kind::kInput>(device, batch,
-                              {.source = x,
-                               .destination = u,
-                               .scale = static_cast<const float*>(su),
-                               .features = static_cast<int>(features),
-                               .factor = Normalisation(features) / kActivationGuard});
+absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
+                                 int64_t batch, const void* x, const void* su, void* u) {
+  return Launch<RotationKind::kInput>(device, rotation, batch,
+                                      {.source = x,
+                                       .destination = u,
+                                       .scale = static_cast<const float*>(su),
+                                       .factor = 1 / kActivationGuard});
 }
 
-absl::Status LaunchRotation(const CudaDevice& device, int64_t features, int64_t batch, void* z) {
-  return Launch<Kind::kRotateOnly>(device, batch,
-                                   {.source = z,
-                                    .destination = z,
-                                    .scale = nullptr,
-                                    .features = static_cast<int>(features),
-                                    .factor = Normalisation(features)});
+absl::Status LaunchRotation(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
+                            void* z) {
+  return Launch<RotationKind::kRotateOnly>(
+      device, rotation, batch, {.source = z, .destination = z, .scale = nullptr, .factor = 1});
 }
 
-absl::Status LaunchOutputRotation(const CudaDevice& device, int64_t features, int64_t batch,
-                                  const void* z, const void* sv, void* y) {
-  return Launch<Kind::kOutput>(device, batch,
-                               {.source = z,
-                                .destination = y,
-                                .scale = static_cast<const float*>(sv),
-                                .features = static_cast<int>(features),
-                                .factor = Normalisation(features) * kActivationGuard});
+absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
+                                  int64_t batch, const void* z, const void* sv, void* y) {
+  return Launch<RotationKind::kOutput>(device, rotation, batch,
+                                       {.source = z,
+                                        .destination = y,
+                                        .scale = static_cast<const float*>(sv),
+                                        .factor = kActivationGuard});
 }
 
 }  // namespace qtipd

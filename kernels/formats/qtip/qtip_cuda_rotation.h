@@ -1,11 +1,11 @@
-// The rotations around the fused kernel: Walsh-Hadamard transforms of activation vectors.
+// The rotations around the fused kernel: Hadamard transforms of activation vectors.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
 
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/qtip/qtip_cuda_transform.h"
 
 namespace qtipd {
 
@@ -13,7 +13,8 @@ namespace qtipd {
 // fp16's range; upstream's constant.
 inline constexpr float kActivationGuard = 32;
 
-// Blocks of one vector: `blocks` share it as a cluster, each with `local` elements in its memory.
+// Blocks of one vector: `blocks` share it as a cluster, each with up to `local` elements in its
+// memory. A function of the size alone, which has a HadamardOrder.
 struct RotationConfig {
   int local = 0;
   int blocks = 0;
@@ -21,19 +22,22 @@ struct RotationConfig {
 };
 RotationConfig ChooseRotationConfig(int64_t features);
 
-// All: power-of-two features from 32 to 131072, vectors contiguous, `batch` of them. Orthonormal
-// transforms in fp32. Enqueue and return; capturable. In and out may not overlap, but for
-// LaunchRotation. Errors: Unimplemented/SHAPE_UNSUPPORTED for more than 16384 features below
-// compute capability 9.0, which lacks clusters.
+// All: `batch` contiguous vectors of rotation.sides.features() elements, of which each shard is
+// transformed by itself, fp32 and orthonormal. Sizes from 32 to 131072. Enqueue and return;
+// capturable. In and out may not overlap, but for LaunchRotation. Errors:
+// Unimplemented/SHAPE_UNSUPPORTED for shards of more than 16384 elements below compute capability
+// 9.0, which lacks clusters.
 
-// u = fp16(H (x * su) / kActivationGuard): x, u fp16 [batch, features], su fp32 [features].
-absl::Status LaunchInputRotation(const CudaDevice& device, int64_t features, int64_t batch,
-                                 const void* x, const void* su, void* u);
+// u = fp16(H^T (x * su) / kActivationGuard) for a transposed rotation: x, u fp16 [batch, features],
+// su fp32 [features].
+absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
+                                 int64_t batch, const void* x, const void* su, void* u);
 // z = H z in place, fp32 [batch, features].
-absl::Status LaunchRotation(const CudaDevice& device, int64_t features, int64_t batch, void* z);
+absl::Status LaunchRotation(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
+                            void* z);
 // y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features].
-absl::Status LaunchOutputRotation(const CudaDevice& device, int64_t features, int64_t batch,
-                                  const void* z, const void* sv, void* y);
+absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
+                                  int64_t batch, const void* z, const void* sv, void* y);
 
 }  // namespace qtipd
 

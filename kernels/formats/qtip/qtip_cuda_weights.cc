@@ -23,25 +23,30 @@ struct Copy {
   Buffer table;
 };
 
-// SU and SV, shared by all copies and replicas.
-struct Scales {
+// What transforms activations, shared by all copies and replicas: H^T going in, H coming out.
+struct Sides {
+  CudaRotation input;
+  CudaRotation output;
   Buffer su;
   Buffer sv;
 };
 
 class QtipCudaWeights final : public ResidentWeights {
  public:
-  QtipCudaWeights(CudaDevice& device, Shape shape, int bits, std::shared_ptr<const Scales> scales,
+  QtipCudaWeights(CudaDevice& device, Shape shape, int bits, std::shared_ptr<const Sides> sides,
                   std::vector<Copy> copies)
       : device_(device),
         shape_(shape),
         bits_(bits),
-        scales_(std::move(scales)),
+        sides_(std::move(sides)),
         copies_(std::move(copies)) {}
 
   Shape shape() const override { return shape_; }
   int copies() const override { return static_cast<int>(copies_.size()); }
-  uint64_t device_bytes() const override { return QtipCudaResidentBytes(shape_, bits_, copies()); }
+  uint64_t device_bytes() const override {
+    return QtipCudaResidentBytes(shape_, bits_, copies()) + sides_->input.signs.bytes() +
+           sides_->output.signs.bytes();
+  }
   uint64_t multiply_bytes() const override {
     return 2 * QtipTrellisWords(shape_.out_features, shape_.in_features, bits_) + kTableBytes;
   }
@@ -58,14 +63,14 @@ class QtipCudaWeights final : public ResidentWeights {
 
   absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) override {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 1));
-    return LaunchInputRotation(device_, shape_.in_features, batch, x, scales_->su.data(), u);
+    return LaunchInputRotation(device_, sides_->input, batch, x, sides_->su.data(), u);
   }
 
   // One step rotates z in place; both are one kernel.
   absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 2));
-    if (step_count == 1) return LaunchRotation(device_, shape_.out_features, batch, z);
-    return LaunchOutputRotation(device_, shape_.out_features, batch, z, scales_->sv.data(), y);
+    if (step_count == 1) return LaunchRotation(device_, sides_->output, batch, z);
+    return LaunchOutputRotation(device_, sides_->output, batch, z, sides_->sv.data(), y);
   }
 
   absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) override {
@@ -108,9 +113,11 @@ class QtipCudaWeights final : public ResidentWeights {
     float* wide = dtype == DType::kF32 ? static_cast<float*>(w) : scratch.as<float>();
     QTIPD_RETURN_IF_ERROR(LaunchDecode(device_, shape_, bits_, copies_[0].packed.data(),
                                        copies_[0].table.data(), DType::kF32, wide));
-    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, wide, rows, cols));
-    const auto* sv = scales_->sv.as<float>();
-    const auto* su = scales_->su.as<float>();
+    QTIPD_ASSIGN_OR_RETURN(const CudaRotation input, MakeCudaRotation(device_, sides_->input.sides,
+                                                                      HadamardDirection::kForward));
+    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, wide, sides_->output, input));
+    const auto* sv = sides_->sv.as<float>();
+    const auto* su = sides_->su.as<float>();
     QTIPD_RETURN_IF_ERROR(
         dtype == DType::kF32
             ? LaunchScale(device_, wide, sv, su, rows, cols, wide)
@@ -128,7 +135,7 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    return std::make_unique<QtipCudaWeights>(device_, shape_, bits_, scales_, std::move(replicas));
+    return std::make_unique<QtipCudaWeights>(device_, shape_, bits_, sides_, std::move(replicas));
   }
 
  private:
@@ -154,7 +161,7 @@ class QtipCudaWeights final : public ResidentWeights {
   CudaDevice& device_;
   const Shape shape_;
   const int bits_;
-  const std::shared_ptr<const Scales> scales_;
+  const std::shared_ptr<const Sides> sides_;
   const std::vector<Copy> copies_;
 };
 
@@ -176,9 +183,13 @@ uint64_t QtipCudaResidentBytes(Shape shape, int bits, int copies) {
 absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& device,
                                                                 const QtipLayer& layer) {
   const Shape shape = layer.shape;
-  auto scales = std::make_shared<Scales>();
-  QTIPD_ASSIGN_OR_RETURN(scales->su, Upload(device, layer.su));
-  QTIPD_ASSIGN_OR_RETURN(scales->sv, Upload(device, layer.sv));
+  auto sides = std::make_shared<Sides>();
+  QTIPD_ASSIGN_OR_RETURN(sides->input, MakeCudaRotation(device, layer.input_rotation(),
+                                                        HadamardDirection::kTransposed));
+  QTIPD_ASSIGN_OR_RETURN(sides->output, MakeCudaRotation(device, layer.output_rotation(),
+                                                         HadamardDirection::kForward));
+  QTIPD_ASSIGN_OR_RETURN(sides->su, Upload(device, layer.su));
+  QTIPD_ASSIGN_OR_RETURN(sides->sv, Upload(device, layer.sv));
   std::vector<Copy> copies(1);
   QTIPD_ASSIGN_OR_RETURN(copies[0].table, Upload(device, layer.tlut));
   QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, Upload(device, layer.trellis));
@@ -188,7 +199,7 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
   QTIPD_RETURN_IF_ERROR(
       LaunchRepack(device, shape, layer.spec.bits, trellis.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
-  return std::make_unique<QtipCudaWeights>(device, shape, layer.spec.bits, std::move(scales),
+  return std::make_unique<QtipCudaWeights>(device, shape, layer.spec.bits, std::move(sides),
                                            std::move(copies));
 }
 

@@ -28,10 +28,53 @@ void Butterflies(T* values, int64_t n, int64_t width) {
   }
 }
 
+// The transform of `size` elements, made once for many vectors.
 template <typename T>
-void Scale(T* values, int64_t count, T factor) {
-  for (int64_t i = 0; i < count; ++i) values[i] *= factor;
-}
+class Transform {
+ public:
+  Transform(int64_t size, HadamardDirection direction)
+      : size_(size),
+        order_(HadamardOrder(size).value()),
+        factor_(static_cast<T>(1 / std::sqrt(static_cast<double>(size)))) {
+    const std::vector<int8_t> matrix = HadamardMatrix(order_, direction);
+    matrix_.assign(matrix.begin(), matrix.end());
+  }
+
+  // values [size][width], each of the `width` columns by itself.
+  void Apply(T* values, int64_t width) const {
+    const int64_t points = size_ / order_;
+    for (int row = 0; row < order_; ++row) {
+      Butterflies(values + row * points * width, points, width);
+    }
+    if (order_ > 1) CombineRows(values, points * width);
+    for (int64_t i = 0; i < size_ * width; ++i) values[i] *= factor_;
+  }
+
+ private:
+  // values [order][cols] <- matrix values.
+  void CombineRows(T* values, int64_t cols) const {
+    std::vector<T> panel(order_ * kPanelCols);
+    for (int64_t first = 0; first < cols; first += kPanelCols) {
+      const int64_t count = std::min(kPanelCols, cols - first);
+      for (int row = 0; row < order_; ++row) {
+        std::copy_n(values + row * cols + first, count, panel.data() + row * kPanelCols);
+      }
+      for (int row = 0; row < order_; ++row) {
+        T sums[kPanelCols] = {};
+        for (int k = 0; k < order_; ++k) {
+          const T sign = matrix_[row * order_ + k];
+          for (int64_t i = 0; i < kPanelCols; ++i) sums[i] += sign * panel[k * kPanelCols + i];
+        }
+        std::copy_n(sums, count, values + row * cols + first);
+      }
+    }
+  }
+
+  int64_t size_;
+  int order_;
+  T factor_;
+  std::vector<T> matrix_;  // [order][order] of +-1
+};
 
 // diag(left) M diag(right) in place.
 template <typename T>
@@ -56,22 +99,23 @@ QtipSigns MakeQtipSigns(Shape shape, uint64_t seed) {
 }
 
 template <typename T>
-void HadamardTransform(std::span<T> values) {
-  const auto n = static_cast<int64_t>(values.size());
-  Butterflies(values.data(), n, 1);
-  Scale(values.data(), n, static_cast<T>(1 / std::sqrt(static_cast<double>(n))));
+void HadamardTransform(std::span<T> values, HadamardDirection direction) {
+  Transform<T>(static_cast<int64_t>(values.size()), direction).Apply(values.data(), 1);
 }
 
 template <typename T>
-void HadamardRows(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols) {
+void HadamardRows(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
+                  HadamardDirection direction) {
+  const Transform<T> transform(cols, direction);
   pool.ParallelFor(rows, [&](int, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) HadamardTransform(matrix.subspan(row * cols, cols));
+    for (int64_t row = begin; row < end; ++row) transform.Apply(matrix.data() + row * cols, 1);
   });
 }
 
 template <typename T>
-void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols) {
-  const T factor = static_cast<T>(1 / std::sqrt(static_cast<double>(rows)));
+void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
+                     HadamardDirection direction) {
+  const Transform<T> transform(rows, direction);
   pool.ParallelFor((cols + kPanelCols - 1) / kPanelCols, [&](int, int64_t begin, int64_t end) {
     std::vector<T> panel(rows * kPanelCols);
     for (int64_t first = begin * kPanelCols; first < std::min(end * kPanelCols, cols);
@@ -80,8 +124,7 @@ void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_
       for (int64_t row = 0; row < rows; ++row) {
         std::copy_n(matrix.data() + row * cols + first, width, panel.data() + row * width);
       }
-      Butterflies(panel.data(), rows, width);
-      Scale(panel.data(), rows * width, factor);
+      transform.Apply(panel.data(), width);
       for (int64_t row = 0; row < rows; ++row) {
         std::copy_n(panel.data() + row * width, width, matrix.data() + row * cols + first);
       }
@@ -89,19 +132,21 @@ void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_
   });
 }
 
-template void HadamardTransform(std::span<float>);
-template void HadamardTransform(std::span<double>);
-template void HadamardRows(ThreadPool&, std::span<float>, int64_t, int64_t);
-template void HadamardRows(ThreadPool&, std::span<double>, int64_t, int64_t);
-template void HadamardColumns(ThreadPool&, std::span<float>, int64_t, int64_t);
-template void HadamardColumns(ThreadPool&, std::span<double>, int64_t, int64_t);
+template void HadamardTransform(std::span<float>, HadamardDirection);
+template void HadamardTransform(std::span<double>, HadamardDirection);
+template void HadamardRows(ThreadPool&, std::span<float>, int64_t, int64_t, HadamardDirection);
+template void HadamardRows(ThreadPool&, std::span<double>, int64_t, int64_t, HadamardDirection);
+template void HadamardColumns(ThreadPool&, std::span<float>, int64_t, int64_t, HadamardDirection);
+template void HadamardColumns(ThreadPool&, std::span<double>, int64_t, int64_t, HadamardDirection);
 
 std::vector<float> RotateWeights(ThreadPool& pool, std::span<const float> weights, Shape shape,
                                  const QtipSigns& signs) {
   std::vector<float> rotated(weights.begin(), weights.end());
   ScaleBySigns(pool, std::span(rotated), signs.sv, signs.su);
-  HadamardRows(pool, std::span(rotated), shape.out_features, shape.in_features);
-  HadamardColumns(pool, std::span(rotated), shape.out_features, shape.in_features);
+  HadamardRows(pool, std::span(rotated), shape.out_features, shape.in_features,
+               HadamardDirection::kTransposed);
+  HadamardColumns(pool, std::span(rotated), shape.out_features, shape.in_features,
+                  HadamardDirection::kTransposed);
   return rotated;
 }
 
@@ -115,8 +160,8 @@ std::vector<double> RotateHessian(ThreadPool& pool, std::span<const float> hessi
     rotated[i * n + i] += sigma_reg * trace / static_cast<double>(n);
   }
   ScaleBySigns(pool, std::span(rotated), su, su);
-  HadamardRows(pool, std::span(rotated), n, n);
-  HadamardColumns(pool, std::span(rotated), n, n);
+  HadamardRows(pool, std::span(rotated), n, n, HadamardDirection::kTransposed);
+  HadamardColumns(pool, std::span(rotated), n, n, HadamardDirection::kTransposed);
   return rotated;
 }
 

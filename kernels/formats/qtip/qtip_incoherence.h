@@ -1,6 +1,10 @@
-// Incoherence processing: random signs and Walsh-Hadamard transforms on both sides, which make the
+// Incoherence processing: random signs and Hadamard transforms on both sides, which make the
 // weights of any layer look Gaussian to the trellis.
 // Source: QuIP# (Tseng et al., 2024, arXiv 2402.04396), section 3; QTIP uses it unchanged.
+//
+// Directions: W_r = H_out^T diag(sv) W diag(su) H_in when encoding, so activations go in through
+// H_in^T, what the trellis weights make of them comes out through H_out, and W_hat is diag(sv)
+// H_out W_trellis H_in^T diag(su).
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_INCOHERENCE_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_INCOHERENCE_H_
 
@@ -10,6 +14,7 @@
 
 #include "kernels/api/weight_format.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/formats/qtip/qtip_hadamard.h"
 
 namespace qtipd {
 
@@ -20,22 +25,25 @@ struct QtipSigns {
 };
 QtipSigns MakeQtipSigns(Shape shape, uint64_t seed);
 
-// values <- H values / sqrt(n) with H[i][j] = (-1)^popcount(i & j), n a power of two: symmetric and
-// its own inverse. T is float or double.
+// values <- H values or H^T values with the orthonormal H of qtip_hadamard.h, whose size has a
+// HadamardOrder. T is float or double.
 template <typename T>
-void HadamardTransform(std::span<T> values);
+void HadamardTransform(std::span<T> values, HadamardDirection direction);
 
-// HadamardTransform of every row, and of every column, of a row-major [rows, cols] matrix.
+// HadamardTransform of every row, and of every column, of a row-major [rows, cols] matrix. Shards
+// of a row are rows of a matrix with more of them.
 template <typename T>
-void HadamardRows(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols);
+void HadamardRows(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
+                  HadamardDirection direction);
 template <typename T>
-void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols);
+void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
+                     HadamardDirection direction);
 
-// W_r = H_out diag(sv) W diag(su) H_in, [out, in].
+// W_r = H_out^T diag(sv) W diag(su) H_in, [out, in].
 std::vector<float> RotateWeights(ThreadPool& pool, std::span<const float> weights, Shape shape,
                                  const QtipSigns& signs);
 
-// H_r = H_in diag(su) (H + sigma_reg mean(diag H) I) diag(su) H_in, [in, in], in double precision
+// H_r = H_in^T diag(su) (H + sigma_reg mean(diag H) I) diag(su) H_in, [in, in], in double precision
 // for the factorisation that follows.
 std::vector<double> RotateHessian(ThreadPool& pool, std::span<const float> hessian,
                                   const std::vector<float>& su, double sigma_reg);

@@ -1,7 +1,6 @@
 #include "kernels/formats/qtip/qtip_layer.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -33,15 +32,10 @@ absl::StatusOr<int> ReadScalar(const TensorMap& tensors, const std::string& name
   return static_cast<int>(value);
 }
 
-absl::Status CheckSupported(const TensorMap& tensors, int rcp) {
-  const auto refuse = [](std::string_view field, std::string_view got, std::string_view allowed) {
-    return FieldError(absl::StatusCode::kUnimplemented, "LAYER_UNSUPPORTED", field, got, allowed);
-  };
-  if (tensors.contains("bias")) return refuse("bias", "a layer with a bias", "layers without bias");
-  if (rcp != 0) {
-    return refuse("rcp", std::to_string(rcp) + " (rotations split for tensor parallelism)", "0");
-  }
-  return absl::OkStatus();
+absl::Status CheckNoBias(const TensorMap& tensors) {
+  if (!tensors.contains("bias")) return absl::OkStatus();
+  return FieldError(absl::StatusCode::kUnimplemented, "LAYER_UNSUPPORTED", "bias",
+                    "a layer with a bias", "layers without bias");
 }
 
 // Checks [out/16 * in/16, 16 * bits] and returns bits.
@@ -62,21 +56,78 @@ absl::StatusOr<int> CheckTrellis(const HostTensor& trellis, Shape shape) {
                           ", 64] for W " + Text(shape));
 }
 
-int64_t NearestFeatures(int64_t features) {
-  if (features <= kQtipMinFeatures) return kQtipMinFeatures;
-  if (features >= kQtipMaxFeatures) return kQtipMaxFeatures;
-  const auto below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(features)));
-  return features - below <= 2 * below - features ? below : 2 * below;
+int64_t NearestSide(int64_t features) {
+  return NearestHadamardSize(features, kQtipMinFeatures, kQtipMaxFeatures, kQtipMinFeatures);
+}
+
+// What a rotation's size may be, for errors.
+std::string SizesText() {
+  std::string orders;
+  for (auto order = kHadamardOrders.rbegin(); order != kHadamardOrders.rend(); ++order) {
+    orders += std::to_string(*order) + ", ";
+  }
+  return "multiples of " + std::to_string(kQtipMinFeatures) + " to " +
+         std::to_string(kQtipMaxFeatures) + " that are a power of two times one of " + orders +
+         "or 1";
+}
+
+// The side `tensor` of `features` elements, rotated in `shards` shards.
+absl::Status CheckShards(const std::string& tensor, int64_t features, int64_t shards) {
+  if (shards < 1 || features % shards != 0 || features > kQtipMaxFeatures) {
+    return InvalidField("TENSOR_VALUE_INVALID", "tp_rank", std::to_string(shards),
+                        "divisors of " + std::to_string(features) + ", the length of " + tensor +
+                            ", which is at most " + std::to_string(kQtipMaxFeatures));
+  }
+  const int64_t size = features / shards;
+  if (NearestSide(size) == size) return absl::OkStatus();
+  return InvalidField("TENSOR_VALUE_INVALID", "tp_rank",
+                      std::to_string(shards) + ", which makes shards of " + std::to_string(size) +
+                          " elements of " + tensor,
+                      "shards whose size is among the " + SizesText());
+}
+
+// The side `tensor` of a tensor-parallel layer that is rotated as a whole.
+absl::Status CheckWhole(const std::string& tensor, int64_t features) {
+  const int64_t nearest = NearestSide(features);
+  if (nearest == features) return absl::OkStatus();
+  return InvalidField("SHAPE_UNSUPPORTED", tensor, std::to_string(features) + " elements",
+                      SizesText() + "; the nearest is " + std::to_string(nearest));
+}
+
+absl::Status CheckRotations(const QtipLayer& layer) {
+  const auto [out, in] = layer.shape;
+  switch (layer.rcp) {
+    case 0:
+      return CheckQtipShape(layer.shape);
+    case 1:
+      QTIPD_RETURN_IF_ERROR(CheckWhole("SV", out));
+      return CheckShards("SU", in, layer.tp_rank);
+    case 2:
+      QTIPD_RETURN_IF_ERROR(CheckWhole("SU", in));
+      return CheckShards("SV", out, layer.tp_rank);
+    default:
+      return InvalidField("TENSOR_VALUE_INVALID", "rcp", std::to_string(layer.rcp),
+                          "0 (none), 1 (inputs in shards), 2 (outputs in shards)");
+  }
 }
 
 }  // namespace
 
+QtipRotation QtipLayer::input_rotation() const {
+  const int64_t shards = rcp == 1 ? tp_rank : 1;
+  return {shape.in_features / shards, shards};
+}
+
+QtipRotation QtipLayer::output_rotation() const {
+  const int64_t shards = rcp == 2 ? tp_rank : 1;
+  return {shape.out_features / shards, shards};
+}
+
 absl::Status CheckQtipShape(Shape shape) {
-  const Shape nearest = {NearestFeatures(shape.out_features), NearestFeatures(shape.in_features)};
+  const Shape nearest = {NearestSide(shape.out_features), NearestSide(shape.in_features)};
   if (nearest == shape) return absl::OkStatus();
   return InvalidField("SHAPE_UNSUPPORTED", "shape", Text(shape),
-                      "powers of two from " + std::to_string(kQtipMinFeatures) + " to " +
-                          std::to_string(kQtipMaxFeatures) + "; the nearest is " + Text(nearest));
+                      "sides that are " + SizesText() + "; the nearest is " + Text(nearest));
 }
 
 absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors, const QtipCodeChoice& choice) {
@@ -88,9 +139,9 @@ absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors, const QtipC
   QTIPD_ASSIGN_OR_RETURN(layer.tlut, ReadQtipTlut(tensors, layer.spec));
   QTIPD_ASSIGN_OR_RETURN(layer.rcp, ReadScalar(tensors, "rcp", 0));
   QTIPD_ASSIGN_OR_RETURN(layer.tp_rank, ReadScalar(tensors, "tp_rank", 8));
-  QTIPD_RETURN_IF_ERROR(CheckSupported(tensors, layer.rcp));
+  QTIPD_RETURN_IF_ERROR(CheckNoBias(tensors));
   layer.shape = {static_cast<int64_t>(layer.sv.size()), static_cast<int64_t>(layer.su.size())};
-  QTIPD_RETURN_IF_ERROR(CheckQtipShape(layer.shape));
+  QTIPD_RETURN_IF_ERROR(CheckRotations(layer));
   QTIPD_ASSIGN_OR_RETURN(layer.spec.bits, CheckTrellis(*trellis, layer.shape));
   layer.trellis.resize(trellis->element_count());
   std::memcpy(layer.trellis.data(), trellis->bytes().data(), trellis->bytes().size());

@@ -11,14 +11,19 @@
 #include "kernels/api/host_tensor.h"
 #include "kernels/api/weight_format.h"
 #include "kernels/formats/qtip/qtip_code.h"
+#include "kernels/formats/qtip/qtip_hadamard.h"
 #include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
 
 // One layer:
 //   W_hat = diag(sv) H_out W_trellis H_in^T diag(su)
-// with W_trellis [out_features, in_features] decoded from `trellis` and orthonormal Walsh-Hadamard
-// matrices H. The scale of the trellis is folded into `sv`.
+// with W_trellis [out_features, in_features] decoded from `trellis` and orthonormal Hadamard
+// matrices H (qtip_hadamard.h). The scale of the trellis is folded into `sv`.
+//
+// In a layer that was quantized for tensor parallelism, the side that is split rotates each of
+// `tp_rank` shards by itself, and has a scale for each: folded into `su` where the inputs are split
+// (rcp 1), into `sv` where the outputs are (rcp 2).
 struct QtipLayer {
   Shape shape;
   QtipCodeSpec spec;
@@ -27,8 +32,11 @@ struct QtipLayer {
   std::vector<float> su;       // [in_features]; any reals, +-1 in a fresh layer
   std::vector<float> sv;       // [out_features]; any reals
   std::vector<uint16_t> tlut;  // spec.table_values() fp16 bits; empty for a code without a table
-  int rcp = 0;                 // tensor-parallel rotation: 0 none
-  int tp_rank = 8;             // upstream's default, meaningless where rcp is 0
+  int rcp = 0;                 // rotations in shards: 0 none, 1 of the inputs, 2 of the outputs
+  int tp_rank = 8;             // shards; upstream's default, meaningless where rcp is 0
+
+  QtipRotation input_rotation() const;
+  QtipRotation output_rotation() const;
 };
 
 // What is known of a layer's code beside its tensors; what is not is read off `tlut`.
@@ -42,10 +50,11 @@ struct QtipCodeChoice {
 // `trellis`, the shape off SU and SV, an unknown code off the shape of `tlut`: [512, 2] is hyb,
 // [65536, V] lut, [2^Q] with Q to 15 quantlut. State bits are 16 unless chosen.
 //   trellis  I16 or U16 [out/16 * in/16, 16 * bits]     SU [in], SV [out], tlut: F16, BF16, F32
-//   rcp, tp_rank  integer scalars, may be missing
+//   rcp, tp_rank  integer scalars, may be missing: 0 and 8
 // Errors, all naming the tensor or the option: TENSOR_MISSING, TENSOR_DTYPE_UNSUPPORTED,
-// TENSOR_SHAPE_INVALID, TENSOR_NOT_FINITE, CODE_REQUIRED, OPTION_INVALID, SHAPE_UNSUPPORTED, and
-// Unimplemented/LAYER_UNSUPPORTED for `bias` and for a tensor-parallel layer (rcp other than 0).
+// TENSOR_SHAPE_INVALID, TENSOR_NOT_FINITE, TENSOR_VALUE_INVALID (rcp, and a tp_rank whose shards
+// cannot be rotated), CODE_REQUIRED, OPTION_INVALID, SHAPE_UNSUPPORTED, and
+// Unimplemented/LAYER_UNSUPPORTED for `bias`.
 // Source: checkpoints relaxml/*-QTIP-* on Hugging Face.
 absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors,
                                            const QtipCodeChoice& choice = {});
@@ -61,7 +70,8 @@ TensorMap QtipTensors(const QtipLayer& layer);
 // code's among them.
 PackedLayer MakePackedQtipLayer(const QtipLayer& layer, Options options);
 
-// Whether the format takes this shape. Errors: SHAPE_UNSUPPORTED naming the nearest that it takes.
+// Whether the format takes this shape, each side rotated as a whole. Errors: SHAPE_UNSUPPORTED
+// naming the nearest that it takes.
 absl::Status CheckQtipShape(Shape shape);
 
 }  // namespace qtipd

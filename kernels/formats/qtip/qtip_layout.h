@@ -42,8 +42,8 @@ inline constexpr int kQtipMinStateBits = 8;  // and kQtipStateBits at most
 inline constexpr int kQtipTileLanes = 32;
 inline constexpr int kQtipStepsPerLane = kQtipSteps / kQtipTileLanes;
 
-// Both sides of W are powers of two in this range: the packing takes 2x2 groups of tiles, and the
-// rotation is a Walsh-Hadamard transform.
+// Both sides of W are multiples of the least of this range, since the packing takes 2x2 groups of
+// tiles, and sizes of a Hadamard transform (qtip_hadamard.h).
 inline constexpr int64_t kQtipMinFeatures = 32;
 inline constexpr int64_t kQtipMaxFeatures = int64_t{1} << 17;
 

@@ -52,8 +52,14 @@ std::vector<float> QtipReferenceWeights(const QtipLayer& layer) {
   const auto [out, in] = layer.shape;
   const std::vector<float> trellis = DecodeAll(pool, layer);
   std::vector<double> weights(trellis.begin(), trellis.end());
-  HadamardRows(pool, std::span(weights), out, in);
-  HadamardColumns(pool, std::span(weights), out, in);
+  const QtipRotation input = layer.input_rotation();
+  const QtipRotation output = layer.output_rotation();
+  HadamardRows(pool, std::span(weights), out * input.shards, input.size,
+               HadamardDirection::kForward);
+  for (int64_t row = 0; row < out; row += output.size) {
+    HadamardColumns(pool, std::span(weights).subspan(row * in, output.size * in), output.size, in,
+                    HadamardDirection::kForward);
+  }
   std::vector<float> rounded(weights.size());
   for (int64_t row = 0; row < out; ++row) {
     for (int64_t col = 0; col < in; ++col) {
@@ -72,7 +78,9 @@ std::vector<double> QtipReferenceMultiply(const QtipLayer& layer, std::span<cons
   const std::vector<float> weights = DecodeAll(pool, layer);
   std::vector<double> u(batch * in);
   for (int64_t i = 0; i < batch * in; ++i) u[i] = double{x[i]} * layer.su[i % in];
-  HadamardRows(pool, std::span(u), batch, in);
+  const QtipRotation input = layer.input_rotation();
+  HadamardRows(pool, std::span(u), batch * input.shards, input.size,
+               HadamardDirection::kTransposed);
   std::vector<double> y(batch * out);
   pool.ParallelFor(out, [&](int, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -83,7 +91,8 @@ std::vector<double> QtipReferenceMultiply(const QtipLayer& layer, std::span<cons
       }
     }
   });
-  HadamardRows(pool, std::span(y), batch, out);
+  const QtipRotation output = layer.output_rotation();
+  HadamardRows(pool, std::span(y), batch * output.shards, output.size, HadamardDirection::kForward);
   for (int64_t i = 0; i < batch * out; ++i) y[i] *= layer.sv[i % out];
   return y;
 }

@@ -184,6 +184,36 @@ TEST_F(QtipCudaQuantizeOnce, TakesTheSmallestAndRectangularShapes) {
   }
 }
 
+// The last group of columns is narrower, and H^T is not H: what is decoded is close to the weights,
+// and the error as small as on the CPU.
+TEST_F(QtipCudaQuantizeOnce, TakesSidesThatAreNoPowersOfTwo) {
+  for (Shape shape : {Shape{160, 288}, Shape{1376, 224}}) {
+    const int64_t n = shape.in_features;
+    const std::vector<float> weights = NormalValues(shape.out_features * n, 1);
+    std::vector<float> hessian(n * n);
+    for (int64_t i = 0; i < n * n; ++i) {
+      hessian[i] = std::pow(0.9f, static_cast<float>(std::abs(i / n - i % n)));
+    }
+    const Options options = MakeOptions(3, 0.9);
+    progress_ = {};
+    const auto plain = Quantize({.shape = shape, .weights = weights, .options = options});
+    ASSERT_TRUE(plain.ok()) << plain.status();
+    const std::vector<float> decoded = *MakeQtipFormat()->ReferenceWeights(*plain);
+    EXPECT_NEAR(std::pow(RelativeError(decoded, weights), 2), report_.proxy_error,
+                1e-3 * report_.proxy_error);
+    EXPECT_LT(report_.proxy_error, 0.0205);
+    const QuantizeProblem problem = {
+        .shape = shape, .weights = weights, .hessian = hessian, .options = options};
+    progress_ = {};
+    ASSERT_TRUE(Quantize(problem).ok());
+    ThreadPool pool(4);
+    RecordedProgress progress;
+    QuantizeReport on_cpu;
+    ASSERT_TRUE(QuantizeQtipOnCpu(pool, problem, progress, on_cpu).ok());
+    EXPECT_NEAR(report_.proxy_error, on_cpu.proxy_error, 0.02 * on_cpu.proxy_error);
+  }
+}
+
 TEST_F(QtipCudaQuantizeOnce, GivesTheSameBytesAgain) {
   const std::vector<float> weights = NormalValues(256 * 512, 1);
   const QuantizeProblem problem = {

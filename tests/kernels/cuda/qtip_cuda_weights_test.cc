@@ -1,8 +1,11 @@
 // The resident layer's kernels against double precision, on random bits.
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 
+#include <bit>
+
 #include "kernels/api/error.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
+#include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_reference.h"
@@ -11,8 +14,17 @@
 namespace qtipd {
 namespace {
 
+// Every side that a layer can have.
+std::vector<int64_t> AllSides() {
+  std::vector<int64_t> sides;
+  for (int64_t side = kQtipMinFeatures; side <= kQtipMaxFeatures; side += kQtipMinFeatures) {
+    if (HadamardOrder(side).has_value()) sides.push_back(side);
+  }
+  return sides;
+}
+
 TEST(FusedConfig, GivesEveryRowBlockToOneOfAtMostAllMultiprocessors) {
-  for (int64_t out = 32; out <= kQtipMaxFeatures; out *= 2) {
+  for (const int64_t out : AllSides()) {
     const FusedConfig config =
         ChooseFusedConfig({.out_features = out, .in_features = 4096, .bits = 2, .batch = 1}, 132);
     EXPECT_LE(config.grid, 132) << config.ToString();
@@ -21,17 +33,20 @@ TEST(FusedConfig, GivesEveryRowBlockToOneOfAtMostAllMultiprocessors) {
 }
 
 TEST(FusedConfig, CoversEveryColumn) {
-  for (int64_t in = 32; in <= kQtipMaxFeatures; in *= 2) {
+  for (const int64_t in : AllSides()) {
     for (int64_t batch : {1, 2, 16}) {
       const FusedConfig config = ChooseFusedConfig(
           {.out_features = 4096, .in_features = in, .bits = 4, .batch = batch}, 132);
-      if (batch > 4) {
-        EXPECT_EQ(UnitsPerRow(in) % config.warps_per_row, 0);
-      } else if (in <= 8192) {
+      const auto units = static_cast<uint64_t>(UnitsPerRow(in));
+      EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.warps_per_row)));
+      if (config.units_per_warp > 0) {
         EXPECT_EQ(config.warps_per_row * config.units_per_warp, UnitsPerRow(in));
-      } else {
-        EXPECT_EQ(UnitsPerRow(in) % (16 * 8), 0);
+      } else if (batch <= 4) {
+        EXPECT_EQ(config.warps_per_row, 16) << config.ToString();
         EXPECT_GT(config.rows_in_flight, 0);
+      }
+      if (batch <= 4 && std::has_single_bit(units) && in <= 8192) {
+        EXPECT_GT(config.units_per_warp, 0) << in;
       }
       EXPECT_LE(config.shared_bytes, 163 * 1024) << "more than an A100 has: " << config.ToString();
     }
@@ -39,11 +54,29 @@ TEST(FusedConfig, CoversEveryColumn) {
 }
 
 TEST(RotationConfig, SplitsVectorsOverAtMostEightBlocks) {
-  for (int64_t n = 32; n <= kQtipMaxFeatures; n *= 2) {
+  for (const int64_t n : AllSides()) {
     const RotationConfig config = ChooseRotationConfig(n);
-    EXPECT_EQ(int64_t{config.local} * config.blocks, n);
+    EXPECT_GE(int64_t{config.local} * config.blocks, n);
+    EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.blocks)));
     EXPECT_LE(config.blocks, 8);
     EXPECT_LE(config.local, 16384);
+    const int64_t points = n / HadamardOrder(n).value();
+    EXPECT_GE(points / config.blocks, 8) << "positions of a slice";
+    EXPECT_EQ(config.threads % 32, 0);
+  }
+}
+
+TEST(HadamardSigns, AreTheMatrixInBlocksOfFour) {
+  for (const int order : kHadamardOrders) {
+    const std::vector<int8_t> matrix = HadamardMatrix(order, HadamardDirection::kTransposed);
+    const std::vector<uint16_t> words = PackHadamardSigns(order, HadamardDirection::kTransposed);
+    ASSERT_EQ(words.size() * 16, matrix.size());
+    EXPECT_LE(words.size() * sizeof(uint16_t), kMaxHadamardSignBytes);
+    for (int i = 0; i < order * order; ++i) {
+      const int row = i / order, col = i % order;
+      const int word = words[col / 4 * (order / 4) + row / 4];
+      ASSERT_EQ(word >> (4 * (col % 4) + row % 4) & 1, matrix[i] < 0) << order << " " << i;
+    }
   }
 }
 
@@ -60,7 +93,12 @@ std::vector<LayerCase> Cases() {
       // Smallest, padded units, several row blocks a warp, partial rings, looping over columns.
       for (Shape shape : {Shape{32, 32}, Shape{32, 64}, Shape{64, 128}, Shape{256, 256},
                           Shape{4096, 64}, Shape{32, 4096}, Shape{2048, 8192}, Shape{8192, 2048},
-                          Shape{1024, 16384}, Shape{8192, 16384}, Shape{32, 65536}}) {
+                          Shape{1024, 16384}, Shape{8192, 16384}, Shape{32, 65536},
+                          // Units that do not split evenly: fewer than warps, one or two a warp,
+                          // several chains, with every number of row blocks in flight.
+                          Shape{96, 96}, Shape{160, 288}, Shape{32, 2496}, Shape{1376, 3072},
+                          Shape{224, 5120}, Shape{4096, 11008}, Shape{13824, 5120},
+                          Shape{5120, 13824}, Shape{32, 53248}, Shape{11008, 14336}}) {
         cases.push_back({shape, bits, batch});
       }
     }
@@ -68,7 +106,8 @@ std::vector<LayerCase> Cases() {
     cases.push_back({{131072, 256}, bits, 1});
     for (int64_t batch : {5, 9, 16}) {
       for (Shape shape : {Shape{32, 32}, Shape{64, 256}, Shape{512, 1024}, Shape{4096, 128},
-                          Shape{8192, 2048}, Shape{32, 32768}}) {
+                          Shape{8192, 2048}, Shape{32, 32768}, Shape{96, 96}, Shape{32, 288},
+                          Shape{1376, 2496}, Shape{4096, 11008}}) {
         cases.push_back({shape, bits, batch});
       }
     }
@@ -131,8 +170,10 @@ INSTANTIATE_TEST_SUITE_P(Layers, QtipCudaWeightsTest, testing::ValuesIn(Cases())
 
 class QtipCudaLinear : public CudaTest {
  protected:
-  void Load(Shape shape, int bits) {
+  void Load(Shape shape, int bits, int rcp = 0, int tp_rank = 8) {
     layer_ = RandomLayer(shape, bits, 21);
+    layer_.rcp = rcp;
+    layer_.tp_rank = tp_rank;
     auto weights = LoadQtipOnCuda(device(), layer_);
     ASSERT_TRUE(weights.ok()) << weights.status();
     weights_ = std::move(*weights);
@@ -142,9 +183,24 @@ class QtipCudaLinear : public CudaTest {
   std::unique_ptr<ResidentWeights> weights_;
 };
 
+struct LinearCase {
+  Shape shape;
+  int rcp = 0;
+  int tp_rank = 8;
+};
+
+constexpr LinearCase kLinears[] = {
+    {{64, 32}},         {{256, 512}},       {{2048, 1024}},    {{32, 96}},
+    {{160, 288}},       {{1376, 864}},      {{64, 11008}},     {{11008, 96}},
+    {{32, 28672}},      {{14336, 32}},      {{32, 57344}},     {{53248, 32}},
+    {{96, 256}, 1},     {{64, 14336}, 1},   {{256, 96}, 2},    {{11008, 64}, 2},
+    {{64, 2752}, 1, 2}, {{896, 160}, 2, 4}, {{96, 480}, 1, 5}, {{32, 131072}, 1, 2}};
+
 TEST_F(QtipCudaLinear, DecodesTheOriginalBasisToFp32Rounding) {
-  for (Shape shape : {Shape{32, 64}, Shape{256, 256}, Shape{512, 1024}}) {
-    Load(shape, 3);
+  for (const auto& [shape, rcp, tp_rank] : kLinears) {
+    SCOPED_TRACE(testing::Message() << shape.out_features << "x" << shape.in_features << " rcp "
+                                    << rcp << " of " << tp_rank);
+    Load(shape, 3, rcp, tp_rank);
     const std::vector<float> expected = QtipReferenceWeights(layer_);
     GuardedOutput<float> wide(device(), expected.size());
     ASSERT_OK(weights_->DecodeOriginal(wide.data(), DType::kF32));
@@ -156,9 +212,11 @@ TEST_F(QtipCudaLinear, DecodesTheOriginalBasisToFp32Rounding) {
 }
 
 TEST_F(QtipCudaLinear, TheWholeLinearAgreesWithDoublePrecisionInAGraph) {
-  for (Shape shape : {Shape{64, 32}, Shape{256, 512}, Shape{2048, 1024}}) {
-    for (int64_t batch : {1, 4}) {
-      Load(shape, 2);
+  for (const auto& [shape, rcp, tp_rank] : kLinears) {
+    for (int64_t batch : {1, 4, 9}) {
+      SCOPED_TRACE(testing::Message() << shape.out_features << "x" << shape.in_features << " rcp "
+                                      << rcp << " of " << tp_rank << " batch " << batch);
+      Load(shape, 2, rcp, tp_rank);
       const std::vector<uint16_t> x = ToHalf(NormalValues(batch * shape.in_features, 6));
       const std::vector<double> expected = QtipReferenceMultiply(layer_, ToFloat(x), batch);
       const Buffer activations = Upload(x);
@@ -191,7 +249,14 @@ TEST_F(QtipCudaLinear, RefusesABatchItHasNoKernelFor) {
   EXPECT_EQ(GetErrorInfo(status).reason, "BATCH_UNSUPPORTED");
 }
 
-class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int64_t> {};
+class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int64_t> {
+ protected:
+  CudaRotation Rotation(HadamardDirection direction) {
+    auto rotation = MakeCudaRotation(device(), {.size = GetParam()}, direction);
+    EXPECT_TRUE(rotation.ok()) << rotation.status();
+    return *std::move(rotation);
+  }
+};
 
 TEST_P(QtipCudaRotation, TransformsAgreeWithDoublePrecision) {
   const int64_t n = GetParam();
@@ -206,31 +271,64 @@ TEST_P(QtipCudaRotation, TransformsAgreeWithDoublePrecision) {
       u_expected[b * n + i] = double{xf[b * n + i]} * scale[i] / 32;
       z_expected[b * n + i] = z[b * n + i];
     }
-    HadamardTransform(std::span(u_expected).subspan(b * n, n));
-    HadamardTransform(std::span(z_expected).subspan(b * n, n));
+    HadamardTransform(std::span(u_expected).subspan(b * n, n), HadamardDirection::kTransposed);
+    HadamardTransform(std::span(z_expected).subspan(b * n, n), HadamardDirection::kForward);
     for (int64_t i = 0; i < n; ++i) {
       y_expected[b * n + i] = z_expected[b * n + i] * scale[i] * 32;
     }
   }
+  const CudaRotation input = Rotation(HadamardDirection::kTransposed);
+  const CudaRotation output = Rotation(HadamardDirection::kForward);
   const Buffer x_device = Upload(x);
   const Buffer scale_device = Upload(scale);
   GuardedOutput<uint16_t> u(device(), batch * n);
   ASSERT_OK(
-      LaunchInputRotation(device(), n, batch, x_device.data(), scale_device.data(), u.data()));
+      LaunchInputRotation(device(), input, batch, x_device.data(), scale_device.data(), u.data()));
   EXPECT_LT(RelativeError(ToFloat(u.Take()), u_expected), 5e-4);
   GuardedOutput<float> z_device(device(), batch * n);
   ASSERT_OK(device().CopyToDevice(z_device.data(), z.data(), z.size() * sizeof(float)));
   GuardedOutput<uint16_t> y(device(), batch * n);
-  ASSERT_OK(
-      LaunchOutputRotation(device(), n, batch, z_device.data(), scale_device.data(), y.data()));
+  ASSERT_OK(LaunchOutputRotation(device(), output, batch, z_device.data(), scale_device.data(),
+                                 y.data()));
   EXPECT_LT(RelativeError(ToFloat(y.Take()), y_expected), 5e-4);
-  ASSERT_OK(LaunchRotation(device(), n, batch, z_device.data()));
+  ASSERT_OK(LaunchRotation(device(), output, batch, z_device.data()));
   EXPECT_LT(RelativeError(z_device.Take(), z_expected), 1e-6);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, QtipCudaRotation,
+INSTANTIATE_TEST_SUITE_P(PowersOfTwo, QtipCudaRotation,
                          testing::Values(32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
                                          32768, 65536, 131072));
+// The smallest and the largest of every order, and sizes of published layers.
+INSTANTIATE_TEST_SUITE_P(Orders, QtipCudaRotation,
+                         testing::Values(96, 98304, 160, 81920, 224, 114688, 288, 73728, 416,
+                                         106496, 480, 122880, 864, 110592, 928, 118784, 992, 126976,
+                                         1120, 71680, 1248, 79872, 1376, 88064));
+INSTANTIATE_TEST_SUITE_P(Published, QtipCudaRotation,
+                         testing::Values(3072, 5120, 10240, 11008, 13824, 14336, 28672, 53248,
+                                         57344));
+
+class QtipCudaMatrix : public CudaTest {};
+
+TEST_F(QtipCudaMatrix, BothSidesAreTransformedInBothDirections) {
+  for (const Shape shape : {Shape{32, 64}, Shape{160, 96}, Shape{1376, 288}, Shape{64, 14336}}) {
+    for (const auto direction : {HadamardDirection::kForward, HadamardDirection::kTransposed}) {
+      const auto [out, in] = shape;
+      const std::vector<float> values = NormalValues(out * in, 3);
+      std::vector<double> expected(values.begin(), values.end());
+      ThreadPool pool(2);
+      HadamardRows(pool, std::span(expected), out, in, direction);
+      HadamardColumns(pool, std::span(expected), out, in, direction);
+      const auto rows = MakeCudaRotation(device(), {.size = out}, direction);
+      const auto cols = MakeCudaRotation(device(), {.size = in}, direction);
+      ASSERT_OK(rows.status());
+      ASSERT_OK(cols.status());
+      GuardedOutput<float> matrix(device(), values.size());
+      ASSERT_OK(device().CopyToDevice(matrix.data(), values.data(), values.size() * sizeof(float)));
+      ASSERT_OK(LaunchMatrixHadamard(device(), matrix.data(), *rows, *cols));
+      EXPECT_LT(RelativeError(matrix.Take(), expected), 1e-6) << out << "x" << in;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace qtipd

@@ -65,7 +65,7 @@ TEST_P(GoldenImport, RotatesActivationsAsTheGoldenLinear) {
   u.resize(256);
   const std::vector<float> su = golden_.Floats("SU");
   for (int i = 0; i < 256; ++i) u[i] *= su[i];
-  HadamardTransform(std::span(u));
+  HadamardTransform(std::span(u), HadamardDirection::kTransposed);
   for (float& value : u) value = HalfToFloat(FloatToHalf(value / 32));
   EXPECT_LT(MaxErrorOverRms(u, golden_.Floats(GoldenKey(bits_, "x_rot_fp16"))), 2e-3);
 }

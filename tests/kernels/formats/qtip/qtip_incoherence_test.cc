@@ -18,7 +18,7 @@ TEST(Hadamard, IsTheWalshMatrix) {
   for (int j = 0; j < kSize; ++j) {
     std::vector<double> unit(kSize);
     unit[j] = 1;
-    HadamardTransform(std::span(unit));
+    HadamardTransform(std::span(unit), HadamardDirection::kForward);
     for (int i = 0; i < kSize; ++i) {
       EXPECT_DOUBLE_EQ(unit[i],
                        std::popcount(static_cast<unsigned>(i & j)) % 2 == 0 ? 0.125 : -0.125);
@@ -26,28 +26,77 @@ TEST(Hadamard, IsTheWalshMatrix) {
   }
 }
 
-TEST(Hadamard, AgreesWithGoldenRows) {
+class GoldenRows : public testing::TestWithParam<int64_t> {};
+
+TEST_P(GoldenRows, AgreeInBothDirections) {
+  const int64_t size = GetParam();
   const GoldenFile golden("qtip_hadamard");
-  std::vector<float> x = golden.Floats("n256/x");
+  const std::string prefix = "n" + std::to_string(size) + "/";
+  const std::vector<float> x = golden.Floats(prefix + "x");
   ThreadPool pool(2);
-  HadamardRows(pool, std::span(x), 2, 256);
-  EXPECT_LT(MaxErrorOverRms(x, golden.Floats("n256/hadU")), kFloatRounding);
-  EXPECT_LT(MaxErrorOverRms(x, golden.Floats("n256/hadUt")), kFloatRounding);
+  std::vector<float> forward = x, transposed = x;
+  HadamardRows(pool, std::span(forward), 2, size, HadamardDirection::kForward);
+  HadamardRows(pool, std::span(transposed), 2, size, HadamardDirection::kTransposed);
+  EXPECT_LT(MaxErrorOverRms(forward, golden.Floats(prefix + "hadU")), kFloatRounding);
+  EXPECT_LT(MaxErrorOverRms(transposed, golden.Floats(prefix + "hadUt")), kFloatRounding);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, GoldenRows, testing::Values(256, 11008, 14336));
+
+TEST(Hadamard, DirectionsUndoEachOther) {
+  for (const int64_t order : kHadamardOrders) {
+    std::vector<float> normal(order * 8);
+    FillNormal(order, RandomStream::kTest, 0, normal);
+    std::vector<double> values(normal.begin(), normal.end());
+    HadamardTransform(std::span(values), HadamardDirection::kTransposed);
+    HadamardTransform(std::span(values), HadamardDirection::kForward);
+    EXPECT_LT(MaxErrorOverRms(values, normal), 1e-13) << order;
+  }
 }
 
 TEST(Hadamard, ColumnsAreRowsOfTheTranspose) {
-  constexpr int kRows = 32, kCols = 64;
+  constexpr int kRows = 224, kCols = 96;
   std::vector<double> matrix(kRows * kCols), transposed(kRows * kCols);
   for (int i = 0; i < kRows * kCols; ++i) {
     matrix[i] = i % 17 - 8;
     transposed[i % kCols * kRows + i / kCols] = matrix[i];
   }
   ThreadPool pool(3);
-  HadamardColumns(pool, std::span(matrix), kRows, kCols);
-  HadamardRows(pool, std::span(transposed), kCols, kRows);
+  HadamardColumns(pool, std::span(matrix), kRows, kCols, HadamardDirection::kTransposed);
+  HadamardRows(pool, std::span(transposed), kCols, kRows, HadamardDirection::kTransposed);
   for (int i = 0; i < kRows * kCols; ++i) {
     EXPECT_DOUBLE_EQ(matrix[i], transposed[i % kCols * kRows + i / kCols]);
   }
+}
+
+// What decoding does: H_out and, on rows, H_in.
+TEST(Incoherence, IsUndoneByTheForwardTransforms) {
+  constexpr Shape kShape = {160, 1376};
+  std::vector<float> weights(kShape.out_features * kShape.in_features);
+  FillNormal(2, RandomStream::kTest, 0, weights);
+  const QtipSigns signs = MakeQtipSigns(kShape, 3);
+  ThreadPool pool(2);
+  std::vector<float> back = RotateWeights(pool, weights, kShape, signs);
+  HadamardRows(pool, std::span(back), 160, 1376, HadamardDirection::kForward);
+  HadamardColumns(pool, std::span(back), 160, 1376, HadamardDirection::kForward);
+  for (size_t i = 0; i < back.size(); ++i) back[i] *= signs.sv[i / 1376] * signs.su[i % 1376];
+  EXPECT_LT(MaxErrorOverRms(back, weights), kFloatRounding);
+}
+
+// The Hessian of activations rotates as they do: for H = x x^T, H_r = u u^T with u the input of
+// the trellis weights.
+TEST(Incoherence, RotatesTheHessianAsActivations) {
+  constexpr int kSize = 288;
+  std::vector<float> x(kSize), hessian(kSize * kSize);
+  FillNormal(4, RandomStream::kTest, 0, x);
+  for (int i = 0; i < kSize * kSize; ++i) hessian[i] = x[i / kSize] * x[i % kSize];
+  const QtipSigns signs = MakeQtipSigns({32, kSize}, 5);
+  std::vector<double> u(kSize), outer(kSize * kSize);
+  for (int i = 0; i < kSize; ++i) u[i] = double{x[i]} * signs.su[i];
+  HadamardTransform(std::span(u), HadamardDirection::kTransposed);
+  for (int i = 0; i < kSize * kSize; ++i) outer[i] = u[i / kSize] * u[i % kSize];
+  ThreadPool pool(2);
+  EXPECT_LT(MaxErrorOverRms(RotateHessian(pool, hessian, signs.su, 0), outer), kFloatRounding);
 }
 
 TEST(Incoherence, RotatesGoldenWeights) {

@@ -158,26 +158,67 @@ TEST(QtipLayer, RefusesInfiniteScales) {
   EXPECT_EQ(Refusal(tensors), "TENSOR_NOT_FINITE SV");
 }
 
-TEST(QtipLayer, RefusesWhatItDoesNotComputeYet) {
+TEST(QtipLayer, RefusesABias) {
   TensorMap tensors = SmallTensors();
   tensors["bias"] = HostTensor::Take(DType::kF32, {64}, std::vector<float>(64));
   EXPECT_EQ(Refusal(tensors), "LAYER_UNSUPPORTED bias");
-  tensors = SmallTensors();
-  tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{2});
-  EXPECT_EQ(Refusal(tensors), "LAYER_UNSUPPORTED rcp");
 }
 
-TEST(QtipShape, AcceptsPowersOfTwoFrom32) {
-  EXPECT_TRUE(CheckQtipShape({32, 32}).ok());
-  EXPECT_TRUE(CheckQtipShape({4096, 64}).ok());
-  EXPECT_TRUE(CheckQtipShape({kQtipMaxFeatures, kQtipMaxFeatures}).ok());
+TensorMap Sharded(Shape shape, int64_t rcp, int64_t tp_rank) {
+  QtipLayer layer = SmallLayer(2);
+  layer.shape = shape;
+  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, 2));
+  layer.su.resize(shape.in_features);
+  layer.sv.resize(shape.out_features);
+  TensorMap tensors = QtipTensors(layer);
+  tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{rcp});
+  tensors["tp_rank"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{tp_rank});
+  return tensors;
+}
+
+TEST(QtipLayer, RotatesTheSplitSideInShards) {
+  const auto inputs = ParseQtipTensors(Sharded({96, 768}, 1, 8));
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_EQ(inputs->input_rotation().size, 96);
+  EXPECT_EQ(inputs->input_rotation().shards, 8);
+  EXPECT_EQ(inputs->output_rotation().size, 96);
+  EXPECT_EQ(inputs->output_rotation().shards, 1);
+  const auto outputs = ParseQtipTensors(Sharded({768, 96}, 2, 4));
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_EQ(outputs->input_rotation().shards, 1);
+  EXPECT_EQ(outputs->output_rotation().size, 192);
+  EXPECT_EQ(outputs->output_rotation().shards, 4);
+}
+
+TEST(QtipLayer, RefusesShardsThatCannotBeRotated) {
+  EXPECT_EQ(Refusal(Sharded({96, 768}, 1, 7)), "TENSOR_VALUE_INVALID tp_rank");
+  EXPECT_EQ(Refusal(Sharded({96, 768}, 1, 0)), "TENSOR_VALUE_INVALID tp_rank");
+  EXPECT_EQ(Refusal(Sharded({96, 768}, 1, -8)), "TENSOR_VALUE_INVALID tp_rank");
+  EXPECT_EQ(Refusal(Sharded({96, 768}, 1, 48)), "TENSOR_VALUE_INVALID tp_rank") << "16 a shard";
+  EXPECT_EQ(Refusal(Sharded({704, 96}, 2, 2)), "TENSOR_VALUE_INVALID tp_rank") << "352 a shard";
+  EXPECT_EQ(Refusal(Sharded({96, 768}, 3, 8)), "TENSOR_VALUE_INVALID rcp");
+  EXPECT_EQ(Refusal(Sharded({96, 768}, -1, 8)), "TENSOR_VALUE_INVALID rcp");
+  EXPECT_EQ(Refusal(Sharded({352, 768}, 1, 8)), "SHAPE_UNSUPPORTED SV") << "the other side";
+  EXPECT_EQ(Refusal(Sharded({768, 352}, 2, 8)), "SHAPE_UNSUPPORTED SU") << "the other side";
+  EXPECT_EQ(Refusal(Sharded({352, 96}, 0, 8)), "SHAPE_UNSUPPORTED shape");
+}
+
+TEST(QtipShape, AcceptsTheSidesOfPublishedModels) {
+  for (const Shape shape :
+       {Shape{32, 32}, Shape{4096, 64}, Shape{1024, 4096}, Shape{11008, 4096}, Shape{4096, 14336},
+        Shape{13824, 5120}, Shape{5120, 5120}, Shape{28672, 8192}, Shape{8192, 3072},
+        Shape{53248, 16384}, Shape{57344, 8192}, Shape{12288, 4096}, Shape{22016, 4096},
+        Shape{10240, 8192}, Shape{kQtipMaxFeatures, kQtipMaxFeatures}}) {
+    EXPECT_TRUE(CheckQtipShape(shape).ok()) << CheckQtipShape(shape);
+  }
 }
 
 TEST(QtipShape, NamesTheNearestShapeThatWorks) {
   const auto nearest = [](Shape shape) { return std::string(CheckQtipShape(shape).message()); };
-  EXPECT_NE(nearest({1000, 4096}).find("nearest is [1024, 4096]"), std::string::npos);
+  EXPECT_NE(nearest({1000, 4096}).find("nearest is [992, 4096]"), std::string::npos);
   EXPECT_NE(nearest({16, 0}).find("nearest is [32, 32]"), std::string::npos);
-  EXPECT_NE(nearest({11008, 5120}).find("nearest is [8192, 4096]"), std::string::npos);
+  EXPECT_NE(nearest({11008, 18944}).find("nearest is [11008, 18432]"), std::string::npos);
+  EXPECT_NE(nearest({48, 32}).find("nearest is [32, 32]"), std::string::npos);
   EXPECT_NE(nearest({int64_t{1} << 40, 32}).find("nearest is [131072, 32]"), std::string::npos);
   EXPECT_EQ(GetErrorInfo(CheckQtipShape({0, 32})).reason, "SHAPE_UNSUPPORTED");
 }

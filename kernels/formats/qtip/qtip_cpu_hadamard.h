@@ -1,0 +1,32 @@
+// The Hadamard transforms of the CPU backend, compiled for several instruction sets and chosen at
+// run time.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_HADAMARD_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_HADAMARD_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/formats/qtip/qtip_hadamard.h"
+
+namespace qtipd {
+
+inline constexpr int kMaxHadamardOrder = kHadamardOrders.front();
+
+// A transform of `size` elements: what of it is made once.
+struct QtipCpuTransform {
+  int64_t size = 0;
+  int order = 1;
+  std::vector<float> matrix;  // [order][order] of +-1, empty for order 1
+};
+QtipCpuTransform MakeQtipCpuTransform(int64_t size, HadamardDirection direction);
+
+// values[size] <- the orthonormal transform of values.
+void QtipCpuHadamard(const QtipCpuTransform& transform, float* values);
+
+// The same along the columns of a row-major matrix [size, stride], for `columns` of them.
+void QtipCpuHadamardColumns(const QtipCpuTransform& transform, float* matrix, int64_t stride,
+                            int64_t columns);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CPU_HADAMARD_H_

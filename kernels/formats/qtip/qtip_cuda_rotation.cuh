@@ -1,0 +1,105 @@
+// What the rotation kernels share: arguments, butterflies in registers, and how a block's part of a
+// vector lies in shared memory.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_CUH_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_CUH_
+
+#include <cuda_fp16.h>
+
+#include "kernels/api/host_device.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ptx/dependent_launch.h"
+#include "kernels/formats/qtip/qtip_cuda_rotation.h"
+
+namespace qtipd {
+
+enum class RotationKind { kInput, kRotateOnly, kOutput };
+
+inline constexpr int kStageBits =
+    4;  // butterfly stages between two exchanges through shared memory
+inline constexpr int kPerThread = 1 << kStageBits;
+
+// Shared-memory position of element i: one word of padding every 16 makes the stride-16 access of
+// the first stages free of bank conflicts.
+__device__ __forceinline__ int Padded(int i) { return i + (i >> 4); }
+// A multiple of 16 bytes: the scales that follow are loaded four at a time.
+QTIPD_HOST_DEVICE constexpr int PaddedCount(int local) { return (local + local / 16 + 3) / 4 * 4; }
+
+template <int kSize>
+__device__ __forceinline__ void Butterflies(float (&v)[kSize]) {
+#pragma unroll
+  for (int half = 1; half < kSize; half *= 2) {
+#pragma unroll
+    for (int i = 0; i < kSize; ++i) {
+      if ((i & half) != 0) continue;
+      const float a = v[i];
+      const float b = v[i + half];
+      v[i] = a + b;
+      v[i + half] = a - b;
+    }
+  }
+}
+
+struct RotationArguments {
+  const void* source;
+  void* destination;
+  const float* scale;  // su or sv of all shards; null for kRotateOnly
+  int features;        // of one shard
+  int shards;
+  int local;
+  float factor;
+};
+
+// The scales of vector `vector`: vectors are the shards of one activation after the other.
+__device__ __forceinline__ const float* ScalesOf(const RotationArguments& args, int64_t vector) {
+  return args.shards == 1 ? args.scale : args.scale + vector % args.shards * args.features;
+}
+
+__device__ __forceinline__ void LoadFloats(const float* from, float (&v)[kPerThread]) {
+#pragma unroll
+  for (int i = 0; i < kPerThread / 4; ++i) {
+    const float4 four = reinterpret_cast<const float4*>(from)[i];
+    v[4 * i] = four.x;
+    v[4 * i + 1] = four.y;
+    v[4 * i + 2] = four.z;
+    v[4 * i + 3] = four.w;
+  }
+}
+
+// A thread's elements of the first stages: consecutive ones, 32 or 64 bytes.
+template <RotationKind kKind>
+__device__ __forceinline__ void LoadConsecutive(const void* source, int64_t index,
+                                                float (&v)[kPerThread]) {
+  if constexpr (kKind == RotationKind::kInput) {
+    const auto* x = reinterpret_cast<const uint4*>(static_cast<const __half*>(source) + index);
+    const uint4 low = x[0];
+    const uint4 high = x[1];
+    const uint32_t words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
+      v[2 * i] = pair.x;
+      v[2 * i + 1] = pair.y;
+    }
+  } else {
+    LoadFloats(static_cast<const float*>(source) + index, v);
+  }
+}
+
+// The kernels for sizes of order `rotation.order` > 1, in qtip_cuda_rotation_order.cu.
+// `base.features` and `base.factor` are set; the rest follows from the rotation.
+template <RotationKind kKind>
+absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& rotation,
+                                 int64_t batch, const RotationArguments& base);
+extern template absl::Status LaunchOrderRotation<RotationKind::kInput>(const CudaDevice&,
+                                                                       const CudaRotation&, int64_t,
+                                                                       const RotationArguments&);
+extern template absl::Status LaunchOrderRotation<RotationKind::kRotateOnly>(
+    const CudaDevice&, const CudaRotation&, int64_t, const RotationArguments&);
+extern template absl::Status LaunchOrderRotation<RotationKind::kOutput>(const CudaDevice&,
+                                                                        const CudaRotation&,
+                                                                        int64_t,
+                                                                        const RotationArguments&);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_CUH_
