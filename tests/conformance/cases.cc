@@ -13,9 +13,10 @@ namespace qtipd {
 namespace {
 
 // In order of size; a format takes those that its CheckShape accepts.
-constexpr Shape kCandidates[] = {{16, 16},  {32, 32},  {32, 64},   {64, 32},   {48, 96},
-                                 {96, 160}, {128, 32}, {256, 128}, {64, 1024}, {512, 64}};
-constexpr size_t kShapesPerCase = 6;
+constexpr Shape kCandidates[] = {{16, 16},   {32, 32},  {32, 64},   {64, 32},
+                                 {48, 96},   {96, 160}, {128, 32},  {256, 128},
+                                 {64, 1024}, {512, 64}, {1376, 32}, {32, 2496}};
+constexpr size_t kShapesPerCase = 10;
 
 class SilentProgress final : public Progress {
  public:

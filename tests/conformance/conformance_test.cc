@@ -143,6 +143,25 @@ TEST_P(PathConformance, AgreesWithTheReference) {
   }
 }
 
+// Formats whose checkpoints can be split for tensor parallelism (tensor rcp: 1 the inputs, 2 the
+// outputs): the same bits, rotated in shards of 32.
+TEST_P(PathConformance, LayersInShardsAgreeWithTheReference) {
+  for (const Shape shape : ShapesOf(format_case())) {
+    const auto whole = QuantizedLayer(format_case(), shape);
+    ASSERT_OK(whole.status());
+    if (!whole->tensors.contains("rcp")) GTEST_SKIP() << "the format knows no shards";
+    for (const int64_t rcp : {1, 2}) {
+      SCOPED_TRACE(testing::Message() << "rcp " << rcp);
+      const int64_t side = rcp == 1 ? shape.in_features : shape.out_features;
+      PackedLayer layer = *whole;
+      layer.tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{rcp});
+      layer.tensors["tp_rank"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{side / 32});
+      const auto weights = Load(layer);
+      for (const int64_t batch : {1, 3}) CheckBatch(layer, *weights, batch);
+    }
+  }
+}
+
 TEST_P(PathConformance, StepsInTurnGiveTheWholeRun) {
   const Shape shape = ShapesOf(format_case()).back();
   const auto layer = QuantizedLayer(format_case(), shape);
