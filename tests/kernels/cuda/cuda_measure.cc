@@ -1,5 +1,6 @@
 // Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
-// columns. Weight copies total at least 320 MB, so that L2 is cold; graph replays, medians.
+// columns; or "sizes" for rotations and linears of published sizes. Weight copies total at least
+// 320 MB, so that L2 is cold; graph replays, medians.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -7,12 +8,14 @@
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "kernels/api/random.h"
 #include "kernels/cuda/cuda_ceiling.h"
 #include "kernels/cuda/cuda_ceiling_kernels.h"
 #include "kernels/cuda/cuda_gate.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
+#include "kernels/formats/qtip/qtip_cuda_rotation.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_format.h"
@@ -303,12 +306,67 @@ void RunWithHessian(CudaDevice& device, Shape shape) {
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
     SilentProgress progress;
     QuantizeReport report;
-    Value(QuantizeQtipOnCuda(device,
-                             {.shape = shape, .weights = w, .hessian = h, .options = options},
-                             *MakeQtipIngredients(problem), progress, report));
+    const QuantizeProblem problem = {
+        .shape = shape, .weights = w, .hessian = h, .options = options};
+    Value(QuantizeQtipOnCuda(device, problem, *MakeQtipIngredients(problem), progress, report));
     std::printf("quantize with H K=%d proxy %.6f", bits, report.proxy_error);
     for (const auto& [step, s] : report.step_seconds) std::printf("  %s %.4f s", step.c_str(), s);
     std::printf("\n");
+  }
+}
+
+// Rotations of one vector, one after the other and of each size.
+void RunRotations(CudaDevice& device, const std::vector<int64_t>& sizes) {
+  for (const int64_t size : sizes) {
+    const auto rotation = [&](HadamardDirection direction) {
+      return Value(MakeCudaRotation(device, {.size = size}, direction));
+    };
+    const CudaRotation input = rotation(HadamardDirection::kTransposed);
+    const CudaRotation output = rotation(HadamardDirection::kForward);
+    const Buffer half = Value(device.Allocate(2 * size));
+    const Buffer rotated = Value(device.Allocate(2 * size));
+    const Buffer wide = Value(device.Allocate(4 * size));
+    const Buffer scale = Value(device.Allocate(4 * size));
+    for (const Buffer* buffer : {&half, &wide, &scale}) {
+      Ok(device.Fill(buffer->data(), 0x3A, buffer->bytes()));
+    }
+    const RotationConfig config = ChooseRotationConfig(size);
+    std::printf("rotation of %lld: order %d, %d blocks of %d threads\n",
+                static_cast<long long>(size), input.order, config.blocks, config.threads);
+    Line("input_rotation", 0, 1,
+         Median(device, 200,
+                [&](int) {
+                  return LaunchInputRotation(device, input, 1, half.data(), scale.data(),
+                                             half.data());
+                }),
+         8.0 * size);
+    Line("output_rotation+scale", 0, 1,
+         Median(device, 200,
+                [&](int) {
+                  return LaunchOutputRotation(device, output, 1, wide.data(), scale.data(),
+                                              half.data());
+                }),
+         10.0 * size);
+  }
+}
+
+// The fused linear of a layer of random bits, which decode as fast as any.
+void RunLinears(CudaDevice& device, const std::vector<Shape>& shapes) {
+  for (const Shape shape : shapes) {
+    std::printf("%lld x %lld\n", static_cast<long long>(shape.out_features),
+                static_cast<long long>(shape.in_features));
+    for (const int bits : {2, 4}) {
+      QtipLayer layer{.shape = shape, .spec = {.bits = bits}};
+      layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+      for (size_t i = 0; i < layer.trellis.size(); ++i) {
+        layer.trellis[i] = static_cast<uint16_t>(i * 40503 >> 7);
+      }
+      layer.su.assign(shape.in_features, 1.0f);
+      layer.sv.assign(shape.out_features, 1.0f);
+      layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+      const auto one = Value(LoadQtipOnCuda(device, layer));
+      for (const int64_t batch : {1, 8}) MeasureFused(device, *one, bits, batch);
+    }
   }
 }
 
@@ -316,6 +374,19 @@ void RunWithHessian(CudaDevice& device, Shape shape) {
 }  // namespace qtipd
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "sizes") {
+    const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
+    qtipd::RunRotations(*device, {4096, 8192, 3072, 5120, 11008, 13824, 14336, 28672, 53248});
+    qtipd::RunLinears(*device, {{4096, 4096},
+                                {11008, 4096},
+                                {4096, 11008},
+                                {5120, 5120},
+                                {4096, 14336},
+                                {8192, 28672},
+                                {8192, 8192},
+                                {4096, 16384}});
+    return 0;
+  }
   const qtipd::Shape shape = {argc > 2 ? std::atoll(argv[1]) : 4096,
                               argc > 2 ? std::atoll(argv[2]) : 4096};
   const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
