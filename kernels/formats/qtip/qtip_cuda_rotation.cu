@@ -1,4 +1,5 @@
-// Sizes that are powers of two; qtip_cuda_rotation_order.cu has the others.
+// Sizes that are powers of two; qtip_cuda_rotation_rows.cu and qtip_cuda_rotation_order.cu have the
+// others.
 //
 // A vector of up to 16384 elements is transformed by one block in shared memory, four butterfly
 // stages at a time in registers. A longer one is spread over a cluster: each block transforms its

@@ -1,28 +1,23 @@
-// Rotations whose size is an order K = 12 to 172 times a power of two. A vector is K rows of 2^a
-// points. Blocks of a cluster take rows each, transform them in shared memory as
-// qtip_cuda_rotation.cu does, and exchange: then each has a slice of positions of all rows and
-// multiplies it by had_K, K additions an element. Everything of the vector is read before the
-// exchange and written after it.
+// Rotations whose size is an order K = 12 to 172 times a power of two, in place or of many vectors.
+// A vector is K rows of 2^a points. Blocks of a cluster take rows each, transform them in shared
+// memory as qtip_cuda_rotation.cu does, and exchange: then each has a slice of positions of all
+// rows and multiplies it by had_K, K additions an element. Everything of the vector is read before
+// the exchange and written after it.
 //
 // Product: a thread has 4 rows of had_K and 8 positions, one of four lanes every fourth column; the
 // lanes' sums are added by shuffles that leave each lane one row. had_K is bits, expanded to +-1
 // where they are used.
 #include <cooperative_groups.h>
 
-#include "kernels/formats/qtip/qtip_cuda_rotation.cuh"
+#include "kernels/formats/qtip/qtip_cuda_rotation_order.cuh"
 
 namespace qtipd {
 namespace {
 
 constexpr int kMaxOrderThreads = 512;
-constexpr int kLanes = 4;      // that share a sum, each a row in the end
-constexpr int kPositions = 8;  // of a thread: four in each half of the slice
-
-struct OrderArguments : RotationArguments {
-  const uint16_t* signs;
-  int order;
-  int points;
-};
+constexpr int64_t kFewVectors = 8;  // up to here RotateRows is known to be faster
+constexpr int kLanes = 4;           // that share a sum, each a row in the end
+constexpr int kPositions = 8;       // of a thread: four in each half of the slice
 
 // Floats between rows of a slice: 8 or 24 modulo 32, so that four rows of two neighbouring groups
 // of four positions lie in different banks.
@@ -47,22 +42,6 @@ __device__ __forceinline__ void ButterfliesOfEight(float (&v)[kPerThread]) {
   for (int i = 0; i < 8; ++i) {
     v[i] = low[i];
     v[8 + i] = high[i];
-  }
-}
-
-// Stages [bit, bit + kStages) of `count` elements.
-template <int kStages>
-__device__ __forceinline__ void PartStages(float* part, int count, int bit) {
-  constexpr int kSize = 1 << kStages;
-  const int low_mask = (1 << bit) - 1;
-  for (int item = threadIdx.x; item < count / kSize; item += blockDim.x) {
-    const int base = ((item & ~low_mask) << kStages) | (item & low_mask);
-    float v[kSize];
-#pragma unroll
-    for (int k = 0; k < kSize; ++k) v[k] = part[Padded(base + (k << bit))];
-    Butterflies(v);
-#pragma unroll
-    for (int k = 0; k < kSize; ++k) part[Padded(base + (k << bit))] = v[k];
   }
 }
 
@@ -148,12 +127,7 @@ __device__ __forceinline__ void SumColumns(const OrderArguments& args, const uin
     const float4 low = *reinterpret_cast<const float4*>(from);
     const float4 high = *reinterpret_cast<const float4*>(from + slice / 2);
     const float v[kPositions] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-    for (int r = 0; r < kSignBlock; ++r) {
-      const float sign = __uint_as_float(((word << (31 - r)) & 0x80000000u) | 0x3F800000u);
-#pragma unroll
-      for (int p = 0; p < kPositions; ++p) sums[r][p] = fmaf(sign, v[p], sums[r][p]);
-    }
+    AddSigned(word, v, sums);
   }
 }
 
@@ -254,16 +228,20 @@ __global__ void __launch_bounds__(kMaxOrderThreads) RotateOrder(const OrderArgum
 template <RotationKind kKind>
 absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& rotation,
                                  int64_t batch, const RotationArguments& base) {
+  OrderArguments args = {base, rotation.signs.as<uint16_t>(), rotation.order,
+                         base.features / rotation.order};
+  const int64_t vectors = batch * rotation.sides.shards;
+  if constexpr (kKind != RotationKind::kRotateOnly) {
+    if (vectors <= kFewVectors) return LaunchRowsRotation<kKind>(device, args, vectors);
+  }
   const RotationConfig config = ChooseRotationConfig(rotation.sides.size);
   const bool has_clusters = device.compute_capability() >= 90;
   const int parts = has_clusters ? config.blocks : 1;
-  OrderArguments args = {base, rotation.signs.as<uint16_t>(), rotation.order,
-                         base.features / rotation.order};
   args.local = has_clusters ? config.local : base.features;
   const int groups = rotation.order / kSignBlock;
   const size_t floats = PaddedCount(args.local) + args.order * SliceStride(args.points / parts);
   const LaunchOptions options = {
-      .grid = static_cast<unsigned>(batch * rotation.sides.shards * parts),
+      .grid = static_cast<unsigned>(vectors * parts),
       .block = static_cast<unsigned>(has_clusters ? config.threads : kMaxOrderThreads),
       .shared_bytes = floats * sizeof(float) + groups * groups * sizeof(uint16_t),
       .cluster = parts,

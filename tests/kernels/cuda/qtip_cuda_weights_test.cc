@@ -251,6 +251,8 @@ TEST_F(QtipCudaLinear, RefusesABatchItHasNoKernelFor) {
 
 class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int64_t> {
  protected:
+  void Check(int64_t batch);
+
   CudaRotation Rotation(HadamardDirection direction) {
     auto rotation = MakeCudaRotation(device(), {.size = GetParam()}, direction);
     EXPECT_TRUE(rotation.ok()) << rotation.status();
@@ -258,9 +260,8 @@ class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int
   }
 };
 
-TEST_P(QtipCudaRotation, TransformsAgreeWithDoublePrecision) {
+void QtipCudaRotation::Check(int64_t batch) {
   const int64_t n = GetParam();
-  const int64_t batch = 2;
   const std::vector<uint16_t> x = ToHalf(NormalValues(batch * n, 7));
   const std::vector<float> z = NormalValues(batch * n, 8);
   const std::vector<float> scale = NormalValues(n, 9);
@@ -294,6 +295,10 @@ TEST_P(QtipCudaRotation, TransformsAgreeWithDoublePrecision) {
   ASSERT_OK(LaunchRotation(device(), output, batch, z_device.data()));
   EXPECT_LT(RelativeError(z_device.Take(), z_expected), 1e-6);
 }
+
+TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForFewVectors) { Check(2); }
+
+TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForManyVectors) { Check(9); }
 
 INSTANTIATE_TEST_SUITE_P(PowersOfTwo, QtipCudaRotation,
                          testing::Values(32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
