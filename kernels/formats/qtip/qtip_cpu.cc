@@ -31,15 +31,15 @@ struct Sides {
   explicit Sides(const QtipLayer& layer)
       : input(layer.input_rotation()),
         output(layer.output_rotation()),
-        input_transform(MakeQtipCpuTransform(input.size, HadamardDirection::kTransposed)),
-        output_transform(MakeQtipCpuTransform(output.size, HadamardDirection::kForward)),
+        input_transform(MakeQtipCpuTransform<float>(input.size, HadamardDirection::kTransposed)),
+        output_transform(MakeQtipCpuTransform<float>(output.size, HadamardDirection::kForward)),
         su(layer.su),
         sv(layer.sv) {}
 
   QtipRotation input;
   QtipRotation output;
-  QtipCpuTransform input_transform;
-  QtipCpuTransform output_transform;
+  QtipCpuTransform<float> input_transform;
+  QtipCpuTransform<float> output_transform;
   std::vector<float> su;
   std::vector<float> sv;
 };
@@ -127,8 +127,8 @@ class QtipCpuWeights final : public ResidentWeights {
     }
     auto* matrix = static_cast<float*>(w);
     QTIPD_RETURN_IF_ERROR(Decode(0, w));
-    const QtipCpuTransform input =
-        MakeQtipCpuTransform(sides_->input.size, HadamardDirection::kForward);
+    const QtipCpuTransform<float> input =
+        MakeQtipCpuTransform<float>(sides_->input.size, HadamardDirection::kForward);
     device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         RotateRow(sides_->input, input, matrix + row * shape_.in_features);
@@ -234,7 +234,7 @@ class QtipCpuWeights final : public ResidentWeights {
     ParallelFor(shape_.out_features / kQtipTileRows, kQtipTileRows * shape_.in_features, body);
   }
 
-  static void RotateRow(const QtipRotation& rotation, const QtipCpuTransform& transform,
+  static void RotateRow(const QtipRotation& rotation, const QtipCpuTransform<float>& transform,
                         float* row) {
     for (int64_t shard = 0; shard < rotation.shards; ++shard) {
       QtipCpuHadamard(transform, row + shard * rotation.size);

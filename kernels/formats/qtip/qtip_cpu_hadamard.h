@@ -12,20 +12,25 @@ namespace qtipd {
 
 inline constexpr int kMaxHadamardOrder = kHadamardOrders.front();
 
-// A transform of `size` elements: what of it is made once.
+// A transform of `size` elements: what of it is made once. T is float or double.
+template <typename T>
 struct QtipCpuTransform {
   int64_t size = 0;
   int order = 1;
-  std::vector<float> matrix;  // [order][order] of +-1, empty for order 1
+  std::vector<T> matrix;  // [order][order] of +-1, empty for order 1
 };
-QtipCpuTransform MakeQtipCpuTransform(int64_t size, HadamardDirection direction);
+template <typename T>
+QtipCpuTransform<T> MakeQtipCpuTransform(int64_t size, HadamardDirection direction);
 
-// values[size] <- the orthonormal transform of values.
-void QtipCpuHadamard(const QtipCpuTransform& transform, float* values);
+// values[size] <- the orthonormal transform of values: the same bits on every instruction set.
+void QtipCpuHadamard(const QtipCpuTransform<float>& transform, float* values);
+void QtipCpuHadamard(const QtipCpuTransform<double>& transform, double* values);
 
 // The same along the columns of a row-major matrix [size, stride], for `columns` of them.
-void QtipCpuHadamardColumns(const QtipCpuTransform& transform, float* matrix, int64_t stride,
+void QtipCpuHadamardColumns(const QtipCpuTransform<float>& transform, float* matrix, int64_t stride,
                             int64_t columns);
+void QtipCpuHadamardColumns(const QtipCpuTransform<double>& transform, double* matrix,
+                            int64_t stride, int64_t columns);
 
 }  // namespace qtipd
 

@@ -4,77 +4,13 @@
 #include <cmath>
 
 #include "kernels/api/random.h"
+#include "kernels/formats/qtip/qtip_cpu_hadamard.h"
 
 namespace qtipd {
 namespace {
 
-// Columns transformed together: one cache line of fp32 a row.
+// Columns copied out and transformed together: one cache line of fp32 a row.
 constexpr int64_t kPanelCols = 16;
-
-// Butterflies of all strides below n over groups of `width` adjacent values, which transform
-// independently: [n][width].
-template <typename T>
-void Butterflies(T* values, int64_t n, int64_t width) {
-  for (int64_t stride = width; stride < n * width; stride *= 2) {
-    for (int64_t first = 0; first < n * width; first += 2 * stride) {
-      T* __restrict low = values + first;
-      T* __restrict high = low + stride;
-      for (int64_t i = 0; i < stride; ++i) {
-        const T sum = low[i] + high[i];
-        high[i] = low[i] - high[i];
-        low[i] = sum;
-      }
-    }
-  }
-}
-
-// The transform of `size` elements, made once for many vectors.
-template <typename T>
-class Transform {
- public:
-  Transform(int64_t size, HadamardDirection direction)
-      : size_(size),
-        order_(HadamardOrder(size).value()),
-        factor_(static_cast<T>(1 / std::sqrt(static_cast<double>(size)))) {
-    const std::vector<int8_t> matrix = HadamardMatrix(order_, direction);
-    matrix_.assign(matrix.begin(), matrix.end());
-  }
-
-  // values [size][width], each of the `width` columns by itself.
-  void Apply(T* values, int64_t width) const {
-    const int64_t points = size_ / order_;
-    for (int row = 0; row < order_; ++row) {
-      Butterflies(values + row * points * width, points, width);
-    }
-    if (order_ > 1) CombineRows(values, points * width);
-    for (int64_t i = 0; i < size_ * width; ++i) values[i] *= factor_;
-  }
-
- private:
-  // values [order][cols] <- matrix values.
-  void CombineRows(T* values, int64_t cols) const {
-    std::vector<T> panel(order_ * kPanelCols);
-    for (int64_t first = 0; first < cols; first += kPanelCols) {
-      const int64_t count = std::min(kPanelCols, cols - first);
-      for (int row = 0; row < order_; ++row) {
-        std::copy_n(values + row * cols + first, count, panel.data() + row * kPanelCols);
-      }
-      for (int row = 0; row < order_; ++row) {
-        T sums[kPanelCols] = {};
-        for (int k = 0; k < order_; ++k) {
-          const T sign = matrix_[row * order_ + k];
-          for (int64_t i = 0; i < kPanelCols; ++i) sums[i] += sign * panel[k * kPanelCols + i];
-        }
-        std::copy_n(sums, count, values + row * cols + first);
-      }
-    }
-  }
-
-  int64_t size_;
-  int order_;
-  T factor_;
-  std::vector<T> matrix_;  // [order][order] of +-1
-};
 
 // diag(left) M diag(right) in place.
 template <typename T>
@@ -100,22 +36,24 @@ QtipSigns MakeQtipSigns(Shape shape, uint64_t seed) {
 
 template <typename T>
 void HadamardTransform(std::span<T> values, HadamardDirection direction) {
-  Transform<T>(static_cast<int64_t>(values.size()), direction).Apply(values.data(), 1);
+  QtipCpuHadamard(MakeQtipCpuTransform<T>(static_cast<int64_t>(values.size()), direction),
+                  values.data());
 }
 
 template <typename T>
 void HadamardRows(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
                   HadamardDirection direction) {
-  const Transform<T> transform(cols, direction);
+  const auto transform = MakeQtipCpuTransform<T>(cols, direction);
   pool.ParallelFor(rows, [&](int, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) transform.Apply(matrix.data() + row * cols, 1);
+    for (int64_t row = begin; row < end; ++row)
+      QtipCpuHadamard(transform, matrix.data() + row * cols);
   });
 }
 
 template <typename T>
 void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
                      HadamardDirection direction) {
-  const Transform<T> transform(rows, direction);
+  const auto transform = MakeQtipCpuTransform<T>(rows, direction);
   pool.ParallelFor((cols + kPanelCols - 1) / kPanelCols, [&](int, int64_t begin, int64_t end) {
     std::vector<T> panel(rows * kPanelCols);
     for (int64_t first = begin * kPanelCols; first < std::min(end * kPanelCols, cols);
@@ -124,7 +62,7 @@ void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_
       for (int64_t row = 0; row < rows; ++row) {
         std::copy_n(matrix.data() + row * cols + first, width, panel.data() + row * width);
       }
-      transform.Apply(panel.data(), width);
+      QtipCpuHadamardColumns(transform, panel.data(), width, width);
       for (int64_t row = 0; row < rows; ++row) {
         std::copy_n(panel.data() + row * width, width, matrix.data() + row * cols + first);
       }

@@ -37,14 +37,21 @@ TEST_P(CpuHadamard, AgreesWithItsDefinitionOnEveryInstructionSet) {
   FillNormal(size, RandomStream::kTest, 0, values);
   for (const auto direction : {HadamardDirection::kForward, HadamardDirection::kTransposed}) {
     const std::vector<double> expected = Expected(size, direction, values);
-    const QtipCpuTransform transform = MakeQtipCpuTransform(size, direction);
+    const QtipCpuTransform<float> transform = MakeQtipCpuTransform<float>(size, direction);
+    const auto transform64 = MakeQtipCpuTransform<double>(size, direction);
+    std::vector<float> first;
     ForEachTarget([&] {
+      std::vector<double> wide(values.begin(), values.end());
+      QtipCpuHadamard(transform64, wide.data());
       std::vector<float> row = values;
       QtipCpuHadamard(transform, row.data());
       std::vector<float> columns(3 * size);
       for (int64_t i = 0; i < 3 * size; ++i) columns[i] = values[i / 3];
       QtipCpuHadamardColumns(transform, columns.data(), 3, 2);
+      if (first.empty()) first = row;
+      EXPECT_EQ(row, first) << "other bits than another instruction set";
       for (int64_t i = 0; i < size; ++i) {
+        EXPECT_NEAR(wide[i], expected[i], 1e-13);
         EXPECT_NEAR(row[i], expected[i], 1e-5);
         EXPECT_NEAR(columns[3 * i + 1], expected[i], 1e-5);
         EXPECT_EQ(columns[3 * i + 2], values[i]) << "a column that was not asked for";
