@@ -100,8 +100,9 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors) 
     config.chunk_rows = static_cast<int>(std::max<int64_t>(at_once, fitting));
   } else {
     config.warps_per_row = kWarps;
-    config.rows_in_flight =
-        rows_per_block >= 3 ? kMaxRowsInFlight : static_cast<int>(rows_per_block);
+    // As few rounds as possible, each of which ends in a reduction, and no surplus rows in them.
+    const int64_t rounds = DivideUp(rows_per_block, kMaxRowsInFlight);
+    config.rows_in_flight = static_cast<int>(DivideUp(rows_per_block, rounds));
     config.chunk_rows = config.rows_in_flight;
   }
   config.shared_bytes = kFoldedBytes + config.chunk_rows * PartialBytesPerRow(config);

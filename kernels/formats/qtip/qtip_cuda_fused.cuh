@@ -245,6 +245,7 @@ auto ChooseFusedKernel(const FusedConfig& config) {
     if (config.units_per_warp == 4) return FusedResident<kBits, 4, kColumns, Arguments>;
     if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns, Arguments>;
     if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns, Arguments>;
+    if (config.rows_in_flight == 3) return FusedLooping<kBits, 3, kColumns, Arguments>;
     return FusedLooping<kBits, 4, kColumns, Arguments>;
   }
 }
