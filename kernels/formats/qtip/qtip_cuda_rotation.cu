@@ -29,15 +29,10 @@ constexpr int64_t kSumsPerBlock = 100000;  // products with had_K that are worth
 constexpr int kOrderThreads = 512;
 constexpr int64_t kPreferredLocal = 8192;
 
-template <RotationKind kKind>
 __device__ __forceinline__ void Store(const RotationArguments& args, int64_t vector, int index,
                                       float value, float scale) {
-  if constexpr (kKind == RotationKind::kRotateOnly) {
-    static_cast<float*>(args.destination)[vector + index] = value * args.factor;
-  } else {
-    static_cast<__half*>(args.destination)[vector + index] =
-        __float2half_rn(value * args.factor * scale);
-  }
+  static_cast<__half*>(args.destination)[vector + index] =
+      __float2half_rn(value * args.factor * scale);
 }
 
 // Stages [bit, bit + kStages) of the block's part; the last ones of a vector in one block go
@@ -58,8 +53,7 @@ __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64
     for (int k = 0; k < kSize; ++k) {
       const int index = base + (k << bit);
       if (is_last) {
-        Store<kKind>(args, vector, index, v[k],
-                     kKind == RotationKind::kOutput ? scale[index] : 1.0f);
+        Store(args, vector, index, v[k], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
       } else {
         part[Padded(index)] = v[k];
       }
@@ -85,7 +79,7 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
 #pragma unroll
     for (int p = 0; p < kParts; ++p) {
       const int index = p * args.local + i;
-      Store<kKind>(args, vector, index, v[p], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
+      Store(args, vector, index, v[p], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
     }
   }
   cluster.sync();  // others may still read this block's part
@@ -227,19 +221,15 @@ absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& r
                                        .factor = 1 / kActivationGuard});
 }
 
-absl::Status LaunchRotation(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
-                            void* z) {
-  return Launch<RotationKind::kRotateOnly>(
-      device, rotation, batch, {.source = z, .destination = z, .scale = nullptr, .factor = 1});
-}
-
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                   int64_t batch, const void* z, const void* sv, void* y) {
-  return Launch<RotationKind::kOutput>(device, rotation, batch,
-                                       {.source = z,
-                                        .destination = y,
-                                        .scale = static_cast<const float*>(sv),
-                                        .factor = kActivationGuard});
+  RotationArguments arguments = {.source = z,
+                                 .destination = y,
+                                 .scale = static_cast<const float*>(sv),
+                                 .factor = kActivationGuard};
+  if (sv != nullptr) return Launch<RotationKind::kOutput>(device, rotation, batch, arguments);
+  arguments.factor = 1;
+  return Launch<RotationKind::kUnscaled>(device, rotation, batch, arguments);
 }
 
 }  // namespace qtipd

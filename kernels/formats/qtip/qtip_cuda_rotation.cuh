@@ -12,7 +12,7 @@
 
 namespace qtipd {
 
-enum class RotationKind { kInput, kRotateOnly, kOutput };
+enum class RotationKind { kInput, kUnscaled, kOutput };
 
 inline constexpr int kStageBits =
     4;  // butterfly stages between two exchanges through shared memory
@@ -42,7 +42,7 @@ __device__ __forceinline__ void Butterflies(float (&v)[kSize]) {
 struct RotationArguments {
   const void* source;
   void* destination;
-  const float* scale;  // su or sv of all shards; null for kRotateOnly
+  const float* scale;  // su or sv of all shards; null for kUnscaled
   int features;        // of one shard
   int shards;
   int local;
@@ -93,8 +93,10 @@ absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& r
 extern template absl::Status LaunchOrderRotation<RotationKind::kInput>(const CudaDevice&,
                                                                        const CudaRotation&, int64_t,
                                                                        const RotationArguments&);
-extern template absl::Status LaunchOrderRotation<RotationKind::kRotateOnly>(
-    const CudaDevice&, const CudaRotation&, int64_t, const RotationArguments&);
+extern template absl::Status LaunchOrderRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                          const CudaRotation&,
+                                                                          int64_t,
+                                                                          const RotationArguments&);
 extern template absl::Status LaunchOrderRotation<RotationKind::kOutput>(const CudaDevice&,
                                                                         const CudaRotation&,
                                                                         int64_t,

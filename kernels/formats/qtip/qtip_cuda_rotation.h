@@ -24,7 +24,7 @@ RotationConfig ChooseRotationConfig(int64_t features);
 
 // All: `batch` contiguous vectors of rotation.sides.features() elements, of which each shard is
 // transformed by itself, fp32 and orthonormal. Sizes from 32 to 131072. Enqueue and return;
-// capturable. In and out may not overlap, but for LaunchRotation. Errors:
+// capturable. In and out may not overlap. Errors:
 // Unimplemented/SHAPE_UNSUPPORTED for shards of more than 16384 elements below compute capability
 // 9.0, which lacks clusters.
 
@@ -32,10 +32,8 @@ RotationConfig ChooseRotationConfig(int64_t features);
 // su fp32 [features].
 absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                  int64_t batch, const void* x, const void* su, void* u);
-// z = H z in place, fp32 [batch, features].
-absl::Status LaunchRotation(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
-                            void* z);
-// y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features].
+// y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features];
+// where sv is null, y = fp16(H z).
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                   int64_t batch, const void* z, const void* sv, void* y);
 

@@ -1,8 +1,7 @@
-// Rotations whose size is an order K = 12 to 172 times a power of two, in place or of many vectors.
-// A vector is K rows of 2^a points. Blocks of a cluster take rows each, transform them in shared
-// memory as qtip_cuda_rotation.cu does, and exchange: then each has a slice of positions of all
-// rows and multiplies it by had_K, K additions an element. Everything of the vector is read before
-// the exchange and written after it.
+// Rotations of many vectors whose size is an order K = 12 to 172 times a power of two. A vector is
+// K rows of 2^a points. Blocks of a cluster take rows each, transform them in shared memory as
+// qtip_cuda_rotation.cu does, and exchange: then each has a slice of positions of all rows and
+// multiplies it by had_K, K additions an element.
 //
 // Product: a thread has 4 rows of had_K and 8 positions, one of four lanes every fourth column; the
 // lanes' sums are added by shuffles that leave each lane one row. had_K is bits, expanded to +-1
@@ -154,18 +153,11 @@ __device__ __forceinline__ void AddLanes(const float (&sums)[kSignBlock][kPositi
   }
 }
 
-template <RotationKind kKind>
 __device__ __forceinline__ void StoreFour(const OrderArguments& args, int64_t index,
                                           const float* values, float4 scale) {
-  if constexpr (kKind == RotationKind::kRotateOnly) {
-    *reinterpret_cast<float4*>(static_cast<float*>(args.destination) + index) =
-        make_float4(values[0] * args.factor, values[1] * args.factor, values[2] * args.factor,
-                    values[3] * args.factor);
-  } else {
-    auto* to = reinterpret_cast<__half2*>(static_cast<__half*>(args.destination) + index);
-    to[0] = __floats2half2_rn(values[0] * args.factor * scale.x, values[1] * args.factor * scale.y);
-    to[1] = __floats2half2_rn(values[2] * args.factor * scale.z, values[3] * args.factor * scale.w);
-  }
+  auto* to = reinterpret_cast<__half2*>(static_cast<__half*>(args.destination) + index);
+  to[0] = __floats2half2_rn(values[0] * args.factor * scale.x, values[1] * args.factor * scale.y);
+  to[1] = __floats2half2_rn(values[2] * args.factor * scale.z, values[3] * args.factor * scale.w);
 }
 
 // y <- had_K strip, for positions from `first_position` on.
@@ -194,8 +186,8 @@ __device__ __forceinline__ void Combine(const OrderArguments& args, const uint16
     float row[kPositions];
     AddLanes(sums, lane, row);
     if (exists) {
-      StoreFour<kKind>(args, vector + index, row, low);
-      StoreFour<kKind>(args, vector + index + slice / 2, row + 4, high);
+      StoreFour(args, vector + index, row, low);
+      StoreFour(args, vector + index + slice / 2, row + 4, high);
     }
   }
 }
@@ -231,9 +223,7 @@ absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& r
   OrderArguments args = {base, rotation.signs.as<uint16_t>(), rotation.order,
                          base.features / rotation.order};
   const int64_t vectors = batch * rotation.sides.shards;
-  if constexpr (kKind != RotationKind::kRotateOnly) {
-    if (vectors <= kFewVectors) return LaunchRowsRotation<kKind>(device, args, vectors);
-  }
+  if (vectors <= kFewVectors) return LaunchRowsRotation<kKind>(device, args, vectors);
   const RotationConfig config = ChooseRotationConfig(rotation.sides.size);
   const bool has_clusters = device.compute_capability() >= 90;
   const int parts = has_clusters ? config.blocks : 1;
@@ -261,9 +251,9 @@ absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& r
 template absl::Status LaunchOrderRotation<RotationKind::kInput>(const CudaDevice&,
                                                                 const CudaRotation&, int64_t,
                                                                 const RotationArguments&);
-template absl::Status LaunchOrderRotation<RotationKind::kRotateOnly>(const CudaDevice&,
-                                                                     const CudaRotation&, int64_t,
-                                                                     const RotationArguments&);
+template absl::Status LaunchOrderRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                   const CudaRotation&, int64_t,
+                                                                   const RotationArguments&);
 template absl::Status LaunchOrderRotation<RotationKind::kOutput>(const CudaDevice&,
                                                                  const CudaRotation&, int64_t,
                                                                  const RotationArguments&);

@@ -40,13 +40,16 @@ __device__ __forceinline__ void AddSigned(uint32_t word, const float (&v)[8],
   }
 }
 
-// Few vectors, not in place: qtip_cuda_rotation_rows.cu.
+// Few vectors: qtip_cuda_rotation_rows.cu.
 template <RotationKind kKind>
 absl::Status LaunchRowsRotation(const CudaDevice& device, const OrderArguments& args,
                                 int64_t vectors);
 extern template absl::Status LaunchRowsRotation<RotationKind::kInput>(const CudaDevice&,
                                                                       const OrderArguments&,
                                                                       int64_t);
+extern template absl::Status LaunchRowsRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                         const OrderArguments&,
+                                                                         int64_t);
 extern template absl::Status LaunchRowsRotation<RotationKind::kOutput>(const CudaDevice&,
                                                                        const OrderArguments&,
                                                                        int64_t);

@@ -181,6 +181,8 @@ absl::Status LaunchRowsRotation(const CudaDevice& device, const OrderArguments& 
 
 template absl::Status LaunchRowsRotation<RotationKind::kInput>(const CudaDevice&,
                                                                const OrderArguments&, int64_t);
+template absl::Status LaunchRowsRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                  const OrderArguments&, int64_t);
 template absl::Status LaunchRowsRotation<RotationKind::kOutput>(const CudaDevice&,
                                                                 const OrderArguments&, int64_t);
 

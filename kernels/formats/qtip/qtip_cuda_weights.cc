@@ -66,11 +66,11 @@ class QtipCudaWeights final : public ResidentWeights {
     return LaunchInputRotation(device_, sides_->input, batch, x, sides_->su.data(), u);
   }
 
-  // One step rotates z in place; both are one kernel.
+  // Both steps are one kernel; one step leaves the scales out.
   absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 2));
-    if (step_count == 1) return LaunchRotation(device_, sides_->output, batch, z);
-    return LaunchOutputRotation(device_, sides_->output, batch, z, sides_->sv.data(), y);
+    const void* sv = step_count == 1 ? nullptr : sides_->sv.data();
+    return LaunchOutputRotation(device_, sides_->output, batch, z, sv, y);
   }
 
   absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) override {
