@@ -2,6 +2,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_cuda_plain.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
 #include "kernels/formats/qtip/qtip_cuda_transform.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
@@ -17,17 +18,16 @@ class QtipCudaBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
-    QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
-    QTIPD_RETURN_IF_ERROR(CheckCode(spec));
     QTIPD_ASSIGN_OR_RETURN(const QtipIngredients ingredients, MakeQtipIngredients(problem));
     return QuantizeQtipOnCuda(AsCudaDevice(device), problem, ingredients, progress, report);
   }
 
   // While it loads, the checkpoint's trellis lies beside its repacked form.
   uint64_t LoadBytes(const PackedLayer& layer) const override {
-    const auto bits = static_cast<int>(layer.options.GetInt("bits"));
-    return QtipCudaResidentBytes(layer.shape, bits, 1) + 2 * kMaxHadamardSignBytes +
-           2 * QtipTrellisWords(layer.shape.out_features, layer.shape.in_features, bits);
+    // The options of a layer in an artefact go together.
+    const QtipCodeSpec spec = QtipSpecOf(layer.options).value();
+    return QtipCudaResidentBytes(layer.shape, spec, 1) + 2 * kMaxHadamardSignBytes +
+           2 * QtipTrellisWords(layer.shape.out_features, layer.shape.in_features, spec.bits);
   }
 
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,
@@ -39,9 +39,9 @@ class QtipCudaBackend final : public FormatBackend {
 
  private:
   static absl::Status CheckCode(const QtipCodeSpec& spec) {
-    if (QtipHasKernelLayout(spec)) return absl::OkStatus();
+    if (QtipHasKernelLayout(spec) || HasPlainKernels(spec)) return absl::OkStatus();
     return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "code",
-                      QtipSpecText(spec), "hyb with 2 to 4 bits and 16 state bits on this backend");
+                      QtipSpecText(spec), "16 state bits on this backend");
   }
 };
 

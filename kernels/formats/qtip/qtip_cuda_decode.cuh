@@ -25,22 +25,27 @@ struct UnitWords {
 template <int kBits>
 __device__ __forceinline__ UnitWords<kBits> LoadUnit(const char* unit, int lane) {
   UnitWords<kBits> words;
-  const uint4 a = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 0));
-  words.word[0] = a.x;
-  words.word[1] = a.y;
-  words.word[2] = a.z;
-  words.word[3] = a.w;
-  if constexpr (kBits == 3) {
-    const uint2 b = ptx::LoadStreaming64(unit + UnitWordOffset(kBits, lane, 4));
-    words.word[4] = b.x;
-    words.word[5] = b.y;
-  }
-  if constexpr (kBits == 4) {
-    const uint4 b = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 4));
-    words.word[4] = b.x;
-    words.word[5] = b.y;
-    words.word[6] = b.z;
-    words.word[7] = b.w;
+  if constexpr (kBits == 1) {
+    const uint2 both = ptx::LoadStreaming64(unit + UnitWordOffset(kBits, lane, 0));
+    words = {{both.x, both.y}};
+  } else {
+    const uint4 a = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 0));
+    words.word[0] = a.x;
+    words.word[1] = a.y;
+    words.word[2] = a.z;
+    words.word[3] = a.w;
+    if constexpr (kBits == 3) {
+      const uint2 b = ptx::LoadStreaming64(unit + UnitWordOffset(kBits, lane, 4));
+      words.word[4] = b.x;
+      words.word[5] = b.y;
+    }
+    if constexpr (kBits == 4) {
+      const uint4 b = ptx::LoadStreaming128(unit + UnitWordOffset(kBits, lane, 4));
+      words.word[4] = b.x;
+      words.word[5] = b.y;
+      words.word[6] = b.z;
+      words.word[7] = b.w;
+    }
   }
   return words;
 }

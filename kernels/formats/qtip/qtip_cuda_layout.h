@@ -8,8 +8,17 @@
 // needs one word of one other lane for 32 steps, and each row slot of mma.m16n8k16 carries one of
 // two column segments s, which leaves matrix columns free for four activations.
 //
-//   bytes 0   .. 511  words 0..3 of lane l at 16 l
+//   bytes 0   .. 511  words 0..3 of lane l at 16 l; bits 1: words 0, 1 at 8 l
 //   bytes 512 ..      bits 3: words 4, 5 at 8 l;  bits 4: words 4..7 at 16 l
+//
+// Codes in the plain layout have units too. There lane (s, g, q) owns positions 64 g ... 64 g + 63
+// of its tile's sequence, 8 * bits consecutive bytes as well: rows 4 g to 4 g + 3 of the tile.
+//
+//   a plain tile    |<-- 16 columns -->|      a row slot of the matrix instruction is one row of
+//   row 0  ..  3    lane g = 0                the tiles 4 s + q of four lanes: 64 columns of W
+//   row 4  ..  7    lane g = 1
+//   row 8  .. 11    lane g = 2                the window of a lane's last weight ends in the first
+//   row 12 .. 15    lane g = 3                word of the lane with g + 1 mod 4
 //
 // Units are row-major: [out_features / 16][units per row]. Below 128 columns the one unit is padded
 // with zero bits, and the activations with zeros.
@@ -41,6 +50,7 @@ QTIPD_HOST_DEVICE constexpr int64_t UnitLayerBytes(int64_t out_features, int64_t
 
 // Byte offset of word `word` of lane `lane` within its unit.
 QTIPD_HOST_DEVICE constexpr int UnitWordOffset(int bits, int lane, int word) {
+  if (bits == 1) return lane * 8 + word * 4;
   if (word < 4) return lane * 16 + word * 4;
   return 512 + lane * (bits == 3 ? 8 : 16) + (word - 4) * 4;
 }

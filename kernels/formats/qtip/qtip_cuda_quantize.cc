@@ -10,8 +10,8 @@
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_ldl.h"
 #include "kernels/formats/qtip/qtip_cuda_viterbi.h"
-#include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -23,13 +23,13 @@ constexpr double kViterbiTo = 0.98;
 
 class Quantizer {
  public:
-  Quantizer(CudaDevice& device, const QuantizeProblem& problem, const QtipIngredients& ingredients,
-            Progress& progress)
+  Quantizer(CudaDevice& device, const QuantizeProblem& problem, const QtipCodeSpec& spec,
+            const QtipIngredients& ingredients, Progress& progress)
       : device_(device),
         problem_(problem),
         ingredients_(ingredients),
+        spec_(spec),
         progress_(progress),
-        bits_(static_cast<int>(problem.options.GetInt("bits"))),
         rows_(problem.shape.out_features),
         cols_(problem.shape.in_features) {}
 
@@ -80,9 +80,10 @@ class Quantizer {
   absl::Status Preprocess() {
     QTIPD_ASSIGN_OR_RETURN(su_, Upload(ingredients_.signs.su));
     QTIPD_ASSIGN_OR_RETURN(sv_, Upload(ingredients_.signs.sv));
-    QTIPD_ASSIGN_OR_RETURN(table_, Upload(ingredients_.tlut));
+    QTIPD_ASSIGN_OR_RETURN(const double table_rms, UploadTable());
     QTIPD_ASSIGN_OR_RETURN(weights_, Upload(problem_.weights));
-    QTIPD_ASSIGN_OR_RETURN(states_, device_.Allocate(rows_ * cols_));
+    QTIPD_ASSIGN_OR_RETURN(states_,
+                           device_.Allocate(sizeof(uint16_t) * rows_ * cols_ / spec_.vector_dim));
     auto* weights = weights_.as<float>();
     QTIPD_RETURN_IF_ERROR(
         LaunchScale(device_, weights, sv_.as<float>(), su_.as<float>(), rows_, cols_, weights));
@@ -91,10 +92,22 @@ class Quantizer {
     QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, weights, output_, input_));
     QTIPD_ASSIGN_OR_RETURN(const double sum, SumOfSquaresOnCuda(device_, weights, rows_ * cols_));
     const double rms = std::sqrt(sum / (static_cast<double>(rows_) * cols_));
-    scale_ = static_cast<float>(
-        rms / (QtipCodebookRms(ingredients_.tlut) * problem_.options.GetDouble("scale_override")));
+    scale_ = static_cast<float>(rms / (table_rms * problem_.options.GetDouble("scale_override")));
     if (!(scale_ > 0)) return absl::OkStatus();  // a zero matrix
     return ScaleWeights(1 / scale_);
+  }
+
+  // What the search looks weights up in. Returns their root mean square.
+  absl::StatusOr<double> UploadTable() {
+    const QtipTable table = MakeQtipTable(spec_, ingredients_.tlut);
+    if (QtipHasKernelLayout(spec_)) {
+      QTIPD_ASSIGN_OR_RETURN(table_, Upload(ingredients_.tlut));
+      return table.Rms();
+    }
+    for (const float weight : table.weights) reach_ = std::max(reach_, std::abs(weight));
+    QTIPD_ASSIGN_OR_RETURN(values_, Upload(table.weights));
+    QTIPD_ASSIGN_OR_RETURN(halves_, Upload(EncodeFloats(table.weights, DType::kF16)));
+    return table.Rms();
   }
 
   absl::Status ScaleWeights(float factor) {
@@ -154,7 +167,7 @@ class Quantizer {
   }
 
   absl::Status Encode(QuantizeReport& report) {
-    QTIPD_ASSIGN_OR_RETURN(scratch_, device_.Allocate(EncodeScratchBytes(device_, bits_)));
+    QTIPD_ASSIGN_OR_RETURN(scratch_, device_.Allocate(EncodeScratchBytes(device_, spec_)));
     QTIPD_ASSIGN_OR_RETURN(const double energy, Energy());
     QTIPD_RETURN_IF_ERROR(problem_.hessian.empty() ? EncodeWithoutFeedback()
                                                    : EncodeWithFeedback());
@@ -168,7 +181,10 @@ class Quantizer {
     return {.weights = weights_.as<float>(),
             .states = states_.as<uint16_t>(),
             .table = table_.as<uint32_t>(),
-            .scratch = scratch_.as<float>(),
+            .values = values_.as<float>(),
+            .halves = halves_.as<uint16_t>(),
+            .reach = reach_,
+            .scratch = scratch_.data(),
             .cols = cols_};
   }
 
@@ -178,7 +194,7 @@ class Quantizer {
     for (int64_t first = 0; first < tiles; first += most) {
       arguments.first_tile = first;
       arguments.tile_count = std::min(most, tiles - first);
-      QTIPD_RETURN_IF_ERROR(LaunchEncode(device_, bits_, arguments));
+      QTIPD_RETURN_IF_ERROR(LaunchEncode(device_, spec_, arguments));
       if (arguments.tile_col < 0 || tiles > most) {
         QTIPD_RETURN_IF_ERROR(device_.Synchronize());
         QTIPD_RETURN_IF_ERROR(CheckCancelled());
@@ -243,12 +259,12 @@ class Quantizer {
   absl::StatusOr<PackedLayer> Pack() {
     QtipLayer layer;
     layer.shape = problem_.shape;
-    layer.spec.bits = bits_;
-    layer.trellis.resize(QtipTrellisWords(rows_, cols_, bits_));
+    layer.spec = spec_;
+    layer.trellis.resize(QtipTrellisWords(rows_, cols_, spec_.bits));
     const size_t bytes = layer.trellis.size() * sizeof(uint16_t);
     QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, device_.Allocate(bytes));
     QTIPD_RETURN_IF_ERROR(
-        LaunchPack(device_, rows_, cols_, bits_, states_.as<uint16_t>(), trellis.data()));
+        LaunchPack(device_, rows_, cols_, spec_, states_.as<uint16_t>(), trellis.data()));
     QTIPD_RETURN_IF_ERROR(device_.CopyToHost(layer.trellis.data(), trellis.data(), bytes));
     layer.su = ingredients_.signs.su;
     layer.sv = ingredients_.signs.sv;
@@ -261,19 +277,22 @@ class Quantizer {
   const QuantizeProblem& problem_;
   const QtipIngredients& ingredients_;
   Progress& progress_;
-  const int bits_;
+  const QtipCodeSpec spec_;
   const int64_t rows_;
   const int64_t cols_;
   CudaRotation output_;
   CudaRotation input_;
   Buffer su_;
   Buffer sv_;
-  Buffer table_;
+  Buffer table_;    // tlut of a code in kernel layout
+  Buffer values_;   // all states' weights of a code in plain layout, fp32
+  Buffer halves_;   // and fp16
   Buffer weights_;  // [out, in] fp32: rotated and scaled, then its error
-  Buffer states_;   // [tiles][128] 16-bit states
+  Buffer states_;   // [tiles][steps] 16-bit states
   Buffer scratch_;
   CudaBlockLdl factor_;
   float scale_ = 0;
+  float reach_ = 0;  // of a code in plain layout
 };
 
 }  // namespace
@@ -284,7 +303,13 @@ absl::StatusOr<PackedLayer> QuantizeQtipOnCuda(CudaDevice& device, const Quantiz
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(problem.shape));
   QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features));
   report = {};
-  return Quantizer(device, problem, ingredients, progress).Run(report);
+  QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
+  if (!CanEncode(spec)) {
+    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "state_bits",
+                      std::to_string(spec.state_bits),
+                      std::to_string(kQtipStateBits) + " on this backend");
+  }
+  return Quantizer(device, problem, spec, ingredients, progress).Run(report);
 }
 
 }  // namespace qtipd

@@ -26,6 +26,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_cuda_layout.h"
+#include "kernels/formats/qtip/qtip_cuda_search.h"
 #include "kernels/formats/qtip/qtip_cuda_viterbi.h"
 
 namespace qtipd {
@@ -288,7 +289,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     shared.table[i] = __half22float2(*reinterpret_cast<const __half2*>(&pair));
   }
   const int64_t tile_cols = args.cols / kQtipTileCols;
-  float* history = args.scratch + static_cast<int64_t>(blockIdx.x) * kQtipSteps * Survivors(kBits);
+  float* history = static_cast<float*>(args.scratch) +
+                   static_cast<int64_t>(blockIdx.x) * kQtipSteps * Survivors(kBits);
   const QtipElement at = QtipElementOf(2 * threadIdx.x);
   for (int64_t i = blockIdx.x; i < args.tile_count; i += gridDim.x) {
     const int64_t index = args.first_tile + i;
@@ -331,20 +333,25 @@ __global__ void PackTiles(const uint16_t* states, int64_t tiles, int64_t tile_co
 
 }  // namespace
 
-size_t EncodeScratchBytes(const CudaDevice& device, int bits) {
-  return sizeof(float) * BlocksInFlight(device) * kQtipSteps * Survivors(bits);
+bool CanEncode(const QtipCodeSpec& spec) { return spec.state_bits == kQtipStateBits; }
+
+size_t EncodeScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec) {
+  if (!QtipHasKernelLayout(spec)) return SearchScratchBytes(device, spec);
+  return sizeof(float) * BlocksInFlight(device) * kQtipSteps * Survivors(spec.bits);
 }
 
 int64_t EncodeTilesPerLaunch(const CudaDevice& device) {
   return int64_t{device.multiprocessors()} * kTilesPerMultiprocessor;
 }
 
-absl::Status LaunchEncode(const CudaDevice& device, int bits, const EncodeArguments& arguments) {
+absl::Status LaunchEncode(const CudaDevice& device, const QtipCodeSpec& spec,
+                          const EncodeArguments& arguments) {
+  if (!QtipHasKernelLayout(spec)) return LaunchSearch(device, spec, arguments);
   const LaunchOptions options = {.grid = static_cast<unsigned>(std::min<int64_t>(
                                      arguments.tile_count, BlocksInFlight(device))),
                                  .block = kThreads,
                                  .shared_bytes = sizeof(Shared)};
-  switch (bits) {
+  switch (spec.bits) {
     case 2:
       return LaunchKernel(device, options, EncodeTiles<2>, arguments);
     case 3:
@@ -354,13 +361,16 @@ absl::Status LaunchEncode(const CudaDevice& device, int bits, const EncodeArgume
   }
 }
 
-absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols, int bits,
-                        const uint16_t* states, void* trellis) {
+absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols,
+                        const QtipCodeSpec& spec, const uint16_t* states, void* trellis) {
   const int64_t tiles = rows * cols / kQtipTileWeights;
+  if (!QtipHasKernelLayout(spec)) {
+    return LaunchPlainPack(device, tiles, spec, states, static_cast<uint16_t*>(trellis));
+  }
   const int64_t items = tiles * kQtipTileLanes;
   const LaunchOptions options = {.grid = static_cast<unsigned>((items + kThreads - 1) / kThreads),
                                  .block = kThreads};
-  return LaunchKernel(device, options, PackTiles, states, tiles, cols / kQtipTileCols, bits,
+  return LaunchKernel(device, options, PackTiles, states, tiles, cols / kQtipTileCols, spec.bits,
                       static_cast<uint8_t*>(trellis));
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/qtip/qtip_code.h"
 
 namespace qtipd {
 
@@ -23,9 +24,12 @@ struct EncodeFeedback {
 // row-major, or where `tile_col` >= 0 of that tile column alone.
 struct EncodeArguments {
   float* weights = nullptr;         // [rows, cols]: in W in the scale of the table, out W - decoded
-  uint16_t* states = nullptr;       // [tiles of the matrix, row-major][128], out
-  const uint32_t* table = nullptr;  // [512] pairs of fp16
-  float* scratch = nullptr;         // EncodeScratchBytes()
+  uint16_t* states = nullptr;       // [tiles of the matrix, row-major][spec.steps()], out
+  const uint32_t* table = nullptr;  // kernel layout: tlut, [512] pairs of fp16
+  const float* values = nullptr;    // plain layout: the weights of all states, [65536][V]
+  const uint16_t* halves = nullptr;  // plain layout: the same as fp16, which the search compares
+  float reach = 0;                   // plain layout: the largest magnitude of a weight
+  void* scratch = nullptr;           // EncodeScratchBytes()
   int64_t cols = 0;
   int64_t first_tile = 0;
   int64_t tile_count = 0;
@@ -33,19 +37,24 @@ struct EncodeArguments {
   EncodeFeedback feedback;
 };
 
-// Bytes of scratch memory: survivor costs of every tile in flight.
-size_t EncodeScratchBytes(const CudaDevice& device, int bits);
+// Whether there is a search for the code: all with 16 state bits.
+bool CanEncode(const QtipCodeSpec& spec);
+
+// Bytes of scratch memory: survivors of every tile in flight.
+size_t EncodeScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
 
 // Tiles that keep one launch well below a tenth of a second.
 int64_t EncodeTilesPerLaunch(const CudaDevice& device);
 
-// Enqueues the search; at most EncodeTilesPerLaunch() tiles. fp32 costs; equal costs go to the
-// lowest state. Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
-absl::Status LaunchEncode(const CudaDevice& device, int bits, const EncodeArguments& arguments);
+// Enqueues the search; at most EncodeTilesPerLaunch() tiles. Codes in kernel layout: fp32 costs;
+// equal costs go to the lowest state. Codes in plain layout: qtip_cuda_search.h.
+// Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
+absl::Status LaunchEncode(const CudaDevice& device, const QtipCodeSpec& spec,
+                          const EncodeArguments& arguments);
 
-// Packs states [tiles][128] into a trellis in checkpoint order (qtip_layout.h). Enqueues.
-absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols, int bits,
-                        const uint16_t* states, void* trellis);
+// Packs states [tiles][spec.steps()] into a trellis in checkpoint order (qtip_layout.h). Enqueues.
+absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols,
+                        const QtipCodeSpec& spec, const uint16_t* states, void* trellis);
 
 }  // namespace qtipd
 

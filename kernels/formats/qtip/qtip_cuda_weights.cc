@@ -10,12 +10,13 @@
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
 #include "kernels/formats/qtip/qtip_cuda_phases.h"
+#include "kernels/formats/qtip/qtip_cuda_plain.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
 
 namespace qtipd {
 namespace {
 
-constexpr uint64_t kTableBytes = kQtipLutValues * sizeof(uint16_t);
+uint64_t TableBytes(const QtipCodeSpec& spec) { return sizeof(uint16_t) * spec.table_values(); }
 
 // What a multiply reads per weight: one of it for every copy.
 struct Copy {
@@ -33,22 +34,23 @@ struct Sides {
 
 class QtipCudaWeights final : public ResidentWeights {
  public:
-  QtipCudaWeights(CudaDevice& device, Shape shape, int bits, std::shared_ptr<const Sides> sides,
-                  std::vector<Copy> copies)
+  QtipCudaWeights(CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
+                  std::shared_ptr<const Sides> sides, std::vector<Copy> copies)
       : device_(device),
         shape_(shape),
-        bits_(bits),
+        spec_(spec),
         sides_(std::move(sides)),
         copies_(std::move(copies)) {}
 
   Shape shape() const override { return shape_; }
   int copies() const override { return static_cast<int>(copies_.size()); }
   uint64_t device_bytes() const override {
-    return QtipCudaResidentBytes(shape_, bits_, copies()) + sides_->input.signs.bytes() +
+    return QtipCudaResidentBytes(shape_, spec_, copies()) + sides_->input.signs.bytes() +
            sides_->output.signs.bytes();
   }
   uint64_t multiply_bytes() const override {
-    return 2 * QtipTrellisWords(shape_.out_features, shape_.in_features, bits_) + kTableBytes;
+    return 2 * QtipTrellisWords(shape_.out_features, shape_.in_features, spec_.bits) +
+           TableBytes(spec_);
   }
   uint64_t transform_bytes() const override {
     return (shape_.in_features + shape_.out_features) * sizeof(float);
@@ -78,11 +80,15 @@ class QtipCudaWeights final : public ResidentWeights {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to " + std::to_string(kMaxFusedBatch));
     }
-    return LaunchFused(device_, Problem(batch), copies_[copy].packed.data(),
-                       copies_[copy].table.data(), u, z);
+    const void* packed = copies_[copy].packed.data();
+    const void* table = copies_[copy].table.data();
+    return QtipHasKernelLayout(spec_)
+               ? LaunchFused(device_, Problem(batch), packed, table, u, z)
+               : LaunchPlainFused(device_, Problem(batch), spec_, packed, table, u, z);
   }
 
   OperationCounts multiply_operations(int64_t batch) const override {
+    if (!QtipHasKernelLayout(spec_)) return {{"launch", 1}};
     return FusedOperations(Problem(batch), device_.multiprocessors(), device_.compute_capability());
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
@@ -90,6 +96,9 @@ class QtipCudaWeights final : public ResidentWeights {
 
   absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u, void* z,
                                                              int slots) override {
+    if (!QtipHasKernelLayout(spec_)) {
+      return ResidentWeights::PreparePhases(batch, u, z, slots);  // no such build
+    }
     return PrepareFusedPhases(
         device_, Problem(batch), slots, [this, batch, u, z](int copy, PhaseRecord* records) {
           return LaunchFusedAlone(device_, Problem(batch), copies_[copy].packed.data(),
@@ -97,10 +106,7 @@ class QtipCudaWeights final : public ResidentWeights {
         });
   }
 
-  absl::Status Decode(int copy, void* w) override {
-    return LaunchDecode(device_, shape_, bits_, copies_[copy].packed.data(),
-                        copies_[copy].table.data(), DType::kF16, w);
-  }
+  absl::Status Decode(int copy, void* w) override { return DecodeTrellis(copy, DType::kF16, w); }
 
   // In fp32 throughout, rounded once where `dtype` is F16.
   absl::Status DecodeOriginal(void* w, DType dtype) override {
@@ -111,8 +117,7 @@ class QtipCudaWeights final : public ResidentWeights {
       QTIPD_ASSIGN_OR_RETURN(scratch, device_.Allocate(rows * cols * sizeof(float)));
     }
     float* wide = dtype == DType::kF32 ? static_cast<float*>(w) : scratch.as<float>();
-    QTIPD_RETURN_IF_ERROR(LaunchDecode(device_, shape_, bits_, copies_[0].packed.data(),
-                                       copies_[0].table.data(), DType::kF32, wide));
+    QTIPD_RETURN_IF_ERROR(DecodeTrellis(0, DType::kF32, wide));
     QTIPD_ASSIGN_OR_RETURN(const CudaRotation input, MakeCudaRotation(device_, sides_->input.sides,
                                                                       HadamardDirection::kForward));
     QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, wide, sides_->output, input));
@@ -135,14 +140,22 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    return std::make_unique<QtipCudaWeights>(device_, shape_, bits_, sides_, std::move(replicas));
+    return std::make_unique<QtipCudaWeights>(device_, shape_, spec_, sides_, std::move(replicas));
   }
 
  private:
+  absl::Status DecodeTrellis(int copy, DType dtype, void* w) const {
+    const void* packed = copies_[copy].packed.data();
+    const void* table = copies_[copy].table.data();
+    return QtipHasKernelLayout(spec_)
+               ? LaunchDecode(device_, shape_, spec_.bits, packed, table, dtype, w)
+               : LaunchPlainDecode(device_, shape_, spec_, packed, table, dtype, w);
+  }
+
   FusedProblem Problem(int64_t batch) const {
     return {.out_features = shape_.out_features,
             .in_features = shape_.in_features,
-            .bits = bits_,
+            .bits = spec_.bits,
             .batch = batch};
   }
 
@@ -153,6 +166,7 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
   absl::StatusOr<Buffer> Duplicate(const Buffer& source) const {
+    if (source.bytes() == 0) return Buffer();
     QTIPD_ASSIGN_OR_RETURN(Buffer duplicate, device_.Allocate(source.bytes()));
     QTIPD_RETURN_IF_ERROR(device_.Copy(duplicate.data(), source.data(), source.bytes()));
     return duplicate;
@@ -160,7 +174,7 @@ class QtipCudaWeights final : public ResidentWeights {
 
   CudaDevice& device_;
   const Shape shape_;
-  const int bits_;
+  const QtipCodeSpec spec_;
   const std::shared_ptr<const Sides> sides_;
   const std::vector<Copy> copies_;
 };
@@ -168,6 +182,7 @@ class QtipCudaWeights final : public ResidentWeights {
 template <typename T>
 absl::StatusOr<Buffer> Upload(CudaDevice& device, const std::vector<T>& values) {
   const size_t bytes = values.size() * sizeof(T);
+  if (bytes == 0) return Buffer();  // the table of a code that has none
   QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
   QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
   return buffer;
@@ -175,8 +190,9 @@ absl::StatusOr<Buffer> Upload(CudaDevice& device, const std::vector<T>& values) 
 
 }  // namespace
 
-uint64_t QtipCudaResidentBytes(Shape shape, int bits, int copies) {
-  const uint64_t copy = UnitLayerBytes(shape.out_features, shape.in_features, bits) + kTableBytes;
+uint64_t QtipCudaResidentBytes(Shape shape, const QtipCodeSpec& spec, int copies) {
+  const uint64_t copy =
+      UnitLayerBytes(shape.out_features, shape.in_features, spec.bits) + TableBytes(spec);
   return copies * copy + (shape.out_features + shape.in_features) * sizeof(float);
 }
 
@@ -196,10 +212,11 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
   QTIPD_ASSIGN_OR_RETURN(
       copies[0].packed,
       device.Allocate(UnitLayerBytes(shape.out_features, shape.in_features, layer.spec.bits)));
+  const auto repack = QtipHasKernelLayout(layer.spec) ? LaunchRepack : LaunchPlainRepack;
   QTIPD_RETURN_IF_ERROR(
-      LaunchRepack(device, shape, layer.spec.bits, trellis.data(), copies[0].packed.data()));
+      repack(device, shape, layer.spec.bits, trellis.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
-  return std::make_unique<QtipCudaWeights>(device, shape, layer.spec.bits, std::move(sides),
+  return std::make_unique<QtipCudaWeights>(device, shape, layer.spec, std::move(sides),
                                            std::move(copies));
 }
 

@@ -12,7 +12,7 @@ namespace qtipd {
 
 // Bytes on the device of a layer with `copies` copies: units and table per copy, SU and SV once.
 // The signs of Hadamard matrices, at most kMaxHadamardSignBytes a side, are not among them.
-uint64_t QtipCudaResidentBytes(Shape shape, int bits, int copies);
+uint64_t QtipCudaResidentBytes(Shape shape, const QtipCodeSpec& spec, int copies);
 
 // Uploads `layer` and repacks it for the fused kernel. Blocks. Errors: DEVICE_MEMORY_EXHAUSTED.
 absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& device,

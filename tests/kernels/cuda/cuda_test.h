@@ -20,6 +20,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 
@@ -130,18 +131,21 @@ double RelativeError(const std::vector<A>& a, const std::vector<B>& b) {
 }
 
 // Random bits are a legal trellis; SU and SV are reals, as in a fine-tuned checkpoint.
-inline QtipLayer RandomLayer(Shape shape, int bits, uint64_t seed) {
+inline QtipLayer RandomLayer(Shape shape, const QtipCodeSpec& spec, uint64_t seed) {
   QtipLayer layer;
   layer.shape = shape;
-  layer.spec.bits = bits;
-  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+  layer.spec = spec;
+  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, spec.bits));
   for (size_t i = 0; i < layer.trellis.size(); ++i) {
     layer.trellis[i] = static_cast<uint16_t>(RandomBits(seed, RandomStream::kTest, i));
   }
   layer.su = NormalValues(shape.in_features, seed + 1);
   layer.sv = NormalValues(shape.out_features, seed + 2);
-  layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+  layer.tlut = QtipDefaultTable(spec);
   return layer;
+}
+inline QtipLayer RandomLayer(Shape shape, int bits, uint64_t seed) {
+  return RandomLayer(shape, QtipCodeSpec{.bits = bits}, seed);
 }
 
 }  // namespace qtipd

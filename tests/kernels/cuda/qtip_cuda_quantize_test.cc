@@ -46,13 +46,14 @@ class QtipCudaQuantize : public CudaTest, public testing::WithParamInterface<int
     const Buffer table = Upload(tlut);
     const int64_t tiles = static_cast<int64_t>(matrix.size()) / kQtipTileWeights;
     GuardedOutput<uint16_t> states(device(), tiles * kQtipSteps);
-    auto scratch = device().Allocate(EncodeScratchBytes(device(), GetParam()));
+    const QtipCodeSpec spec = {.bits = GetParam()};
+    auto scratch = device().Allocate(EncodeScratchBytes(device(), spec));
     EXPECT_TRUE(scratch.ok()) << scratch.status();
-    const absl::Status launched = LaunchEncode(device(), GetParam(),
+    const absl::Status launched = LaunchEncode(device(), spec,
                                                {.weights = weights.as<float>(),
                                                 .states = states.data(),
                                                 .table = table.as<uint32_t>(),
-                                                .scratch = scratch->as<float>(),
+                                                .scratch = scratch->data(),
                                                 .cols = cols,
                                                 .tile_count = tiles});
     EXPECT_TRUE(launched.ok()) << launched;

@@ -1,0 +1,139 @@
+#include "kernels/formats/qtip/qtip_cuda_plain.h"
+
+#include <cuda_fp16.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/cuda/launch.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int kRepackThreads = 256;
+constexpr int kWarps = 16;
+constexpr int kSegmentColumns = 4;
+
+struct PlainRepackArguments {
+  const uint16_t* trellis;
+  uint8_t* packed;
+  int64_t units;
+  int units_per_row;
+  int tile_cols;
+  int bits;
+};
+
+// One thread a word of a unit. Byte i of a tile's string is the high byte of its word i / 2 where i
+// is even.
+__global__ void RepackPlainUnits(const PlainRepackArguments args) {
+  const int words = 2 * args.bits;
+  const int64_t item = static_cast<int64_t>(blockIdx.x) * kRepackThreads + threadIdx.x;
+  const int word = static_cast<int>(item % words);
+  const int lane = static_cast<int>(item / words % 32);
+  const int64_t unit = item / words / 32;
+  if (unit >= args.units) return;
+  const int64_t tile_col = unit % args.units_per_row * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
+  uint32_t value = 0;
+  if (tile_col < args.tile_cols) {
+    const int64_t tile = unit / args.units_per_row * args.tile_cols + tile_col;
+    const int first = 4 * args.bits * ((lane >> 2) & 3) + 2 * word;  // of the tile's 16-bit words
+    const uint16_t* from = args.trellis + tile * 16 * args.bits + first;
+    value = (static_cast<uint32_t>(from[0]) << 16) | from[1];
+  }
+  uint8_t* to = args.packed + unit * UnitBytes(args.bits) + UnitWordOffset(args.bits, lane, word);
+  *reinterpret_cast<uint32_t*>(to) = value;
+}
+
+const PlainKernels& KernelsOf(const QtipCodeSpec& spec) {
+  const int rate = spec.bits - 1;
+  switch (spec.code) {
+    case QtipCode::k1Mad:
+      return k1MadKernels[rate];
+    case QtipCode::k2Mad:
+      return k2MadKernels[rate];
+    case QtipCode::k3Inst:
+      return k3InstKernels[rate];
+    case QtipCode::kLut:
+      return spec.vector_dim == 1 ? kLut1Kernels[rate] : kLut2Kernels[rate];
+    case QtipCode::kQuantLut:
+      return kQuantLutKernels[rate];
+    case QtipCode::kHyb:
+      break;
+  }
+  return kHyb1Kernel;
+}
+
+// Grid and warps; ChooseFusedConfig's rules without its kernels.
+FusedConfig ChoosePlainConfig(const FusedProblem& problem, int multiprocessors) {
+  const int64_t row_blocks = problem.out_features / kUnitRows;
+  const int64_t units = UnitsPerRow(problem.in_features);
+  const int64_t rows_per_block = (row_blocks + multiprocessors - 1) / multiprocessors;
+  FusedConfig config;
+  config.grid = static_cast<int>((row_blocks + rows_per_block - 1) / rows_per_block);
+  config.columns = problem.batch == 1 ? 1 : kSegmentColumns;
+  config.warps_per_row =
+      static_cast<int>(std::bit_floor(static_cast<uint64_t>(std::min<int64_t>(units, kWarps))));
+  return config;
+}
+
+}  // namespace
+
+bool HasPlainKernels(const QtipCodeSpec& spec) {
+  return spec.state_bits == kQtipStateBits && !QtipHasKernelLayout(spec);
+}
+
+absl::Status LaunchPlainRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
+                               void* packed) {
+  const int64_t units_per_row = UnitsPerRow(shape.in_features);
+  const int64_t units = shape.out_features / kUnitRows * units_per_row;
+  const int64_t items = units * 32 * 2 * bits;
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>((items + kRepackThreads - 1) / kRepackThreads),
+      .block = kRepackThreads};
+  return LaunchKernel(
+      device, options, RepackPlainUnits,
+      PlainRepackArguments{.trellis = static_cast<const uint16_t*>(trellis),
+                           .packed = static_cast<uint8_t*>(packed),
+                           .units = units,
+                           .units_per_row = static_cast<int>(units_per_row),
+                           .tile_cols = static_cast<int>(shape.in_features / kQtipTileCols),
+                           .bits = bits});
+}
+
+absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
+                               const void* packed, const void* tlut, DType dtype, void* w) {
+  const int64_t units_per_row = UnitsPerRow(shape.in_features);
+  return KernelsOf(spec).decode(device, {.packed = static_cast<const char*>(packed),
+                                         .tlut = static_cast<const uint16_t*>(tlut),
+                                         .w = w,
+                                         .units = shape.out_features / kUnitRows * units_per_row,
+                                         .units_per_row = static_cast<int>(units_per_row),
+                                         .in_features = static_cast<int>(shape.in_features),
+                                         .is_wide = dtype == DType::kF32,
+                                         .table_bits = spec.table_bits});
+}
+
+absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& problem,
+                              const QtipCodeSpec& spec, const void* packed, const void* tlut,
+                              const void* u, void* z) {
+  const FusedConfig config = ChoosePlainConfig(problem, device.multiprocessors());
+  const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
+  for (int64_t first = 0; first < problem.batch; first += config.columns) {
+    PlainFusedArguments arguments = {};
+    arguments.packed = static_cast<const char*>(packed);
+    arguments.u = static_cast<const __half*>(u) + first * problem.in_features;
+    arguments.z = static_cast<float*>(z) + first * problem.out_features;
+    arguments.out_features = static_cast<int>(problem.out_features);
+    arguments.in_features = static_cast<int>(problem.in_features);
+    arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
+    arguments.warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row));
+    arguments.row_quotient = row_blocks / config.grid;
+    arguments.row_remainder = row_blocks % config.grid;
+    arguments.tlut = static_cast<const uint16_t*>(tlut);
+    arguments.table_bits = spec.table_bits;
+    QTIPD_RETURN_IF_ERROR(KernelsOf(spec).fused(device, config, arguments));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qtipd

@@ -1,0 +1,230 @@
+// Kernels of one code in the plain layout. A unit (qtip_cuda_layout.h) of a plain layer: lane (s,
+// g, q) owns tile 4 s + q and its weights 64 g ... 64 g + 63, which are rows 4 g to 4 g + 3. In the
+// i-th matrix instruction it carries rows 4 g + 2 (i >> 2) and the one after in its row slots, and
+// columns 2 (i & 3) + {0, 1, 8, 9}: the activations lie as for code hyb.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_CUH_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_CUH_
+
+#include "kernels/formats/qtip/qtip_cuda_fused.cuh"
+#include "kernels/formats/qtip/qtip_cuda_plain.h"
+#include "kernels/formats/qtip/qtip_cuda_plain_code.cuh"
+
+namespace qtipd {
+
+// Partial sums of the warps lie behind the table.
+QTIPD_HOST_DEVICE constexpr size_t PlainTableBytes(size_t bytes) {
+  return (bytes + 127) / 128 * 128;
+}
+
+// The state at bit `offset` of the lane's words.
+template <int kWords>
+__device__ __forceinline__ uint32_t PlainStateAt(const uint32_t (&words)[kWords], int offset) {
+  return StateAt(words, offset) & 0xFFFFu;
+}
+
+// Calls sink(i, pairs) for i = 0..7: pairs[j] holds row 4 g + 2 (i >> 2) + (j & 1), columns 2 (i &
+// 3) + 8 (j >> 1) + {0, 1} of the lane's tile. All lanes of the warp.
+template <typename Code, int kBits, typename Sink>
+__device__ __forceinline__ void DecodePlainUnit(const UnitWords<kBits>& unit,
+                                                const typename Code::Context& context,
+                                                Sink&& sink) {
+  const int lane = threadIdx.x % 32;
+  uint32_t words[2 * kBits + 1];
+#pragma unroll
+  for (int i = 0; i < 2 * kBits; ++i) words[i] = unit.word[i];
+  words[2 * kBits] = __shfl_sync(0xFFFFFFFFu, unit.word[0], (lane & 16) | ((lane + 4) & 15));
+#pragma unroll
+  for (int i = 0; i < kUnitPairs / 4; ++i) {
+    uint32_t pairs[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int position = 16 * (2 * (i >> 2) + (j & 1)) + 2 * (i & 3) + 8 * (j >> 1);
+      const uint32_t a = PlainStateAt(words, position * kBits);
+      const uint32_t b = Code::kV == 1 ? PlainStateAt(words, (position + 1) * kBits) : 0;
+      pairs[j] = Code::Pair(context, a, b);
+    }
+    sink(i, pairs);
+  }
+}
+
+// A row of a tile: sixteen weights.
+template <typename Code>
+__device__ __forceinline__ void StorePlainRow(__half* row, const uint32_t (&pairs)[8]) {
+  uint32_t rounded[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    if constexpr (Code::kScale == 1) {
+      rounded[i] = pairs[i];
+    } else {
+      const float2 two = __half22float2(PlainHalves(pairs[i]));
+      rounded[i] = PlainBits(
+          __floats2half2_rn(__fdiv_rn(two.x, Code::kScale), __fdiv_rn(two.y, Code::kScale)));
+    }
+  }
+  auto* to = reinterpret_cast<uint4*>(row);
+  to[0] = make_uint4(rounded[0], rounded[1], rounded[2], rounded[3]);
+  to[1] = make_uint4(rounded[4], rounded[5], rounded[6], rounded[7]);
+}
+
+template <typename Code>
+__device__ __forceinline__ void StorePlainRow(float* row, const uint32_t (&pairs)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; i += 2) {
+    const float2 a = __half22float2(PlainHalves(pairs[i]));
+    const float2 b = __half22float2(PlainHalves(pairs[i + 1]));
+    reinterpret_cast<float4*>(row)[i / 2] =
+        make_float4(__fdiv_rn(a.x, Code::kScale), __fdiv_rn(a.y, Code::kScale),
+                    __fdiv_rn(b.x, Code::kScale), __fdiv_rn(b.y, Code::kScale));
+  }
+}
+
+template <typename Code, int kBits>
+__global__ void __launch_bounds__(kDecodeThreads, 1)
+    PlainDecodeKernel(const PlainDecodeArguments args) {
+  extern __shared__ __align__(128) char table_memory[];
+  const typename Code::Context context(table_memory, args.tlut, args.table_bits);
+  const int lane = threadIdx.x % 32;
+  const int64_t warp = static_cast<int64_t>(blockIdx.x) * kFusedWarps + threadIdx.x / 32;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kFusedWarps;
+  __syncthreads();
+  for (int64_t unit = warp; unit < args.units; unit += stride) {
+    uint32_t rows[4][8];
+    DecodePlainUnit<Code, kBits>(LoadUnit<kBits>(args.packed + unit * UnitBytes(kBits), lane),
+                                 context, [&](int i, const uint32_t(&pairs)[4]) {
+#pragma unroll
+                                   for (int j = 0; j < 4; ++j) {
+                                     rows[2 * (i >> 2) + (j & 1)][(i & 3) + 4 * (j >> 1)] =
+                                         pairs[j];
+                                   }
+                                 });
+    const int64_t column =
+        unit % args.units_per_row * kUnitCols + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
+    if (column >= args.in_features) continue;
+    const int64_t first_row = unit / args.units_per_row * kUnitRows + 4 * ((lane >> 2) & 3);
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      const int64_t at = (first_row + r) * args.in_features + column;
+      if (args.is_wide) {
+        StorePlainRow<Code>(static_cast<float*>(args.w) + at, rows[r]);
+      } else {
+        StorePlainRow<Code>(static_cast<__half*>(args.w) + at, rows[r]);
+      }
+    }
+  }
+}
+
+// StorePartial for the rows of a plain unit, over the code's scale.
+template <int kColumns>
+__device__ __forceinline__ void StorePlainPartial(float* partial, const float (&sums)[2][4],
+                                                  float scale, int lane) {
+  const int group = lane >> 2;
+  const int q = lane & 3;
+  const int segment = group >> 2;
+  if ((q >> 1) != segment) return;  // columns of the other segment
+  partial += segment * kColumns * kUnitRows;
+#pragma unroll
+  for (int c = 0; c < 2; ++c) {
+    const int row = 4 * (group & 3) + 2 * c;
+    if constexpr (kColumns == 1) {
+      // All four columns of the segment are equal: two lanes write half of the rows each.
+      partial[row + (q & 1)] = ((q & 1) != 0 ? sums[c][2] : sums[c][0]) / scale;
+    } else {
+      float* column = partial + 2 * (q & 1) * kUnitRows;
+      column[row] = sums[c][0] / scale;
+      column[kUnitRows + row] = sums[c][1] / scale;
+      column[row + 1] = sums[c][2] / scale;
+      column[kUnitRows + row + 1] = sums[c][3] / scale;
+    }
+  }
+}
+
+// Warps share a row block by columns and loop over its units; the block's row groups go side by
+// side. One order of summation.
+template <typename Code, int kBits, int kColumns>
+__global__ void __launch_bounds__(kDecodeThreads, 1)
+    PlainFusedKernel(const PlainFusedArguments args) {
+  extern __shared__ __align__(128) char table_memory[];
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int warps_per_row = 1 << args.warps_per_row_log2;
+  const int warp_column = warp & (warps_per_row - 1);
+  const int warp_row = warp >> args.warps_per_row_log2;
+  const int row_step = kFusedWarps >> args.warps_per_row_log2;
+  const int units = static_cast<int>(UnitsPerRow(args.in_features));
+  const RowRange rows = RowsOfBlock(args);
+  const auto load = [&](int row, int unit) {
+    const int64_t at = static_cast<int64_t>(rows.first + min(row, rows.count - 1)) * units + unit;
+    return LoadUnit<kBits>(args.packed + at * UnitBytes(kBits), lane);
+  };
+
+  ptx::LaunchDependents();
+  UnitWords<kBits> next = load(warp_row, warp_column);
+  const typename Code::Context context(table_memory, args.tlut, args.table_bits);
+  ptx::WaitForPreviousGrids();
+  auto* partials =
+      reinterpret_cast<float*>(table_memory + PlainTableBytes(Code::TableBytes(args.table_bits)));
+  __syncthreads();
+  for (int chunk = 0; chunk < rows.count; chunk += row_step) {
+    const int row = chunk + warp_row;
+    float totals[2][4] = {};
+    float sums[2][4] = {};
+    int chain = 0;
+    for (int unit = warp_column; unit < units; unit += warps_per_row) {
+      const UnitWords<kBits> words = next;
+      const bool is_last = unit + warps_per_row >= units;
+      next = is_last ? load(row + row_step, warp_column) : load(row, unit + warps_per_row);
+      const Activations b = LoadActivations(ActivationAddress<kColumns>(args, unit, lane));
+      DecodePlainUnit<Code, kBits>(words, context, [&](int i, const uint32_t(&pairs)[4]) {
+        ptx::MmaM16N8K16(sums[i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
+      });
+      if (++chain < kChainSteps && !is_last) continue;
+      chain = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        totals[i / 4][i % 4] += sums[i / 4][i % 4];
+        sums[i / 4][i % 4] = 0;
+      }
+    }
+    StorePlainPartial<kColumns>(partials + warp * 2 * kColumns * kUnitRows, totals, Code::kScale,
+                                lane);
+    __syncthreads();
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, min(row_step, rows.count - chunk),
+                             2 * warps_per_row);
+    __syncthreads();
+  }
+}
+
+template <typename Code, int kBits>
+absl::Status LaunchPlainDecodeKernel(const CudaDevice& device,
+                                     const PlainDecodeArguments& arguments) {
+  const int64_t blocks = (arguments.units + kFusedWarps - 1) / kFusedWarps;
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>(std::min<int64_t>(blocks, 2 * device.multiprocessors())),
+      .block = kDecodeThreads,
+      .shared_bytes = PlainTableBytes(Code::TableBytes(arguments.table_bits))};
+  return LaunchKernel(device, options, PlainDecodeKernel<Code, kBits>, arguments);
+}
+
+template <typename Code, int kBits>
+absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const FusedConfig& config,
+                                    const PlainFusedArguments& arguments) {
+  const LaunchOptions options = {
+      .grid = static_cast<unsigned>(config.grid),
+      .block = kDecodeThreads,
+      .shared_bytes =
+          PlainTableBytes(Code::TableBytes(arguments.table_bits)) +
+          sizeof(float) * kFusedWarps * 2 * static_cast<size_t>(config.columns) * kUnitRows,
+      .overlaps_previous = true};
+  return config.columns == 1
+             ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1>, arguments)
+             : LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 4>, arguments);
+}
+
+template <typename Code, int kBits>
+constexpr PlainKernels PlainKernelsOf() {
+  return {LaunchPlainDecodeKernel<Code, kBits>, LaunchPlainFusedKernel<Code, kBits>};
+}
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_CUH_

@@ -1,0 +1,69 @@
+// The kernels of codes in the plain layout: repacking, decoding to a matrix, and the fused kernel.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/api/weight_format.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/qtip/qtip_code.h"
+#include "kernels/formats/qtip/qtip_cuda_fused.h"
+
+namespace qtipd {
+
+// Whether these kernels know a code: plain layout and 16 state bits.
+bool HasPlainKernels(const QtipCodeSpec& spec);
+
+// Reorders plain words (qtip_layout.h) into units (qtip_cuda_layout.h), both in device memory:
+// QtipTrellisWords() * 2 and UnitLayerBytes() bytes. Enqueues.
+absl::Status LaunchPlainRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
+                               void* packed);
+
+// W_trellis [out, in] row-major to `w`, 16-byte aligned, of `dtype` F16 (rounded once) or F32
+// (exact).   packed  units   tlut  spec.table_values() fp16, null for a code without a table
+// Enqueues; capturable.
+absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
+                               const void* packed, const void* tlut, DType dtype, void* w);
+
+// LaunchFused for codes in the plain layout: the same contract, `tlut` as in LaunchPlainDecode.
+// `problem.bits` is spec.bits. Weights enter the products exactly: 1mad's and 2mad's as integers,
+// whose divisor the sums get.
+absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& problem,
+                              const QtipCodeSpec& spec, const void* packed, const void* tlut,
+                              const void* u, void* z);
+
+struct PlainDecodeArguments {
+  const char* packed;
+  const uint16_t* tlut;
+  void* w;
+  int64_t units;
+  int units_per_row;
+  int in_features;
+  bool is_wide;  // fp32 output
+  int table_bits;
+};
+
+struct PlainFusedArguments : FusedArguments {
+  const uint16_t* tlut;
+  int table_bits;
+};
+
+// One code at one rate, a translation unit each code: kernels/formats/qtip/qtip_cuda_plain_*.cu.
+struct PlainKernels {
+  absl::Status (*decode)(const CudaDevice& device, const PlainDecodeArguments& arguments);
+  absl::Status (*fused)(const CudaDevice& device, const FusedConfig& config,
+                        const PlainFusedArguments& arguments);
+};
+// By bits - 1.
+extern const PlainKernels k1MadKernels[4];
+extern const PlainKernels k2MadKernels[4];
+extern const PlainKernels k3InstKernels[4];
+extern const PlainKernels kLut1Kernels[4];
+extern const PlainKernels kLut2Kernels[4];
+extern const PlainKernels kQuantLutKernels[4];
+extern const PlainKernels kHyb1Kernel;  // hyb at 1 bit
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_H_

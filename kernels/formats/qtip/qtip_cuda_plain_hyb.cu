@@ -1,0 +1,8 @@
+// Kernels of code `hyb` at 1 bit, which checkpoints have in the plain layout.
+#include "kernels/formats/qtip/qtip_cuda_plain.cuh"
+
+namespace qtipd {
+
+const PlainKernels kHyb1Kernel = PlainKernelsOf<PlainHybCode, 1>();
+
+}  // namespace qtipd

@@ -1,0 +1,31 @@
+// The encoder's search on a GPU for codes in the plain layout: any table of 65,536 states.
+#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_SEARCH_H_
+#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_SEARCH_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/qtip/qtip_code.h"
+#include "kernels/formats/qtip/qtip_cuda_viterbi.h"
+
+namespace qtipd {
+
+// Bytes of scratch memory: the survivors of every tile in flight.
+size_t SearchScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
+
+// Enqueues the search: LaunchEncode for codes in plain layout with 16 state bits. Costs are fp16
+// over the least cost of the step, so that they are finest where paths compete; samples beyond
+// fp16's comfort are scaled down by a power of two, tile by tile. Source: QTIP (Tseng et al., 2024,
+// arXiv 2406.11235), algorithm 4.
+absl::Status LaunchSearch(const CudaDevice& device, const QtipCodeSpec& spec,
+                          const EncodeArguments& arguments);
+
+// Packs states [tiles][steps] into plain words (qtip_layout.h). Enqueues.
+absl::Status LaunchPlainPack(const CudaDevice& device, int64_t tiles, const QtipCodeSpec& spec,
+                             const uint16_t* states, uint16_t* trellis);
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_SEARCH_H_
