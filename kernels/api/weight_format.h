@@ -132,6 +132,8 @@ class ResidentWeights {
   virtual absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) = 0;
   // Decodes the whole inner matrix W_inner [out, in] to `w`, device compute dtype.
   virtual absl::Status Decode(int copy, void* w) = 0;
+  // Whether all inner weights are numbers of the compute dtype, so that Decode does not round them.
+  virtual bool decodes_exactly() const { return true; }
   // Decodes the layer's weights in the original basis, W_hat [out, in], to `w` of `dtype` (F32 or
   // the compute dtype). May allocate and block; never timed.
   virtual absl::Status DecodeOriginal(void* w, DType dtype) = 0;

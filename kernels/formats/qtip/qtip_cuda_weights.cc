@@ -106,6 +106,9 @@ class QtipCudaWeights final : public ResidentWeights {
         });
   }
 
+  bool decodes_exactly() const override {
+    return spec_.code != QtipCode::k1Mad && spec_.code != QtipCode::k2Mad;
+  }
   absl::Status Decode(int copy, void* w) override { return DecodeTrellis(copy, DType::kF16, w); }
 
   // In fp32 throughout, rounded once where `dtype` is F16.
