@@ -114,6 +114,10 @@ Table ArtifactDetails(const v1::Artifact& artifact) {
   table.AddRow({"source", artifact.source()});
   table.AddRow({"seed", std::to_string(artifact.seed())});
   if (artifact.has_quality()) AddQuality(artifact.quality(), table);
+  for (const v1::ScaleTrial& trial : artifact.scale_trials()) {
+    table.AddRow({"tried: scale " + FormatNumber(trial.scale(), 4),
+                  Cell(FormatError(trial.error()), ExactNumber(trial.error()))});
+  }
   for (const v1::StepTime& step : artifact.quantize_steps()) {
     table.AddRow(
         {"time: " + step.name(), Cell(FormatSeconds(step.seconds()), ExactNumber(step.seconds()))});

@@ -68,7 +68,10 @@ std::string AllowedText(const v1::OptionSpec& option) {
   }
   if (option.default_value().has_text()) return "text";
   if (option.default_value().has_boolean()) return "true, false";
-  return absl::StrCat(ExactNumber(option.minimum()), " to ", ExactNumber(option.maximum()));
+  std::string text =
+      absl::StrCat(ExactNumber(option.minimum()), " to ", ExactNumber(option.maximum()));
+  for (const std::string& word : option.words()) absl::StrAppend(&text, ", ", word);
+  return text;
 }
 
 void AddFormat(const v1::Format& format, Table& table) {

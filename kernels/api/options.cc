@@ -44,9 +44,16 @@ std::optional<OptionValue> ParseText(const OptionSpec& spec, const std::string& 
   return text;
 }
 
-// The value as the option's type, or nothing.
+bool IsWord(const OptionSpec& spec, const OptionValue& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr &&
+         std::find(spec.words.begin(), spec.words.end(), *text) != spec.words.end();
+}
+
+// The value as the option's type or one of its words, or nothing.
 std::optional<OptionValue> Convert(const OptionSpec& spec, const OptionValue& value) {
   if (value.index() == spec.default_value.index()) return value;
+  if (IsWord(spec, value)) return value;
   if (const auto* text = std::get_if<std::string>(&value)) return ParseText(spec, *text);
   const bool wants_double = std::holds_alternative<double>(spec.default_value);
   if (const auto* integer = std::get_if<int64_t>(&value); integer != nullptr && wants_double) {
@@ -56,6 +63,7 @@ std::optional<OptionValue> Convert(const OptionSpec& spec, const OptionValue& va
 }
 
 bool IsAllowed(const OptionSpec& spec, const OptionValue& value) {
+  if (IsWord(spec, value)) return true;
   if (!spec.choices.empty()) {
     return std::find(spec.choices.begin(), spec.choices.end(), value) != spec.choices.end();
   }
@@ -129,8 +137,10 @@ std::string AllowedText(const OptionSpec& spec) {
   const auto bound = [&](double value) {
     return is_integer ? std::to_string(static_cast<int64_t>(value)) : OptionText(value);
   };
-  return (is_integer ? "an integer from " : "a number from ") + bound(spec.minimum) + " to " +
-         bound(spec.maximum);
+  std::string text = (is_integer ? "an integer from " : "a number from ") + bound(spec.minimum) +
+                     " to " + bound(spec.maximum);
+  for (const std::string& word : spec.words) text += " or " + word;
+  return text;
 }
 
 }  // namespace qtipd

@@ -24,6 +24,7 @@ struct OptionSpec {
   std::vector<OptionValue> choices;
   double minimum = 0;
   double maximum = 0;
+  std::vector<std::string> words;  // texts that a number may be replaced by
 };
 
 using OptionSchema = std::vector<OptionSpec>;

@@ -55,6 +55,12 @@ struct QuantizeProblem {
   uint64_t seed = 0;  // random sign vectors
 };
 
+// A scale that quantizing tried before it chose one.
+struct ScaleTrial {
+  double scale = 0;
+  double error = 0;  // proxy error of a sample of the rows
+};
+
 // What quantizing measured about itself. Errors of the packed result against W are computed by the
 // engine from the decoded artefact, not here.
 struct QuantizeReport {
@@ -62,6 +68,8 @@ struct QuantizeReport {
   double proxy_error = 0;
   // Seconds by step, in order, for example preprocess, block_ldl, viterbi, postprocess.
   std::vector<std::pair<std::string, double>> step_seconds;
+  // Where the format was asked to find a scale: those it tried, the fixed default first.
+  std::vector<ScaleTrial> scale_trials;
 };
 
 // Amounts of work by kind: the kinds of DeviceCeiling::rates, and "launch", a number of kernels.

@@ -123,6 +123,7 @@ struct ArtifactRecord {
   uint64_t seed = 0;
   std::optional<Quality> quality;  // absent for imports
   std::vector<std::pair<std::string, double>> quantize_step_seconds;
+  std::vector<ScaleTrial> scale_trials;  // empty where the scale was given
   double quantize_seconds = 0;
   std::string quantized_on;  // device name
   UnixMillis create_time = 0;

@@ -36,6 +36,11 @@ v1::Artifact ToProto(const ArtifactRecord& record) {
   proto.set_quantized_on(record.quantized_on);
   *proto.mutable_create_time() = ToTimestamp(record.create_time);
   for (const std::string& device : record.loaded_on) proto.add_loaded_on(device);
+  for (const ScaleTrial& trial : record.scale_trials) {
+    v1::ScaleTrial* added = proto.add_scale_trials();
+    added->set_scale(trial.scale);
+    added->set_error(trial.error);
+  }
   return proto;
 }
 

@@ -24,6 +24,7 @@ v1::OptionSpec SpecProto(const OptionSpec& spec) {
   for (const OptionValue& choice : spec.choices) *proto.add_choices() = ToProto(choice);
   proto.set_minimum(spec.minimum);
   proto.set_maximum(spec.maximum);
+  for (const std::string& word : spec.words) proto.add_words(word);
   return proto;
 }
 

@@ -12,6 +12,7 @@
 #include "kernels/formats/qtip/qtip_cpu.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_reference.h"
+#include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
@@ -46,9 +47,10 @@ OptionSchema MakeSchema() {
        .maximum = 2},
       {.name = "scale_override",
        .help = "rms of the trellis input over rms of the codebook",
-       .default_value = 0.9,
+       .default_value = kQtipFixedScale,
        .minimum = 0.1,
-       .maximum = 2.0},
+       .maximum = 2.0,
+       .words = {std::string(kQtipAutoScale)}},
       {.name = "sigma_reg",
        .help = "multiple of the Hessian's mean diagonal that is added to its diagonal",
        .default_value = 0.01,

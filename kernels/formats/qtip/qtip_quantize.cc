@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_ldlq.h"
 #include "kernels/formats/qtip/qtip_packing.h"
+#include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
@@ -22,6 +24,7 @@ namespace qtipd {
 namespace {
 
 // Where the steps lie in the progress of the whole.
+constexpr double kScaleSearchFrom = 0.04;
 constexpr double kViterbiFrom = 0.05;
 constexpr double kViterbiTo = 0.98;
 
@@ -56,6 +59,7 @@ class Quantizer {
         progress_(progress),
         spec_(spec),
         table_(MakeQtipTable(spec, tlut_)),
+        scale_override_(QtipGivenScale(problem.options).value_or(1.0)),
         encoder_(spec, tlut_) {}
 
   absl::StatusOr<PackedLayer> Run(QuantizeReport& report) {
@@ -73,11 +77,14 @@ class Quantizer {
     }
     finish("block_ldl");
     QTIPD_RETURN_IF_ERROR(CheckCancelled());
-    if (problem_.hessian.empty()) {
-      QTIPD_ASSIGN_OR_RETURN(report.proxy_error, EncodeWithoutFeedback());
-    } else {
-      QTIPD_ASSIGN_OR_RETURN(report.proxy_error, EncodeWithFeedback(factor));
+    if (!QtipGivenScale(problem_.options)) {
+      progress_.Report(kScaleSearchFrom, "scale_search");
+      QTIPD_ASSIGN_OR_RETURN(report.scale_trials, FindScale(factor));
+      finish("scale_search");
     }
+    QTIPD_ASSIGN_OR_RETURN(
+        report.proxy_error,
+        EncodePanel(encoder_, factor, {problem_.shape, weights_, states_, /*is_whole=*/true}));
     finish("viterbi");
     progress_.Report(kViterbiTo, "postprocess");
     PackedLayer layer = Pack();
@@ -100,8 +107,7 @@ class Quantizer {
   void Preprocess() {
     weights_ = RotateWeights(pool_, problem_.weights, problem_.shape, signs_);
     const double rms = std::sqrt(SumOfSquares(weights_) / static_cast<double>(weights_.size()));
-    const double target_rms = table_.Rms() * problem_.options.GetDouble("scale_override");
-    scale_ = static_cast<float>(rms / target_rms);
+    scale_ = static_cast<float>(rms / (table_.Rms() * scale_override_));
     if (scale_ > 0) {
       for (float& weight : weights_) weight /= scale_;
     }
@@ -115,11 +121,57 @@ class Quantizer {
         cols());
   }
 
-  absl::Status Encode(std::span<const float> samples, std::span<uint16_t> states) {
-    const int64_t all = tile_rows() * tile_cols();
-    const bool is_complete = encoder_.Encode(pool_, samples, states, [&](int64_t tiles) {
-      const double done = static_cast<double>(tiles_done_ += tiles) / static_cast<double>(all);
-      progress_.Report(kViterbiFrom + (kViterbiTo - kViterbiFrom) * done, "viterbi");
+  // Row strips of 16 weights that are quantized together: the whole matrix or a sample of it.
+  struct Panel {
+    Shape shape;
+    std::span<const float> weights;
+    std::span<uint16_t> states;  // out, tiles row-major
+    bool is_whole = false;       // its tiles are the progress of the whole
+
+    int64_t tile_rows() const { return shape.out_features / kQtipTileRows; }
+    int64_t tile_cols() const { return shape.in_features / kQtipTileCols; }
+    int64_t tiles() const { return tile_rows() * tile_cols(); }
+  };
+
+  // Multiplies the weights, which have been scaled with scale_override 1, by the best one.
+  absl::StatusOr<std::vector<ScaleTrial>> FindScale(const BlockLdl& factor) {
+    const std::vector<int64_t> strips = QtipSampleStrips(problem_.shape);
+    const int64_t strip_weights = kQtipTileRows * cols();
+    const Shape shape = {static_cast<int64_t>(strips.size()) * kQtipTileRows, cols()};
+    std::vector<float> sample(shape.out_features * cols());
+    std::vector<uint16_t> states(sample.size() / spec_.vector_dim);
+    QtipEncoder encoder(spec_, tlut_, QtipEncoder::Batches::kFew);
+    const auto error_at = [&](double scale) {
+      for (size_t i = 0; i < sample.size(); ++i) {
+        const int64_t strip = static_cast<int64_t>(i) / strip_weights;
+        sample[i] = static_cast<float>(
+            scale *
+            weights_[strips[strip] * strip_weights + static_cast<int64_t>(i) % strip_weights]);
+      }
+      return EncodePanel(encoder, factor, {shape, sample, states});
+    };
+    QTIPD_ASSIGN_OR_RETURN(QtipScaleChoice choice, ChooseQtipScale(spec_, error_at));
+    scale_override_ = choice.scale;
+    scale_ = static_cast<float>(scale_ / choice.scale);
+    for (float& weight : weights_) weight *= static_cast<float>(choice.scale);
+    return std::move(choice.trials);
+  }
+
+  // tr(E H E^T) / tr(W H W^T) of a panel.
+  absl::StatusOr<double> EncodePanel(QtipEncoder& encoder, const BlockLdl& factor,
+                                     const Panel& panel) {
+    if (problem_.hessian.empty()) return EncodeWithoutFeedback(encoder, panel);
+    return EncodeWithFeedback(encoder, factor, panel);
+  }
+
+  absl::Status Encode(QtipEncoder& encoder, const Panel& panel, std::span<const float> samples,
+                      std::span<uint16_t> states) {
+    const bool is_complete = encoder.Encode(pool_, samples, states, [&](int64_t tiles) {
+      if (panel.is_whole) {
+        const double done =
+            static_cast<double>(tiles_done_ += tiles) / static_cast<double>(panel.tiles());
+        progress_.Report(kViterbiFrom + (kViterbiTo - kViterbiFrom) * done, "viterbi");
+      }
       return !progress_.IsCancelled();
     });
     return is_complete ? absl::OkStatus() : CheckCancelled();
@@ -143,49 +195,53 @@ class Quantizer {
   }
 
   // H is the identity: nothing is fed back, all tiles are independent.
-  absl::StatusOr<double> EncodeWithoutFeedback() {
-    const int64_t tiles = tile_rows() * tile_cols();
-    std::vector<float> samples(weights_.size());
-    pool_.ParallelFor(tiles, [&](int, int64_t begin, int64_t end) {
+  absl::StatusOr<double> EncodeWithoutFeedback(QtipEncoder& encoder, const Panel& panel) {
+    std::vector<float> samples(panel.weights.size());
+    pool_.ParallelFor(panel.tiles(), [&](int, int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
-        Gather(weights_.data(), cols(), tile_cols(), tile, &samples[tile * kQtipTileWeights]);
+        Gather(panel.weights.data(), cols(), panel.tile_cols(), tile,
+               &samples[tile * kQtipTileWeights]);
       }
     });
-    QTIPD_RETURN_IF_ERROR(Encode(samples, states_));
-    std::vector<double> costs(tiles);
-    pool_.ParallelFor(tiles, [&](int, int64_t begin, int64_t end) {
+    QTIPD_RETURN_IF_ERROR(Encode(encoder, panel, samples, panel.states));
+    std::vector<double> costs(panel.tiles());
+    pool_.ParallelFor(panel.tiles(), [&](int, int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
         costs[tile] =
             QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                         std::span(states_).subspan(tile * spec_.steps(), spec_.steps()), table_);
+                         panel.states.subspan(tile * spec_.steps(), spec_.steps()), table_);
       }
     });
     double error = 0;
     for (double cost : costs) error += cost;
-    return Ratio(error, SumOfSquares(weights_));
+    return Ratio(error, SumOfSquares(panel.weights));
   }
 
-  absl::StatusOr<double> EncodeWithFeedback(const BlockLdl& factor) {
-    std::vector<float> samples(rows() * kQtipTileCols);
-    std::vector<uint16_t> states(tile_rows() * spec_.steps());
+  absl::StatusOr<double> EncodeWithFeedback(QtipEncoder& encoder, const BlockLdl& factor,
+                                            const Panel& panel) {
+    const int64_t tile_rows = panel.tile_rows();
+    std::vector<float> samples(tile_rows * kQtipTileWeights);
+    std::vector<uint16_t> states(tile_rows * spec_.steps());
     const auto quantize = [&](int64_t block, std::span<const float> target,
                               std::span<float> decoded) -> absl::Status {
-      for (int64_t tile = 0; tile < tile_rows(); ++tile) {
+      for (int64_t tile = 0; tile < tile_rows; ++tile) {
         Gather(target.data(), kQtipTileCols, 1, tile, &samples[tile * kQtipTileWeights]);
       }
-      QTIPD_RETURN_IF_ERROR(Encode(samples, states));
-      for (int64_t tile = 0; tile < tile_rows(); ++tile) {
+      QTIPD_RETURN_IF_ERROR(Encode(encoder, panel, samples, states));
+      for (int64_t tile = 0; tile < tile_rows; ++tile) {
         const uint16_t* from = &states[tile * spec_.steps()];
         for (int p = 0; p < kQtipTileWeights; ++p) {
           const QtipElement at = QtipElementOf(spec_, p);
           decoded[(tile * kQtipTileRows + at.row) * kQtipTileCols + at.col] = Decode(from, p);
         }
-        std::copy_n(from, spec_.steps(), &states_[(tile * tile_cols() + block) * spec_.steps()]);
+        std::copy_n(from, spec_.steps(),
+                    &panel.states[(tile * panel.tile_cols() + block) * spec_.steps()]);
       }
       return absl::OkStatus();
     };
-    QTIPD_ASSIGN_OR_RETURN(const double error, RunLdlq(factor, weights_, problem_.shape, quantize));
-    return Ratio(error, HessianEnergy(pool_, factor, weights_, problem_.shape));
+    QTIPD_ASSIGN_OR_RETURN(const double error,
+                           RunLdlq(factor, panel.weights, panel.shape, quantize));
+    return Ratio(error, HessianEnergy(pool_, factor, panel.weights, panel.shape));
   }
 
   // A zero matrix is reproduced exactly: its scale is zero.
@@ -206,7 +262,9 @@ class Quantizer {
     layer.sv = signs_.sv;
     for (float& sign : layer.sv) sign *= scale_;
     layer.tlut = tlut_;
-    return MakePackedQtipLayer(layer, problem_.options);
+    std::map<std::string, OptionValue> options = problem_.options.values();
+    options["scale_override"] = scale_override_;
+    return MakePackedQtipLayer(layer, Options(std::move(options)));
   }
 
   ThreadPool& pool_;
@@ -216,6 +274,7 @@ class Quantizer {
   Progress& progress_;
   const QtipCodeSpec spec_;
   const QtipTable table_;
+  double scale_override_;
   QtipEncoder encoder_;
   std::vector<float> weights_;  // [out, in], rotated, in the scale of the codebook
   float scale_ = 0;

@@ -11,15 +11,17 @@ namespace qtipd {
 namespace {
 
 std::unique_ptr<const QtipSearchTables> MakeTables(const QtipCodeSpec& spec,
-                                                   std::span<const uint16_t> tlut) {
-  if (QtipHasKernelLayout(spec)) return MakeQtipTileSearchTables(spec.bits, tlut);
+                                                   std::span<const uint16_t> tlut,
+                                                   QtipEncoder::Batches batches) {
+  const bool is_many = batches == QtipEncoder::Batches::kMany;
+  if (is_many && QtipHasKernelLayout(spec)) return MakeQtipTileSearchTables(spec.bits, tlut);
   return MakeQtipStateSearchTables(spec, tlut);
 }
 
 }  // namespace
 
-QtipEncoder::QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut)
-    : spec_(spec), tables_(MakeTables(spec, tlut)) {}
+QtipEncoder::QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut, Batches batches)
+    : spec_(spec), tables_(MakeTables(spec, tlut, batches)) {}
 
 QtipEncoder::~QtipEncoder() = default;
 

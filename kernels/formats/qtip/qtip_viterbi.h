@@ -26,8 +26,13 @@ class QtipSearchTables;
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
 class QtipEncoder {
  public:
+  // How many tiles a call of Encode brings. With few, code `hyb` is not searched a vector of tiles
+  // at a time; near ties may then be decided otherwise.
+  enum class Batches { kMany, kFew };
+
   // `tlut` holds spec.table_values() fp16 bits, copied.
-  QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut);
+  QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut,
+              Batches batches = Batches::kMany);
   ~QtipEncoder();
   QtipEncoder(const QtipEncoder&) = delete;
   QtipEncoder& operator=(const QtipEncoder&) = delete;

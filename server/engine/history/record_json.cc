@@ -228,6 +228,21 @@ auto Read(const std::string& text, Parse parse) -> absl::StatusOr<decltype(parse
   }
 }
 
+Json FromScaleTrials(const std::vector<ScaleTrial>& trials) {
+  Json json = Json::array();
+  for (const ScaleTrial& trial : trials) json.push_back({trial.scale, trial.error});
+  return json;
+}
+
+// Absent in records of versions that did not have them.
+std::vector<ScaleTrial> ToScaleTrials(const Json& record) {
+  std::vector<ScaleTrial> trials;
+  for (const Json& trial : record.value("scale_trials", Json::array())) {
+    trials.push_back({.scale = trial.at(0).get<double>(), .error = trial.at(1).get<double>()});
+  }
+  return trials;
+}
+
 ArtifactRecord ParseArtifact(const Json& json) {
   ArtifactRecord record;
   record.name = json.at("name");
@@ -246,6 +261,7 @@ ArtifactRecord ParseArtifact(const Json& json) {
   record.quantize_seconds = Number(json, "quantize_seconds");
   record.quantized_on = json.at("quantized_on");
   record.create_time = json.at("create_time");
+  record.scale_trials = ToScaleTrials(json);
   return record;
 }
 
@@ -376,7 +392,8 @@ std::string ArtifactToJson(const ArtifactRecord& record) {
                {"quantize_step_seconds", record.quantize_step_seconds},
                {"quantize_seconds", record.quantize_seconds},
                {"quantized_on", record.quantized_on},
-               {"create_time", record.create_time}});
+               {"create_time", record.create_time},
+               {"scale_trials", FromScaleTrials(record.scale_trials)}});
 }
 
 absl::StatusOr<ArtifactRecord> ArtifactFromJson(const std::string& text) {

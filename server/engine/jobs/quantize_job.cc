@@ -128,6 +128,7 @@ absl::StatusOr<std::pair<PackedLayer, std::unique_ptr<ResidentWeights>>> Quantiz
                          backend.Quantize(lease.device, problem, quantizing, report));
   record.quantize_seconds = clock.MonotonicSeconds() - start;
   record.quantize_step_seconds = report.step_seconds;
+  record.scale_trials = report.scale_trials;
   QTIPD_ASSIGN_OR_RETURN(auto resident, backend.Load(lease.device, layer));
   PartialProgress measuring(progress, kQuantizeEnd, kQualityEnd);
   QTIPD_ASSIGN_OR_RETURN(Quality quality,

@@ -133,6 +133,42 @@ TEST_F(QtipQuantize, ReportsItsStepsAndProgress) {
   }
 }
 
+TEST_F(QtipQuantize, QuantizesWithEveryCode) {
+  // Published for N(0,1) at 2 bits and 0.9 of the table's rms, the worst of them .0717.
+  for (const std::string code : {"1mad", "2mad", "3inst", "lut", "quantlut"}) {
+    QuantizeProblem problem = Problem(2);
+    problem.options =
+        *CheckOptions(MakeQtipFormat()->schema(), {{"code", code}, {"scale_override", 0.9}});
+    const auto layer = Quantize(problem);
+    ASSERT_TRUE(layer.ok()) << layer.status();
+    EXPECT_LT(RelativeMse(*layer, weights_), 0.0717 * 1.06) << code;
+    EXPECT_NEAR(report_.proxy_error, RelativeMse(*layer, weights_), 1e-3 * report_.proxy_error);
+    EXPECT_EQ(ParseQtipLayer(*layer)->tlut.empty(), code != "lut" && code != "quantlut") << code;
+  }
+}
+
+TEST_F(QtipQuantize, FindsAScaleThatBeatsTheFixedOne) {
+  for (int bits : {2, 4}) {
+    QuantizeProblem problem = Problem(bits);
+    ASSERT_TRUE(Quantize(problem).ok());
+    const double fixed_error = report_.proxy_error;
+    problem.options =
+        *CheckOptions(MakeQtipFormat()->schema(),
+                      {{"bits", int64_t{bits}}, {"scale_override", std::string("auto")}});
+    const auto layer = Quantize(problem);
+    ASSERT_TRUE(layer.ok()) << layer.status();
+    EXPECT_LT(report_.proxy_error, fixed_error);
+    ASSERT_EQ(report_.scale_trials.size(), 5u);
+    EXPECT_EQ(report_.scale_trials.front().scale, 0.9);
+    // The sample is the whole of so small a matrix.
+    EXPECT_NEAR(report_.scale_trials.front().error, fixed_error, 2e-3 * fixed_error);
+    const double found = layer->options.GetDouble("scale_override");
+    const auto trial = std::ranges::find(report_.scale_trials, found, &ScaleTrial::scale);
+    ASSERT_NE(trial, report_.scale_trials.end());
+    EXPECT_NEAR(trial->error, report_.proxy_error, 2e-3 * fixed_error);
+  }
+}
+
 TEST_F(QtipQuantize, StopsWhenCancelled) {
   progress_.cancel_at_ = "viterbi";
   EXPECT_EQ(Quantize(Problem(2)).status().code(), absl::StatusCode::kCancelled);
@@ -236,6 +272,23 @@ TEST_P(GoldenQuantize, ReachesTheGoldenProxyError) {
 
   const double proxy = ProxyError(*layer, weights, hessian, 256);
   EXPECT_NEAR(report.proxy_error, proxy, 2e-3 * proxy);
+}
+
+TEST(GoldenScale, FoundUnderTheHessianBeatsTheFixedOne) {
+  const GoldenFile golden("qtip_ldlq");
+  const std::vector<float> weights = golden.Floats("W"), hessian = golden.Floats("H");
+  QuantizeProblem problem = {
+      .shape = {256, 256}, .weights = weights, .hessian = hessian, .options = MakeOptions(2)};
+  ThreadPool pool(2);
+  RecordedProgress progress;
+  QuantizeReport fixed, found;
+  ASSERT_TRUE(QuantizeQtipOnCpu(pool, problem, progress, fixed).ok());
+  problem.options =
+      *CheckOptions(MakeQtipFormat()->schema(), {{"scale_override", std::string("auto")}});
+  ASSERT_TRUE(QuantizeQtipOnCpu(pool, problem, progress, found).ok());
+  EXPECT_LT(found.proxy_error, fixed.proxy_error);
+  RecordProperty("proxy_error_at_0.9", std::to_string(fixed.proxy_error));
+  RecordProperty("proxy_error_found", std::to_string(found.proxy_error));
 }
 
 INSTANTIATE_TEST_SUITE_P(Bits, GoldenQuantize, testing::Values(2, 3, 4));
