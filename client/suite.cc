@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "client/benchmark.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
@@ -53,24 +54,45 @@ class Reader {
   absl::Status status_;
 };
 
+v1::OptionValue ReadOption(const std::string& name, const toml::node& node, Reader& reader) {
+  v1::OptionValue value;
+  if (const auto integer = node.as_integer()) {
+    value.set_integer(integer->get());
+  } else if (const auto number = node.as_floating_point()) {
+    value.set_number(number->get());
+  } else if (const auto boolean = node.as_boolean()) {
+    value.set_boolean(boolean->get());
+  } else if (const auto text = node.as_string()) {
+    value.set_text(text->get());
+  } else {
+    reader.Fail(name, "a number, a boolean or a text");
+  }
+  return value;
+}
+
 void ReadOptions(const toml::table& file, Reader& reader, OptionMap& options) {
   const toml::table* table = file["options"].as_table();
   if (table == nullptr) return;
   for (const auto& [key, node] : *table) {
-    v1::OptionValue value;
-    if (const auto integer = node.as_integer()) {
-      value.set_integer(integer->get());
-    } else if (const auto number = node.as_floating_point()) {
-      value.set_number(number->get());
-    } else if (const auto boolean = node.as_boolean()) {
-      value.set_boolean(boolean->get());
-    } else if (const auto text = node.as_string()) {
-      value.set_text(text->get());
-    } else {
-      reader.Fail(absl::StrCat("options.", std::string(key.str())),
-                  "a number, a boolean or a text");
+    const std::string name(key.str());
+    options[name] = ReadOption("options." + name, node, reader);
+  }
+}
+
+// All keys of a cell but those of the published value are options.
+void ReadCells(const toml::array& array, Reader& reader, std::vector<DistortionCell>& cells) {
+  for (size_t i = 0; i < array.size(); ++i) {
+    const std::string path = absl::StrCat("cells[", i, "]");
+    DistortionCell& cell = cells.emplace_back();
+    cell.published = reader.Get<double>(path + ".published", "a number");
+    const toml::table* table = array[i].as_table();
+    if (table == nullptr) continue;
+    cell.published_error = (*table)["published_error"].value<double>();
+    for (const auto& [key, node] : *table) {
+      const std::string name(key.str());
+      if (name.starts_with("published")) continue;
+      cell.options[name] = ReadOption(path + "." + name, node, reader);
     }
-    options[std::string(key.str())] = value;
   }
 }
 
@@ -92,6 +114,19 @@ void ReadBenchmark(Reader& reader, v1::StartBenchmarkRequest& request) {
   request.set_seed(static_cast<uint64_t>(reader.Get<int64_t>("benchmark.seed", "a whole number")));
 }
 
+// Quantizes a matrix of N(0,1) numbers, or finds it there from an earlier run.
+v1::StartQuantizeRequest RandomMatrixRequest(const Suite& suite, uint64_t seed) {
+  v1::StartQuantizeRequest request;
+  request.set_format(suite.format);
+  *request.mutable_format_options() = suite.options;
+  request.mutable_random()->mutable_shape()->set_out_features(suite.size);
+  request.mutable_random()->mutable_shape()->set_in_features(suite.size);
+  request.mutable_random()->set_seed(seed);
+  request.set_seed(seed);
+  request.set_if_absent(true);
+  return request;
+}
+
 }  // namespace
 
 absl::StatusOr<Suite> ParseSuite(const SuiteSource& source) {
@@ -106,11 +141,16 @@ absl::StatusOr<Suite> ParseSuite(const SuiteSource& source) {
   suite.name = reader.Get<std::string>("name", "a text");
   suite.summary = reader.Get<std::string>("summary", "a text");
   suite.format = reader.Get<std::string>("format", "a weight format's id");
-  suite.bits = reader.GetList<int64_t>("bits", "a list of whole numbers");
   suite.size = reader.Get<int64_t>("size", "a whole number");
   suite.seed = static_cast<uint64_t>(reader.Get<int64_t>("seed", "a whole number"));
   ReadOptions(file, reader, suite.options);
-  ReadBenchmark(reader, suite.benchmark);
+  if (const toml::array* cells = file["cells"].as_array()) {
+    suite.matrices = reader.Get<int64_t>("matrices", "a whole number");
+    ReadCells(*cells, reader, suite.cells);
+  } else {
+    suite.bits = reader.GetList<int64_t>("bits", "a list of whole numbers");
+    ReadBenchmark(reader, suite.benchmark);
+  }
   QTIPD_RETURN_IF_ERROR(reader.status());
   return suite;
 }
@@ -131,16 +171,20 @@ std::string SuiteArtifactName(const Suite& suite, int64_t bits) {
 }
 
 v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits) {
-  v1::StartQuantizeRequest request;
+  v1::StartQuantizeRequest request = RandomMatrixRequest(suite, suite.seed);
   request.set_name(SuiteArtifactName(suite, bits));
-  request.set_format(suite.format);
-  *request.mutable_format_options() = suite.options;
   (*request.mutable_format_options())["bits"].set_integer(bits);
-  request.mutable_random()->mutable_shape()->set_out_features(suite.size);
-  request.mutable_random()->mutable_shape()->set_in_features(suite.size);
-  request.mutable_random()->set_seed(suite.seed);
-  request.set_seed(suite.seed);
-  request.set_if_absent(true);
+  return request;
+}
+
+v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const DistortionCell& cell,
+                                                   int64_t index) {
+  v1::StartQuantizeRequest request =
+      RandomMatrixRequest(suite, suite.seed + static_cast<uint64_t>(index));
+  const std::string options =
+      absl::StrReplaceAll(OptionsText(cell.options), {{" ", "_"}, {"=", "-"}});
+  request.set_name(absl::StrCat("suite/", suite.name, "/", suite.size, "/", options, "/", index));
+  for (const auto& [name, value] : cell.options) (*request.mutable_format_options())[name] = value;
   return request;
 }
 

@@ -3,6 +3,7 @@
 #define QTIPD_CLIENT_SUITE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,16 @@
 
 namespace qtipd {
 
-// One square matrix, quantized at several rates; every rate is benchmarked the same way.
+// One entry of a distortion table.
+struct DistortionCell {
+  OptionMap options;     // all that differ from the suite's
+  double published = 0;  // relative squared error
+  std::optional<double> published_error;
+};
+
+// One square matrix, quantized at several rates; every rate is benchmarked the same way. Or, where
+// it has cells, a distortion table: every cell quantizes several matrices, and nothing is
+// benchmarked.
 struct Suite {
   std::string name;
   std::string summary;
@@ -24,6 +34,8 @@ struct Suite {
   uint64_t seed = 0;                    // of the weights and the signs
   OptionMap options;                    // besides bits
   v1::StartBenchmarkRequest benchmark;  // without artefact, device and request id
+  std::vector<DistortionCell> cells;
+  int64_t matrices = 0;  // a cell, each with a seed of its own from `seed` on
 };
 
 // A suite's file as it was compiled in.
@@ -44,6 +56,11 @@ std::string SuiteArtifactName(const Suite& suite, int64_t bits);
 
 // The request that makes an artefact, or finds it there from an earlier run.
 v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits);
+
+// The request for matrix `index` of a cell; its artefact is
+// "suite/distortion/256/<options>/<index>".
+v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const DistortionCell& cell,
+                                                   int64_t index);
 
 }  // namespace qtipd
 

@@ -1,4 +1,5 @@
 // qtipctl suite list | run NAME [--size N] [--out DIR]
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -6,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "client/benchmark.h"
 #include "client/commands/commands.h"
+#include "client/distortion.h"
 #include "client/operation_wait.h"
 #include "client/present.h"
 #include "client/rpc_status.h"
@@ -82,6 +84,71 @@ absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, c
   return results;
 }
 
+// Every matrix of a cell is deleted again: only its error is wanted.
+absl::StatusOr<DistortionResult> MeasureCell(Session& session, Connection& connection,
+                                             const Suite& suite, const DistortionCell& cell,
+                                             const std::string& device) {
+  DistortionResult result{.cell = cell};
+  for (int64_t i = 0; i < suite.matrices; ++i) {
+    v1::StartQuantizeRequest request = DistortionQuantizeRequest(suite, cell, i);
+    request.set_device(device);
+    const absl::StatusOr<v1::Artifact> artifact = Quantize(session, connection, request);
+    if (absl::IsUnimplemented(artifact.status())) {
+      result.errors.clear();
+      result.status = artifact.status();
+      return result;
+    }
+    QTIPD_RETURN_IF_ERROR(artifact.status());
+    result.errors.push_back(artifact->quality().relative_weight_mse());
+    v1::DeleteArtifactRequest deletion;
+    deletion.set_name(artifact->name());
+    QTIPD_RETURN_IF_ERROR(
+        connection.Call(&v1::QtipService::Stub::DeleteArtifact, deletion).status());
+  }
+  return result;
+}
+
+nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& device,
+                                      const std::vector<DistortionResult>& results) {
+  nlohmann::ordered_json cells = nlohmann::ordered_json::array();
+  for (const DistortionResult& result : results) {
+    nlohmann::ordered_json cell = {{"cell", OptionsText(result.cell.options)},
+                                   {"published", result.cell.published},
+                                   {"verdict", VerdictName(JudgeDistortion(result))}};
+    if (!result.errors.empty()) {
+      cell["relativeMse"] = DistortionError(result);
+      cell["standardError"] = DistortionStandardError(result);
+    }
+    cells.push_back(cell);
+  }
+  return {{"suite", suite.name}, {"device", ToJson(device)}, {"cells", cells}};
+}
+
+absl::StatusOr<int> RunDistortion(Session& session, const Suite& suite, const std::string& out) {
+  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
+  QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseDevice(session, *connection));
+  std::vector<DistortionResult> results;
+  for (const DistortionCell& cell : suite.cells) {
+    QTIPD_ASSIGN_OR_RETURN(results.emplace_back(),
+                           MeasureCell(session, *connection, suite, cell, device.id()));
+    if (!results.back().status.ok()) {
+      session.err() << OptionsText(cell.options)
+                    << " was not measured: " << ErrorLine(results.back().status).substr(7) << "\n";
+    }
+  }
+  const std::filesystem::path file =
+      std::filesystem::path(out) / FolderName(device.name()) / "distortion.csv";
+  const Table table = DistortionTable(results);
+  QTIPD_RETURN_IF_ERROR(WriteTextFile(file, RenderTable(table, OutputFormat::kCsv)));
+  if (session.is_json()) {
+    session.PrintJson(DistortionJson(suite, device, results));
+  } else {
+    session.Print(table);
+    session.PrintNote(absl::StrCat("\nwritten: ", file.string()));
+  }
+  return DistortionExitCode(results);
+}
+
 absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(Suite suite, FindSuite(flags.name));
   if (flags.size && *flags.size < kMinSize) {
@@ -89,6 +156,7 @@ absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
                       absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
   }
   suite.size = flags.size.value_or(suite.size);
+  if (!suite.cells.empty()) return RunDistortion(session, suite, flags.out);
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
   QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));

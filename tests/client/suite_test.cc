@@ -26,6 +26,29 @@ TEST(FindSuite, GivesThePublishedBenchmark) {
   EXPECT_EQ(suite->benchmark.paths_size(), 3);
 }
 
+TEST(FindSuite, GivesTheDistortionTable) {
+  const auto suite = FindSuite("distortion");
+  ASSERT_TRUE(suite.ok()) << suite.status();
+  EXPECT_EQ(suite->cells.size(), 49u);
+  EXPECT_EQ(suite->matrices * suite->size * suite->size, 1 << 20);
+  const DistortionCell& second = suite->cells[1];
+  EXPECT_EQ(second.published, 0.07072);
+  EXPECT_EQ(second.published_error, 0.00011);
+  EXPECT_EQ(second.options.size(), 3u);
+  EXPECT_EQ(second.options.at("code").text(), "hyb");
+  EXPECT_FALSE(suite->cells[0].published_error.has_value());
+}
+
+TEST(DistortionQuantizeRequest, HasASeedAndANameOfItsOwnForEveryMatrix) {
+  const auto suite = FindSuite("distortion");
+  const v1::StartQuantizeRequest request = DistortionQuantizeRequest(*suite, suite->cells[1], 3);
+  EXPECT_EQ(request.name(), "suite/distortion/256/bits-2_code-hyb_scale_override-1/3");
+  EXPECT_EQ(request.random().seed(), 3u);
+  EXPECT_EQ(request.random().shape().out_features(), 256);
+  EXPECT_EQ(request.format_options().at("scale_override").number(), 1.0);
+  EXPECT_TRUE(request.if_absent());
+}
+
 TEST(FindSuite, NamesTheSuitesThereAre) {
   const absl::Status status = FindSuite("nope").status();
   EXPECT_EQ(GetErrorInfo(status).reason, "SUITE_NOT_FOUND");
@@ -42,9 +65,9 @@ TEST(SuiteQuantizeRequest, NamesTheArtifactAfterSuiteSizeAndRate) {
   EXPECT_TRUE(request.if_absent());
 }
 
-// The first built-in suite with one text in place of another.
+// The published benchmark with one text in place of another.
 absl::Status ParseWith(const std::string& old_text, const std::string& new_text) {
-  const SuiteSource source = BuiltinSuites()[0];
+  const SuiteSource source = BuiltinSuites()[1];
   const std::string changed = absl::StrReplaceAll(
       absl::string_view(source.text.data(), source.text.size()), {{old_text, new_text}});
   EXPECT_NE(changed, source.text);
