@@ -6,7 +6,6 @@
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
 #include "kernels/formats/qtip/qtip_cuda_transform.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
-#include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
@@ -19,10 +18,6 @@ class QtipCudaBackend final : public FormatBackend {
 
   absl::StatusOr<PackedLayer> Quantize(Device& device, const QuantizeProblem& problem,
                                        Progress& progress, QuantizeReport& report) const override {
-    if (!QtipGivenScale(problem.options)) {
-      return InvalidField("OPTION_INVALID", "scale_override", kQtipAutoScale,
-                          "a number on this backend");
-    }
     QTIPD_ASSIGN_OR_RETURN(const QtipIngredients ingredients, MakeQtipIngredients(problem));
     return QuantizeQtipOnCuda(AsCudaDevice(device), problem, ingredients, progress, report);
   }

@@ -1,0 +1,164 @@
+#include "kernels/formats/qtip/qtip_cuda_ldlq.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "kernels/api/dtype.h"
+#include "kernels/api/error.h"
+#include "kernels/formats/qtip/qtip_table.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int64_t kGroupCols = 128;    // columns whose feedback is summed by one matrix product
+constexpr int64_t kEnergyRows = 1024;  // rows of E C held at a time
+
+template <typename Values>
+absl::StatusOr<Buffer> Upload(CudaDevice& device, const Values& values) {
+  const size_t bytes = values.size() * sizeof(values[0]);
+  QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
+  QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
+  return buffer;
+}
+
+}  // namespace
+
+absl::StatusOr<CudaLdlq> CudaLdlq::Create(CudaDevice& device, const QtipCodeSpec& spec,
+                                          std::span<const uint16_t> tlut, int64_t cols,
+                                          const CudaBlockLdl* factor) {
+  if (!CanEncode(spec)) {
+    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "state_bits",
+                      std::to_string(spec.state_bits),
+                      std::to_string(kQtipStateBits) + " on this backend");
+  }
+  CudaLdlq ldlq(device, spec, cols, factor);
+  QTIPD_RETURN_IF_ERROR(ldlq.UploadTable(tlut));
+  QTIPD_ASSIGN_OR_RETURN(ldlq.scratch_, device.Allocate(EncodeScratchBytes(device, spec)));
+  return ldlq;
+}
+
+absl::Status CudaLdlq::UploadTable(std::span<const uint16_t> tlut) {
+  const QtipTable table = MakeQtipTable(spec_, tlut);
+  table_rms_ = table.Rms();
+  for (const float weight : table.weights) reach_ = std::max(reach_, std::abs(weight));
+  if (QtipHasKernelLayout(spec_)) {
+    QTIPD_ASSIGN_OR_RETURN(table_, Upload(*device_, tlut));
+    return absl::OkStatus();
+  }
+  QTIPD_ASSIGN_OR_RETURN(values_, Upload(*device_, table.weights));
+  QTIPD_ASSIGN_OR_RETURN(halves_, Upload(*device_, EncodeFloats(table.weights, DType::kF16)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<double> CudaLdlq::Encode(const CudaPanel& panel, const Watch& watch) {
+  QTIPD_ASSIGN_OR_RETURN(const double energy, Energy(panel));
+  QTIPD_RETURN_IF_ERROR(
+      factor_ == nullptr
+          ? EncodeTiles(Arguments(panel), panel.rows * cols_ / kQtipTileWeights, watch)
+          : EncodeWithFeedback(panel, watch));
+  QTIPD_ASSIGN_OR_RETURN(const double error, Energy(panel));
+  return energy > 0 ? error / energy : 0;
+}
+
+EncodeArguments CudaLdlq::Arguments(const CudaPanel& panel) const {
+  return {.weights = panel.weights,
+          .states = panel.states,
+          .table = table_.as<uint32_t>(),
+          .values = values_.as<float>(),
+          .halves = halves_.as<uint16_t>(),
+          .reach = reach_,
+          .scratch = scratch_.data(),
+          .cols = cols_};
+}
+
+// All tiles of `arguments` in launches of bounded length; of one tile column, `watch` is told by
+// the caller.
+absl::Status CudaLdlq::EncodeTiles(EncodeArguments arguments, int64_t tiles,
+                                   const Watch& watch) const {
+  const int64_t most = EncodeTilesPerLaunch(*device_);
+  for (int64_t first = 0; first < tiles; first += most) {
+    arguments.first_tile = first;
+    arguments.tile_count = std::min(most, tiles - first);
+    QTIPD_RETURN_IF_ERROR(LaunchEncode(*device_, spec_, arguments));
+    if (arguments.tile_col >= 0) continue;
+    QTIPD_RETURN_IF_ERROR(device_->Synchronize());
+    const auto done = static_cast<double>(first + arguments.tile_count);
+    QTIPD_RETURN_IF_ERROR(watch(done / static_cast<double>(tiles)));
+  }
+  return absl::OkStatus();
+}
+
+// Column groups from last to first, and within a group blocks of 16 columns from last to first.
+// The weights hold W - decoded where a block is done.
+absl::Status CudaLdlq::EncodeWithFeedback(const CudaPanel& panel, const Watch& watch) {
+  QTIPD_ASSIGN_OR_RETURN(
+      const Buffer product,
+      device_->Allocate(panel.rows * std::min(kGroupCols, cols_) * sizeof(float)));
+  // So much work may be queued before the device is waited for and a cancellation looked for.
+  const int64_t most = EncodeTilesPerLaunch(*device_);
+  int64_t queued = 0;
+  // The last group on the left may be narrower.
+  for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
+    begin = std::max<int64_t>(0, end - kGroupCols);
+    QTIPD_RETURN_IF_ERROR(FeedBack(panel, begin, end - begin, product));
+    EncodeArguments arguments = Arguments(panel);
+    arguments.feedback = {.product = product.as<float>(),
+                          .lower = factor_->lower.as<float>(),
+                          .group_begin = begin,
+                          .group_cols = end - begin};
+    for (int64_t col = end - kQtipTileCols; col >= begin; col -= kQtipTileCols) {
+      arguments.tile_col = col / kQtipTileCols;
+      const int64_t tiles = panel.rows / kQtipTileRows;
+      QTIPD_RETURN_IF_ERROR(EncodeTiles(arguments, tiles, watch));
+      queued += tiles;
+      if (queued < most && col > 0) continue;
+      queued = 0;
+      QTIPD_RETURN_IF_ERROR(device_->Synchronize());
+      QTIPD_RETURN_IF_ERROR(watch(static_cast<double>(cols_ - col) / static_cast<double>(cols_)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// product[rows, group] = E[:, end:] L[end:, group], zero for the last group.
+absl::Status CudaLdlq::FeedBack(const CudaPanel& panel, int64_t begin, int64_t group_cols,
+                                const Buffer& product) {
+  const int64_t end = begin + group_cols;
+  if (end == cols_) return device_->Fill(product.data(), 0, product.bytes());
+  const float one = 1;
+  const float zero = 0;
+  QTIPD_RETURN_IF_CUBLAS_ERROR(
+      cublasSgemm(device_->cublas(), CUBLAS_OP_N, CUBLAS_OP_N, static_cast<int>(group_cols),
+                  static_cast<int>(panel.rows), static_cast<int>(cols_ - end), &one,
+                  factor_->lower.as<float>() + end * cols_ + begin, static_cast<int>(cols_),
+                  panel.weights + end, static_cast<int>(cols_), &zero, product.as<float>(),
+                  static_cast<int>(group_cols)));
+  return absl::OkStatus();
+}
+
+// tr(A H A^T) of what the panel's weights hold.
+absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel) {
+  if (factor_ == nullptr) return SumOfSquaresOnCuda(*device_, panel.weights, panel.rows * cols_);
+  const float one = 1;
+  const float zero = 0;
+  const auto n = static_cast<int>(cols_);
+  const int64_t chunk = std::min(kEnergyRows, panel.rows);
+  QTIPD_ASSIGN_OR_RETURN(const Buffer product, device_->Allocate(chunk * cols_ * sizeof(float)));
+  double energy = 0;
+  for (int64_t first = 0; first < panel.rows; first += chunk) {
+    const int64_t rows = std::min(chunk, panel.rows - first);
+    // (A C)^T = C^T A^T in cuBLAS's column-major terms.
+    QTIPD_RETURN_IF_CUBLAS_ERROR(
+        cublasSgemm(device_->cublas(), CUBLAS_OP_T, CUBLAS_OP_N, n, static_cast<int>(rows), n, &one,
+                    factor_->cholesky.as<float>(), n, panel.weights + first * cols_, n, &zero,
+                    product.as<float>(), n));
+    QTIPD_ASSIGN_OR_RETURN(const double part,
+                           SumOfSquaresOnCuda(*device_, product.as<float>(), rows * cols_));
+    energy += part;
+  }
+  return energy;
+}
+
+}  // namespace qtipd
