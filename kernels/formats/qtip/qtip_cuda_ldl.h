@@ -9,27 +9,24 @@
 
 namespace qtipd {
 
-struct CudaBlockLdl {
-  // L [size, size] row-major, fp32, written strictly below the diagonal blocks only.
-  Buffer lower;
-  // The Cholesky factor C, H = C C^T, column-major fp32 with a zero upper triangle; the energy of E
-  // is the squared norm of E C.
-  Buffer cholesky;
-};
+// Cholesky factor C of `hessian`, H = C C^T: a symmetric fp32 matrix [size, size] in device memory,
+// size a multiple of 16, whose lower triangle in column-major order is overwritten with C; what
+// lies above it is left and means nothing. In double precision but for the rounding of H and C.
+// Takes 12 KiB of scratch memory a row. Blocks until done. Errors:
+// InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, DEVICE_MEMORY_EXHAUSTED.
+absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size);
 
-// Factors `hessian`, a symmetric fp64 matrix [size, size] in device memory with size a multiple of
-// 16, and overwrites it. Blocked Cholesky in double precision: the factor of a strongly correlated
-// Hessian keeps what fp32 would lose. Blocks until done.
-// Errors: InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, DEVICE_MEMORY_EXHAUSTED.
-absl::StatusOr<CudaBlockLdl> FactorBlockLdlOnCuda(CudaDevice& device, double* hessian,
-                                                  int64_t size);
+// Columns first ... first + group_cols of the block factor L, H = L D L^T with blocks of 16, from
+// C: lower[size - first, group_cols] row-major, its row 0 being row `first` of L, written strictly
+// below the diagonal blocks only. Both multiples of 16. Enqueues.
+absl::Status LaunchLowerColumns(const CudaDevice& device, const float* cholesky, int64_t size,
+                                int64_t first, int64_t group_cols, float* lower);
 
 // Sum of squares of `count` fp32 values, in double and in a fixed order. Blocks until done.
 absl::StatusOr<double> SumOfSquaresOnCuda(CudaDevice& device, const float* values, int64_t count);
 
 // hessian[i, i] += value. Enqueues.
-absl::Status LaunchAddDiagonal(const CudaDevice& device, double* hessian, int64_t size,
-                               double value);
+absl::Status LaunchAddDiagonal(const CudaDevice& device, float* hessian, int64_t size, float value);
 
 }  // namespace qtipd
 

@@ -27,13 +27,13 @@ absl::StatusOr<Buffer> Upload(CudaDevice& device, const Values& values) {
 
 absl::StatusOr<CudaLdlq> CudaLdlq::Create(CudaDevice& device, const QtipCodeSpec& spec,
                                           std::span<const uint16_t> tlut, int64_t cols,
-                                          const CudaBlockLdl* factor) {
+                                          const float* cholesky) {
   if (!CanEncode(spec)) {
     return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "state_bits",
                       std::to_string(spec.state_bits),
                       std::to_string(kQtipStateBits) + " on this backend");
   }
-  CudaLdlq ldlq(device, spec, cols, factor);
+  CudaLdlq ldlq(device, spec, cols, cholesky);
   QTIPD_RETURN_IF_ERROR(ldlq.UploadTable(tlut));
   QTIPD_ASSIGN_OR_RETURN(ldlq.scratch_, device.Allocate(EncodeScratchBytes(device, spec)));
   return ldlq;
@@ -55,7 +55,7 @@ absl::Status CudaLdlq::UploadTable(std::span<const uint16_t> tlut) {
 absl::StatusOr<double> CudaLdlq::Encode(const CudaPanel& panel, const Watch& watch) {
   QTIPD_ASSIGN_OR_RETURN(const double energy, Energy(panel));
   QTIPD_RETURN_IF_ERROR(
-      factor_ == nullptr
+      cholesky_ == nullptr
           ? EncodeTiles(Arguments(panel), panel.rows * cols_ / kQtipTileWeights, watch)
           : EncodeWithFeedback(panel, watch));
   QTIPD_ASSIGN_OR_RETURN(const double error, Energy(panel));
@@ -64,7 +64,7 @@ absl::StatusOr<double> CudaLdlq::Encode(const CudaPanel& panel, const Watch& wat
 
 EncodeArguments CudaLdlq::Arguments(const CudaPanel& panel) const {
   return {.weights = panel.weights,
-          .states = panel.states,
+          .trellis = panel.trellis,
           .table = table_.as<uint32_t>(),
           .values = values_.as<float>(),
           .halves = halves_.as<uint16_t>(),
@@ -96,18 +96,22 @@ absl::Status CudaLdlq::EncodeWithFeedback(const CudaPanel& panel, const Watch& w
   QTIPD_ASSIGN_OR_RETURN(
       const Buffer product,
       device_->Allocate(panel.rows * std::min(kGroupCols, cols_) * sizeof(float)));
+  QTIPD_ASSIGN_OR_RETURN(const Buffer lower,
+                         device_->Allocate(cols_ * std::min(kGroupCols, cols_) * sizeof(float)));
   // So much work may be queued before the device is waited for and a cancellation looked for.
   const int64_t most = EncodeTilesPerLaunch(*device_);
   int64_t queued = 0;
   // The last group on the left may be narrower.
   for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
     begin = std::max<int64_t>(0, end - kGroupCols);
-    QTIPD_RETURN_IF_ERROR(FeedBack(panel, begin, end - begin, product));
     EncodeArguments arguments = Arguments(panel);
     arguments.feedback = {.product = product.as<float>(),
-                          .lower = factor_->lower.as<float>(),
+                          .lower = lower.as<float>(),
                           .group_begin = begin,
                           .group_cols = end - begin};
+    QTIPD_RETURN_IF_ERROR(
+        LaunchLowerColumns(*device_, cholesky_, cols_, begin, end - begin, lower.as<float>()));
+    QTIPD_RETURN_IF_ERROR(FeedBack(panel, arguments.feedback, product.as<float>()));
     for (int64_t col = end - kQtipTileCols; col >= begin; col -= kQtipTileCols) {
       arguments.tile_col = col / kQtipTileCols;
       const int64_t tiles = panel.rows / kQtipTileRows;
@@ -123,26 +127,26 @@ absl::Status CudaLdlq::EncodeWithFeedback(const CudaPanel& panel, const Watch& w
 }
 
 // product[rows, group] = E[:, end:] L[end:, group], zero for the last group.
-absl::Status CudaLdlq::FeedBack(const CudaPanel& panel, int64_t begin, int64_t group_cols,
-                                const Buffer& product) {
-  const int64_t end = begin + group_cols;
-  if (end == cols_) return device_->Fill(product.data(), 0, product.bytes());
+absl::Status CudaLdlq::FeedBack(const CudaPanel& panel, const EncodeFeedback& group,
+                                float* product) {
+  const int64_t end = group.group_begin + group.group_cols;
+  const auto stride = static_cast<int>(group.group_cols);
+  if (end == cols_) {
+    return device_->Fill(product, 0, panel.rows * group.group_cols * sizeof(float));
+  }
   const float one = 1;
   const float zero = 0;
-  QTIPD_RETURN_IF_CUBLAS_ERROR(
-      cublasSgemm(device_->cublas(), CUBLAS_OP_N, CUBLAS_OP_N, static_cast<int>(group_cols),
-                  static_cast<int>(panel.rows), static_cast<int>(cols_ - end), &one,
-                  factor_->lower.as<float>() + end * cols_ + begin, static_cast<int>(cols_),
-                  panel.weights + end, static_cast<int>(cols_), &zero, product.as<float>(),
-                  static_cast<int>(group_cols)));
+  QTIPD_RETURN_IF_CUBLAS_ERROR(cublasSgemm(
+      device_->cublas(), CUBLAS_OP_N, CUBLAS_OP_N, stride, static_cast<int>(panel.rows),
+      static_cast<int>(cols_ - end), &one, group.lower + group.group_cols * group.group_cols,
+      stride, panel.weights + end, static_cast<int>(cols_), &zero, product, stride));
   return absl::OkStatus();
 }
 
 // tr(A H A^T) of what the panel's weights hold.
 absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel) {
-  if (factor_ == nullptr) return SumOfSquaresOnCuda(*device_, panel.weights, panel.rows * cols_);
+  if (cholesky_ == nullptr) return SumOfSquaresOnCuda(*device_, panel.weights, panel.rows * cols_);
   const float one = 1;
-  const float zero = 0;
   const auto n = static_cast<int>(cols_);
   const int64_t chunk = std::min(kEnergyRows, panel.rows);
   QTIPD_ASSIGN_OR_RETURN(const Buffer product, device_->Allocate(chunk * cols_ * sizeof(float)));
@@ -151,9 +155,9 @@ absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel) {
     const int64_t rows = std::min(chunk, panel.rows - first);
     // (A C)^T = C^T A^T in cuBLAS's column-major terms.
     QTIPD_RETURN_IF_CUBLAS_ERROR(
-        cublasSgemm(device_->cublas(), CUBLAS_OP_T, CUBLAS_OP_N, n, static_cast<int>(rows), n, &one,
-                    factor_->cholesky.as<float>(), n, panel.weights + first * cols_, n, &zero,
-                    product.as<float>(), n));
+        cublasStrmm(device_->cublas(), CUBLAS_SIDE_LEFT, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_T,
+                    CUBLAS_DIAG_NON_UNIT, n, static_cast<int>(rows), &one, cholesky_, n,
+                    panel.weights + first * cols_, n, product.as<float>(), n));
     QTIPD_ASSIGN_OR_RETURN(const double part,
                            SumOfSquaresOnCuda(*device_, product.as<float>(), rows * cols_));
     energy += part;

@@ -17,9 +17,9 @@ namespace qtipd {
 
 // Rows of weights that are quantized together: a whole matrix, or a sample of its row strips.
 struct CudaPanel {
-  float* weights = nullptr;    // [rows, cols]: in W in the scale of the table, out W - decoded
-  uint16_t* states = nullptr;  // [rows / 16 * cols / 16][steps], out
-  int64_t rows = 0;            // a multiple of 16
+  float* weights = nullptr;     // [rows, cols]: in W in the scale of the table, out W - decoded
+  uint16_t* trellis = nullptr;  // QtipTrellisWords(rows, cols, bits), checkpoint order, out
+  int64_t rows = 0;             // a multiple of 16
 };
 
 // Encodes panels of one matrix with one code. Lives on the device's thread; the device and the
@@ -30,11 +30,12 @@ class CudaLdlq {
   // work and is returned.
   using Watch = std::function<absl::Status(double)>;
 
-  // `tlut` holds spec.table_values() fp16 bits; `factor` of the rotated Hessian, null for the
-  // identity. Errors: Unimplemented/CODE_UNSUPPORTED, DEVICE_MEMORY_EXHAUSTED.
+  // `tlut` holds spec.table_values() fp16 bits; `cholesky` is the factor of the rotated
+  // Hessian (FactorOnCuda), null for the identity. Errors: Unimplemented/CODE_UNSUPPORTED,
+  // DEVICE_MEMORY_EXHAUSTED.
   static absl::StatusOr<CudaLdlq> Create(CudaDevice& device, const QtipCodeSpec& spec,
                                          std::span<const uint16_t> tlut, int64_t cols,
-                                         const CudaBlockLdl* factor);
+                                         const float* cholesky);
 
   // Root mean square of the weights of all states.
   double table_rms() const { return table_rms_; }
@@ -44,21 +45,20 @@ class CudaLdlq {
   absl::StatusOr<double> Encode(const CudaPanel& panel, const Watch& watch);
 
  private:
-  CudaLdlq(CudaDevice& device, const QtipCodeSpec& spec, int64_t cols, const CudaBlockLdl* factor)
-      : device_(&device), spec_(spec), cols_(cols), factor_(factor) {}
+  CudaLdlq(CudaDevice& device, const QtipCodeSpec& spec, int64_t cols, const float* cholesky)
+      : device_(&device), spec_(spec), cols_(cols), cholesky_(cholesky) {}
 
   absl::Status UploadTable(std::span<const uint16_t> tlut);
   EncodeArguments Arguments(const CudaPanel& panel) const;
   absl::Status EncodeTiles(EncodeArguments arguments, int64_t tiles, const Watch& watch) const;
   absl::Status EncodeWithFeedback(const CudaPanel& panel, const Watch& watch);
-  absl::Status FeedBack(const CudaPanel& panel, int64_t begin, int64_t group_cols,
-                        const Buffer& product);
+  absl::Status FeedBack(const CudaPanel& panel, const EncodeFeedback& group, float* product);
   absl::StatusOr<double> Energy(const CudaPanel& panel);
 
   CudaDevice* device_;
   QtipCodeSpec spec_;
   int64_t cols_;
-  const CudaBlockLdl* factor_;
+  const float* cholesky_;
   double table_rms_ = 0;
   float reach_ = 0;  // the largest magnitude of a weight
   Buffer table_;     // tlut of a code in kernel layout

@@ -92,8 +92,7 @@ class Quantizer {
     QTIPD_ASSIGN_OR_RETURN(su_, Upload(ingredients_.signs.su));
     QTIPD_ASSIGN_OR_RETURN(sv_, Upload(ingredients_.signs.sv));
     QTIPD_ASSIGN_OR_RETURN(weights_, Upload(problem_.weights));
-    QTIPD_ASSIGN_OR_RETURN(states_,
-                           device_.Allocate(sizeof(uint16_t) * rows_ * cols_ / spec_.vector_dim));
+    QTIPD_ASSIGN_OR_RETURN(trellis_, device_.Allocate(TrellisBytes(rows_)));
     auto* weights = weights_.as<float>();
     QTIPD_RETURN_IF_ERROR(
         LaunchScale(device_, weights, sv_.as<float>(), su_.as<float>(), rows_, cols_, weights));
@@ -116,6 +115,10 @@ class Quantizer {
     return absl::OkStatus();
   }
 
+  size_t TrellisBytes(int64_t rows) const {
+    return sizeof(uint16_t) * QtipTrellisWords(rows, cols_, spec_.bits);
+  }
+
   // What brings the rotated weights to `scale_override` times the scale of the table; 1 for zeros.
   double FactorFor(double scale_override) const {
     return rms_ > 0 ? scale_override * search_->table_rms() / rms_ : 1;
@@ -127,25 +130,20 @@ class Quantizer {
     for (int64_t i = 0; i < cols_; ++i) trace += problem_.hessian[i * cols_ + i];
     const double ridge =
         problem_.options.GetDouble("sigma_reg") * trace / static_cast<double>(cols_);
-    Buffer rotated;
-    {
-      QTIPD_ASSIGN_OR_RETURN(const Buffer hessian, Upload(problem_.hessian));
-      QTIPD_ASSIGN_OR_RETURN(rotated, device_.Allocate(cols_ * cols_ * sizeof(double)));
-      QTIPD_RETURN_IF_ERROR(LaunchScale(device_, hessian.as<float>(), su_.as<float>(),
-                                        su_.as<float>(), cols_, cols_, rotated.as<double>()));
-      QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    }
+    QTIPD_ASSIGN_OR_RETURN(hessian_, Upload(problem_.hessian));
+    auto* hessian = hessian_.as<float>();
+    QTIPD_RETURN_IF_ERROR(
+        LaunchScale(device_, hessian, su_.as<float>(), su_.as<float>(), cols_, cols_, hessian));
     // A rotation leaves a multiple of the identity as it is.
-    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, rotated.as<double>(), input_, input_));
-    QTIPD_RETURN_IF_ERROR(LaunchAddDiagonal(device_, rotated.as<double>(), cols_, ridge));
-    QTIPD_ASSIGN_OR_RETURN(factor_, FactorBlockLdlOnCuda(device_, rotated.as<double>(), cols_));
+    QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, hessian, input_, input_));
+    QTIPD_RETURN_IF_ERROR(LaunchAddDiagonal(device_, hessian, cols_, static_cast<float>(ridge)));
+    QTIPD_RETURN_IF_ERROR(FactorOnCuda(device_, hessian, cols_));
     return absl::OkStatus();
   }
 
   absl::Status PrepareSearch() {
-    QTIPD_ASSIGN_OR_RETURN(CudaLdlq search,
-                           CudaLdlq::Create(device_, spec_, ingredients_.tlut, cols_,
-                                            problem_.hessian.empty() ? nullptr : &factor_));
+    QTIPD_ASSIGN_OR_RETURN(CudaLdlq search, CudaLdlq::Create(device_, spec_, ingredients_.tlut,
+                                                             cols_, hessian_.as<float>()));
     search_.emplace(std::move(search));
     return absl::OkStatus();
   }
@@ -156,7 +154,7 @@ class Quantizer {
     const int64_t strip_weights = kQtipTileRows * cols_;
     const int64_t rows = static_cast<int64_t>(strips.size()) * kQtipTileRows;
     QTIPD_ASSIGN_OR_RETURN(const Buffer sample, device_.Allocate(rows * cols_ * sizeof(float)));
-    QTIPD_ASSIGN_OR_RETURN(const Buffer states, device_.Allocate(rows * cols_ * sizeof(uint16_t)));
+    QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, device_.Allocate(TrellisBytes(rows)));
     const auto error_at = [&](double scale) -> absl::StatusOr<double> {
       for (size_t i = 0; i < strips.size(); ++i) {
         QTIPD_RETURN_IF_ERROR(device_.Copy(sample.as<float>() + i * strip_weights,
@@ -165,7 +163,7 @@ class Quantizer {
       }
       QTIPD_RETURN_IF_ERROR(
           ScaleOnDevice(sample, rows * cols_, static_cast<float>(FactorFor(scale))));
-      return search_->Encode({sample.as<float>(), states.as<uint16_t>(), rows},
+      return search_->Encode({sample.as<float>(), trellis.as<uint16_t>(), rows},
                              [this](double) { return CheckCancelled(); });
     };
     QTIPD_ASSIGN_OR_RETURN(QtipScaleChoice choice, ChooseQtipScale(spec_, error_at));
@@ -180,7 +178,7 @@ class Quantizer {
     QTIPD_RETURN_IF_ERROR(ScaleOnDevice(weights_, rows_ * cols_, static_cast<float>(factor)));
     QTIPD_ASSIGN_OR_RETURN(
         report.proxy_error,
-        search_->Encode({weights_.as<float>(), states_.as<uint16_t>(), rows_}, [&](double done) {
+        search_->Encode({weights_.as<float>(), trellis_.as<uint16_t>(), rows_}, [&](double done) {
           progress_.Report(kViterbiFrom + (kViterbiTo - kViterbiFrom) * done, "viterbi");
           return CheckCancelled();
         }));
@@ -193,11 +191,8 @@ class Quantizer {
     layer.shape = problem_.shape;
     layer.spec = spec_;
     layer.trellis.resize(QtipTrellisWords(rows_, cols_, spec_.bits));
-    const size_t bytes = layer.trellis.size() * sizeof(uint16_t);
-    QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, device_.Allocate(bytes));
     QTIPD_RETURN_IF_ERROR(
-        LaunchPack(device_, rows_, cols_, spec_, states_.as<uint16_t>(), trellis.data()));
-    QTIPD_RETURN_IF_ERROR(device_.CopyToHost(layer.trellis.data(), trellis.data(), bytes));
+        device_.CopyToHost(layer.trellis.data(), trellis_.data(), trellis_.bytes()));
     layer.su = ingredients_.signs.su;
     layer.sv = ingredients_.signs.sv;
     for (float& sign : layer.sv) sign *= scale_;
@@ -219,8 +214,8 @@ class Quantizer {
   Buffer su_;
   Buffer sv_;
   Buffer weights_;  // [out, in] fp32: rotated and scaled, then its error
-  Buffer states_;   // [tiles][steps] 16-bit states
-  CudaBlockLdl factor_;
+  Buffer trellis_;  // checkpoint order
+  Buffer hessian_;  // [in, in] fp32: rotated and regularised, then its Cholesky factor
   double scale_override_ = 0;
   float scale_ = 0;  // of the layer's weights over the table's
   std::optional<CudaLdlq> search_;

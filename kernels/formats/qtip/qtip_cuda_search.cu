@@ -461,7 +461,9 @@ __device__ float TargetOf(const EncodeArguments& args, int64_t row, int64_t col,
   const int64_t first = (col / kQtipTileCols + 1) * kQtipTileCols;
 #pragma unroll 8
   for (int64_t i = first; i < feedback.group_begin + feedback.group_cols; ++i) {
-    x += errors[i] * feedback.lower[i * args.cols + col];
+    x += errors[i] *
+         feedback
+             .lower[(i - feedback.group_begin) * feedback.group_cols + col - feedback.group_begin];
   }
   return x;
 }
@@ -484,6 +486,18 @@ __device__ void PrepareSamples(SearchShared& shared, float reach) {
                                    __floats2half2_rn(sign[0], sign[1])};
   }
   __syncthreads();
+}
+
+// Word `word` of a tile's string in the plain layout: bit b is bit b mod kShift, from the top, of
+// step b / kShift.
+template <typename T>
+__device__ __forceinline__ uint16_t PlainWord(const uint16_t* states, int word) {
+  uint32_t value = 0;
+  for (int b = 16 * word; b < 16 * word + 16; ++b) {
+    const uint32_t state = states[b / T::kShift];
+    value = (value << 1) | ((state >> (kQtipStateBits - 1 - b % T::kShift)) & 1);
+  }
+  return static_cast<uint16_t>(value);
 }
 
 template <int kBits, int kV>
@@ -519,38 +533,13 @@ __global__ void __launch_bounds__(kThreads, 1) SearchKernel(const EncodeArgument
     if (exists) {
       const int state = shared.states[which][position / kV];
       *place = weight - args.values[state * kV + position % kV];
-      if (position % kV == 0) {
-        args.states[tile * T::kSteps + position / kV] = static_cast<uint16_t>(state);
+      if (position < QtipTileWords(kBits)) {
+        args.trellis[tile * QtipTileWords(kBits) + position] =
+            PlainWord<T>(shared.states[which], position);
       }
     }
     __syncthreads();  // the next tiles overwrite the states
   }
-}
-
-struct PackArguments {
-  const uint16_t* states;
-  uint16_t* trellis;
-  int64_t words;
-  int bits;
-  int vector_dim;
-};
-
-// One thread a word: bit b of a tile's string is bit b mod step_bits, from the top, of step b /
-// step_bits.
-__global__ void PackPlain(const PackArguments args) {
-  const int64_t item = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (item >= args.words) return;
-  const int words_per_tile = kQtipTileWeights * args.bits / 16;
-  const int step_bits = args.bits * args.vector_dim;
-  const uint16_t* states =
-      args.states + item / words_per_tile * (kQtipTileWeights / args.vector_dim);
-  const int first = static_cast<int>(item % words_per_tile) * 16;
-  uint32_t word = 0;
-  for (int b = first; b < first + 16; ++b) {
-    const uint32_t state = states[b / step_bits];
-    word = (word << 1) | ((state >> (kQtipStateBits - 1 - b % step_bits)) & 1);
-  }
-  args.trellis[item] = static_cast<uint16_t>(word);
 }
 
 template <int kBits, int kV>
@@ -575,19 +564,6 @@ absl::Status LaunchSearch(const CudaDevice& device, const QtipCodeSpec& spec,
   constexpr Launcher kLaunchers[2][4] = {{Launch<1, 1>, Launch<2, 1>, Launch<3, 1>, Launch<4, 1>},
                                          {Launch<1, 2>, Launch<2, 2>, Launch<3, 2>, Launch<4, 2>}};
   return kLaunchers[spec.vector_dim - 1][spec.bits - 1](device, arguments);
-}
-
-absl::Status LaunchPlainPack(const CudaDevice& device, int64_t tiles, const QtipCodeSpec& spec,
-                             const uint16_t* states, uint16_t* trellis) {
-  const int64_t words = tiles * kQtipTileWeights * spec.bits / 16;
-  const LaunchOptions options = {.grid = static_cast<unsigned>((words + kThreads - 1) / kThreads),
-                                 .block = kThreads};
-  return LaunchKernel(device, options, PackPlain,
-                      PackArguments{.states = states,
-                                    .trellis = trellis,
-                                    .words = words,
-                                    .bits = spec.bits,
-                                    .vector_dim = spec.vector_dim});
 }
 
 }  // namespace qtipd

@@ -22,10 +22,6 @@ size_t SearchScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
 absl::Status LaunchSearch(const CudaDevice& device, const QtipCodeSpec& spec,
                           const EncodeArguments& arguments);
 
-// Packs states [tiles][steps] into plain words (qtip_layout.h). Enqueues.
-absl::Status LaunchPlainPack(const CudaDevice& device, int64_t tiles, const QtipCodeSpec& spec,
-                             const uint16_t* states, uint16_t* trellis);
-
 }  // namespace qtipd
 
 #endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_SEARCH_H_

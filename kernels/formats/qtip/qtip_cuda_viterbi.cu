@@ -272,11 +272,29 @@ __device__ float2 TargetOf(const EncodeArguments& args, int64_t row, int64_t col
   const int64_t first = (col / kQtipTileCols + 1) * kQtipTileCols;
 #pragma unroll 8
   for (int64_t i = first; i < feedback.group_begin + feedback.group_cols; ++i) {
-    const float2 factor = *reinterpret_cast<const float2*>(feedback.lower + i * args.cols + col);
+    const float2 factor = *reinterpret_cast<const float2*>(
+        feedback.lower + (i - feedback.group_begin) * feedback.group_cols + col -
+        feedback.group_begin);
     x += errors[i] * factor.x;
     y += errors[i] * factor.y;
   }
   return make_float2(x, y);
+}
+
+// One lane of the tile's trellis a thread of the first warp.
+template <int kBits>
+__device__ void PackTile(const uint16_t* states, int64_t tile, int64_t tile_cols,
+                         uint16_t* trellis) {
+  constexpr int kShift = QtipStepBits(kBits);
+  const int lane = threadIdx.x;
+  uint32_t chunk = 0;
+  for (int j = 0; j < kQtipStepsPerLane; ++j) {
+    const uint32_t state = states[lane * kQtipStepsPerLane + j];
+    chunk = (chunk << kShift) | (state >> (kQtipStateBits - kShift));
+  }
+  uint8_t* to = reinterpret_cast<uint8_t*>(trellis) +
+                QtipChunkOffset(kBits, tile_cols, tile / tile_cols, tile % tile_cols, lane);
+  for (int i = 0; i < kBits; ++i) to[i] = static_cast<uint8_t>(chunk >> (8 * i));
 }
 
 template <int kBits>
@@ -302,33 +320,17 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     shared.samples[threadIdx.x] = TargetOf(args, row, col, weights);
     __syncthreads();
     SearchTile<kBits>(shared, history);
-    const uint16_t state = shared.states[threadIdx.x];
-    const float2 decoded = DecodeState(shared, state);
+    const float2 decoded = DecodeState(shared, shared.states[threadIdx.x]);
     *place = make_float2(weights.x - decoded.x, weights.y - decoded.y);
-    args.states[tile * kQtipSteps + threadIdx.x] = state;
+    if (threadIdx.x < kQtipTileLanes) {
+      PackTile<kBits>(shared.states, tile, tile_cols, args.trellis);
+    }
     __syncthreads();  // the next tile overwrites samples
   }
 }
 
 int BlocksInFlight(const CudaDevice& device) {
   return device.multiprocessors() * kBlocksPerMultiprocessor;
-}
-
-__global__ void PackTiles(const uint16_t* states, int64_t tiles, int64_t tile_cols, int bits,
-                          uint8_t* trellis) {
-  const int64_t item = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const int64_t tile = item / kQtipTileLanes;
-  if (tile >= tiles) return;
-  const int lane = static_cast<int>(item % kQtipTileLanes);
-  const int step_bits = QtipStepBits(bits);
-  uint32_t chunk = 0;
-  for (int j = 0; j < kQtipStepsPerLane; ++j) {
-    const uint32_t state = states[tile * kQtipSteps + lane * kQtipStepsPerLane + j];
-    chunk = (chunk << step_bits) | (state >> (kQtipStateBits - step_bits));
-  }
-  uint8_t* to =
-      trellis + QtipChunkOffset(bits, tile_cols, tile / tile_cols, tile % tile_cols, lane);
-  for (int i = 0; i < bits; ++i) to[i] = static_cast<uint8_t>(chunk >> (8 * i));
 }
 
 }  // namespace
@@ -359,19 +361,6 @@ absl::Status LaunchEncode(const CudaDevice& device, const QtipCodeSpec& spec,
     default:
       return LaunchKernel(device, options, EncodeTiles<4>, arguments);
   }
-}
-
-absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols,
-                        const QtipCodeSpec& spec, const uint16_t* states, void* trellis) {
-  const int64_t tiles = rows * cols / kQtipTileWeights;
-  if (!QtipHasKernelLayout(spec)) {
-    return LaunchPlainPack(device, tiles, spec, states, static_cast<uint16_t*>(trellis));
-  }
-  const int64_t items = tiles * kQtipTileLanes;
-  const LaunchOptions options = {.grid = static_cast<unsigned>((items + kThreads - 1) / kThreads),
-                                 .block = kThreads};
-  return LaunchKernel(device, options, PackTiles, states, tiles, cols / kQtipTileCols, spec.bits,
-                      static_cast<uint8_t*>(trellis));
 }
 
 }  // namespace qtipd

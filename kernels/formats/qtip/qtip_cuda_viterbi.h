@@ -15,8 +15,10 @@ namespace qtipd {
 struct EncodeFeedback {
   // Sum over the columns right of the block's group of 128, [rows, group_cols]; null: no feedback.
   const float* product = nullptr;
-  const float* lower = nullptr;  // L [cols, cols] row-major, read strictly below the block only
-  int64_t group_begin = 0;       // first column of the group
+  // L [cols - group_begin, group_cols] of the group from row group_begin on, row-major, read
+  // strictly below the block only.
+  const float* lower = nullptr;
+  int64_t group_begin = 0;  // first column of the group
   int64_t group_cols = 0;
 };
 
@@ -24,7 +26,7 @@ struct EncodeFeedback {
 // row-major, or where `tile_col` >= 0 of that tile column alone.
 struct EncodeArguments {
   float* weights = nullptr;         // [rows, cols]: in W in the scale of the table, out W - decoded
-  uint16_t* states = nullptr;       // [tiles of the matrix, row-major][spec.steps()], out
+  uint16_t* trellis = nullptr;      // QtipTrellisWords() of the matrix, checkpoint order, out
   const uint32_t* table = nullptr;  // kernel layout: tlut, [512] pairs of fp16
   const float* values = nullptr;    // plain layout: the weights of all states, [65536][V]
   const uint16_t* halves = nullptr;  // plain layout: the same as fp16, which the search compares
@@ -51,10 +53,6 @@ int64_t EncodeTilesPerLaunch(const CudaDevice& device);
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
 absl::Status LaunchEncode(const CudaDevice& device, const QtipCodeSpec& spec,
                           const EncodeArguments& arguments);
-
-// Packs states [tiles][spec.steps()] into a trellis in checkpoint order (qtip_layout.h). Enqueues.
-absl::Status LaunchPack(const CudaDevice& device, int64_t rows, int64_t cols,
-                        const QtipCodeSpec& spec, const uint16_t* states, void* trellis);
 
 }  // namespace qtipd
 

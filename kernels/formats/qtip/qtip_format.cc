@@ -63,8 +63,9 @@ OptionSchema MakeSchema() {
 // and half a 16-bit state.
 constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 1;
 
-// Beside the matrices, a GPU encoder keeps survivor costs of the tiles in flight: 2 MiB each at 2
-// bits, four to a multiprocessor (1.04 GiB on an H200).
+// Beside W, H and the trellis, a GPU encoder keeps survivor costs of the tiles in flight (2 MiB
+// each at 2 bits, four to a multiprocessor: 1.04 GiB on an H200), panels of 128 columns and 1024
+// rows, and while it factors H 12 KiB a row of it.
 constexpr uint64_t kDeviceScratchBytes = uint64_t{2} << 30;
 
 // Options that a layer can be imported with; all others describe how it was quantized.
@@ -128,10 +129,14 @@ class QtipFormat final : public WeightFormat {
   Workspace QuantizeWorkspace(const Options& options, Shape shape, bool has_hessian,
                               std::string_view backend) const override {
     const uint64_t weights = static_cast<uint64_t>(shape.out_features) * shape.in_features;
-    const uint64_t hessian =
-        has_hessian ? 16 * static_cast<uint64_t>(shape.in_features) * shape.in_features : 0;
-    const uint64_t bytes = kHostBytesPerWeight * weights + hessian + PackedBytes(options, shape);
-    if (backend != "cpu") return {.host_bytes = bytes, .device_bytes = bytes + kDeviceScratchBytes};
+    const uint64_t squares =
+        has_hessian ? static_cast<uint64_t>(shape.in_features) * shape.in_features : 0;
+    const uint64_t packed = PackedBytes(options, shape);
+    if (backend != "cpu") {
+      return {.host_bytes = packed,
+              .device_bytes = sizeof(float) * (weights + squares) + packed + kDeviceScratchBytes};
+    }
+    const uint64_t bytes = kHostBytesPerWeight * weights + 16 * squares + packed;
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
     return {.host_bytes = bytes + QtipEncoder::ScratchBytes(Spec(options), threads),
             .device_bytes = 0};

@@ -20,6 +20,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_packing.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
@@ -115,6 +116,19 @@ inline std::vector<float> ToFloat(const std::vector<uint16_t>& halves) {
   std::vector<float> values(halves.size());
   std::transform(halves.begin(), halves.end(), values.begin(), HalfToFloat);
   return values;
+}
+
+// The states [tiles][spec.steps()] of a trellis in checkpoint order.
+inline std::vector<uint16_t> StatesOf(const std::vector<uint16_t>& trellis,
+                                      const QtipCodeSpec& spec, Shape shape) {
+  const int64_t tile_cols = shape.in_features / kQtipTileCols;
+  const int64_t tiles = shape.out_features / kQtipTileRows * tile_cols;
+  std::vector<uint16_t> states(tiles * spec.steps());
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    QtipUnpackTile(trellis, spec, shape, tile / tile_cols, tile % tile_cols,
+                   std::span(states).subspan(tile * spec.steps(), spec.steps()));
+  }
+  return states;
 }
 
 // |a - b| / |b| in the Euclidean norm; NaN where `a` holds one.

@@ -55,13 +55,15 @@ class QtipCudaPlain : public CudaTest, public testing::WithParamInterface<QtipCo
     const Buffer values = Upload(table.weights);
     const Buffer halves = Upload(ToHalf(table.weights));
     const auto tiles = static_cast<int64_t>(matrix.size()) / kQtipTileWeights;
-    GuardedOutput<uint16_t> states(device(), tiles * spec_.steps());
+    const Shape shape = {static_cast<int64_t>(matrix.size()) / cols, cols};
+    GuardedOutput<uint16_t> trellis(device(),
+                                    QtipTrellisWords(shape.out_features, cols, spec_.bits));
     auto scratch = device().Allocate(EncodeScratchBytes(device(), spec_));
     EXPECT_TRUE(scratch.ok()) << scratch.status();
     EXPECT_TRUE(device().Fill(scratch->data(), 0xFF, scratch->bytes()).ok());
     const absl::Status launched = LaunchEncode(device(), spec_,
                                                {.weights = weights.as<float>(),
-                                                .states = states.data(),
+                                                .trellis = trellis.data(),
                                                 .values = values.as<float>(),
                                                 .halves = halves.as<uint16_t>(),
                                                 .reach = Reach(table),
@@ -69,7 +71,7 @@ class QtipCudaPlain : public CudaTest, public testing::WithParamInterface<QtipCo
                                                 .cols = cols,
                                                 .tile_count = tiles});
     EXPECT_TRUE(launched.ok()) << launched;
-    std::vector<uint16_t> result = states.Take();
+    std::vector<uint16_t> result = StatesOf(trellis.Take(), spec_, shape);
     double left = 0;
     for (float error : Download<float>(weights.data(), matrix.size()))
       left += double{error} * error;

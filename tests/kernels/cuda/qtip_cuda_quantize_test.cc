@@ -45,19 +45,21 @@ class QtipCudaQuantize : public CudaTest, public testing::WithParamInterface<int
     const Buffer weights = Upload(matrix);
     const Buffer table = Upload(tlut);
     const int64_t tiles = static_cast<int64_t>(matrix.size()) / kQtipTileWeights;
-    GuardedOutput<uint16_t> states(device(), tiles * kQtipSteps);
     const QtipCodeSpec spec = {.bits = GetParam()};
+    const Shape shape = {static_cast<int64_t>(matrix.size()) / cols, cols};
+    GuardedOutput<uint16_t> trellis(device(),
+                                    QtipTrellisWords(shape.out_features, cols, spec.bits));
     auto scratch = device().Allocate(EncodeScratchBytes(device(), spec));
     EXPECT_TRUE(scratch.ok()) << scratch.status();
     const absl::Status launched = LaunchEncode(device(), spec,
                                                {.weights = weights.as<float>(),
-                                                .states = states.data(),
+                                                .trellis = trellis.data(),
                                                 .table = table.as<uint32_t>(),
                                                 .scratch = scratch->data(),
                                                 .cols = cols,
                                                 .tile_count = tiles});
     EXPECT_TRUE(launched.ok()) << launched;
-    std::vector<uint16_t> result = states.Take();
+    std::vector<uint16_t> result = StatesOf(trellis.Take(), spec, shape);
     CheckErrors(matrix, cols, Download<float>(weights.data(), matrix.size()), result, tlut);
     return result;
   }
@@ -258,15 +260,63 @@ TEST_F(QtipCudaQuantizeOnce, StopsWhenCancelled) {
   EXPECT_LT(progress_.last_fraction, 0.9);
 }
 
+TEST_F(QtipCudaQuantizeOnce, FactorsOverManyPanels) {
+  // Over two panels and several chunks; a * a^T + 1 in double, of which fp32 is kept.
+  const int64_t n = 1200;
+  const std::vector<float> a = NormalValues(n * 8, 9);
+  std::vector<float> hessian(n * n);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = i == j ? 1 : 0;
+      for (int k = 0; k < 8; ++k) sum += double{a[i * 8 + k]} * a[j * 8 + k];
+      hessian[i * n + j] = static_cast<float>(sum);
+    }
+  }
+  const Buffer matrix = Upload(hessian);
+  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n));
+  const std::vector<float> c = Download<float>(matrix.data(), n * n);
+  std::vector<double> product;
+  std::vector<float> expected;
+  for (int64_t i = 0; i < n; i += 7) {
+    for (int64_t j = 0; j <= i; j += 5) {
+      double sum = 0;
+      for (int64_t k = 0; k <= j; ++k) sum += double{c[k * n + i]} * c[k * n + j];
+      product.push_back(sum);
+      expected.push_back(hessian[i * n + j]);
+    }
+  }
+  EXPECT_LT(RelativeError(product, expected), 1e-6);
+}
+
+TEST_F(QtipCudaQuantizeOnce, FindsAScaleNoWorseThanTheFixedOne) {
+  const std::vector<float> weights = NormalValues(256 * 512, 1);
+  QuantizeProblem problem = {.shape = {256, 512}, .weights = weights};
+  double found[2];
+  for (const bool is_auto : {false, true}) {
+    std::map<std::string, OptionValue> given = {{"code", std::string("3inst")},
+                                                {"scale_override", 0.9}};
+    if (is_auto) given["scale_override"] = std::string("auto");
+    problem.options = *CheckOptions(MakeQtipFormat()->schema(), given);
+    progress_ = {};
+    const auto layer = Quantize(problem);
+    ASSERT_TRUE(layer.ok()) << layer.status();
+    found[is_auto] = report_.proxy_error;
+    EXPECT_EQ(report_.scale_trials.empty(), !is_auto);
+    if (is_auto) EXPECT_GT(layer->options.GetDouble("scale_override"), 0.9);
+  }
+  EXPECT_LT(found[1], found[0]);
+}
+
 TEST_F(QtipCudaQuantizeOnce, TheFactorReproducesItsHessian) {
   const int64_t n = 256;
   const GoldenFile golden("qtip_ldlq");
   const std::vector<float> hessian = golden.Floats("HRr_fp32");
-  const Buffer matrix = Upload(std::vector<double>(hessian.begin(), hessian.end()));
-  const auto factor = FactorBlockLdlOnCuda(device(), matrix.as<double>(), n);
-  ASSERT_TRUE(factor.ok()) << factor.status();
-  const std::vector<float> c = Download<float>(factor->cholesky.data(), n * n);
-  const std::vector<float> lower = Download<float>(factor->lower.data(), n * n);
+  const Buffer matrix = Upload(hessian);
+  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n));
+  const std::vector<float> c = Download<float>(matrix.data(), n * n);
+  GuardedOutput<float> columns(device(), n * n);
+  ASSERT_OK(LaunchLowerColumns(device(), matrix.as<float>(), n, 0, n, columns.data()));
+  const std::vector<float> lower = columns.Take();
   const std::vector<float> golden_lower = golden.Floats("L_block16_zero_diag_fp32");
   std::vector<double> product(n * n);
   std::vector<float> below, golden_below;
@@ -281,6 +331,15 @@ TEST_F(QtipCudaQuantizeOnce, TheFactorReproducesItsHessian) {
     }
   }
   EXPECT_LT(RelativeError(product, hessian), 1e-6);
+  // A group from its first column on.
+  GuardedOutput<float> group(device(), (n - 64) * 128);
+  ASSERT_OK(LaunchLowerColumns(device(), matrix.as<float>(), n, 64, 128, group.data()));
+  const std::vector<float> part = group.Take();
+  for (int64_t i = 64; i < n; ++i) {
+    for (int64_t j = 64; j < 192; ++j) {
+      if (i / 16 > j / 16) EXPECT_EQ(part[(i - 64) * 128 + j - 64], lower[i * n + j]);
+    }
+  }
   EXPECT_LT(RelativeError(below, golden_below), 1e-3);  // the golden one was factored in fp32
 }
 
