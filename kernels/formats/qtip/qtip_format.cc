@@ -59,9 +59,12 @@ OptionSchema MakeSchema() {
   };
 }
 
-// Bits per weight of what the CPU encoder holds: a float of weights, one of samples or feedback,
-// and half a 16-bit state.
-constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 1;
+// Bytes per weight of what the CPU encoder holds: a float of weights, one of samples or feedback,
+// one of errors, and up to one 16-bit state.
+constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 2;
+
+// The sample that a scale is sought on has at most one strip of 16 rows or this many weights.
+constexpr uint64_t kSampleWeights = uint64_t{1} << 18;
 
 // Beside W, H and the trellis, a GPU encoder keeps survivor costs of the tiles in flight (2 MiB
 // each at 2 bits, four to a multiprocessor: 1.04 GiB on an H200), panels of 128 columns and 1024
@@ -138,8 +141,14 @@ class QtipFormat final : public WeightFormat {
     }
     const uint64_t bytes = kHostBytesPerWeight * weights + 16 * squares + packed;
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    return {.host_bytes = bytes + QtipEncoder::ScratchBytes(Spec(options), threads),
-            .device_bytes = 0};
+    const QtipCodeSpec spec = Spec(options);
+    uint64_t scratch = QtipEncoder::ScratchBytes(spec, threads);
+    if (!QtipGivenScale(options)) {
+      scratch += QtipEncoder::ScratchBytes(spec, threads, QtipEncoder::Batches::kFew);
+      scratch += kHostBytesPerWeight *
+                 std::max<uint64_t>(kSampleWeights, kQtipTileRows * shape.in_features);
+    }
+    return {.host_bytes = bytes + scratch, .device_bytes = 0};
   }
 
   bool Recognises(const TensorMap& tensors) const override {

@@ -56,6 +56,8 @@ absl::StatusOr<QtipScaleChoice> ChooseQtipScale(
     const QtipCodeSpec& spec, const std::function<absl::StatusOr<double>(double)>& error_at) {
   QtipScaleChoice choice;
   const auto try_scale = [&](double scale) -> absl::StatusOr<double> {
+    const auto tried = std::ranges::find(choice.trials, scale, &ScaleTrial::scale);
+    if (tried != choice.trials.end()) return tried->error;
     QTIPD_ASSIGN_OR_RETURN(const double error, error_at(scale));
     choice.trials.push_back({.scale = scale, .error = error});
     return error;

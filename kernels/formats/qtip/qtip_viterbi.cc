@@ -55,11 +55,11 @@ int64_t QtipEncoder::wide_tiles() const {
   return tiles;
 }
 
-uint64_t QtipEncoder::ScratchBytes(const QtipCodeSpec& spec, int threads) {
+uint64_t QtipEncoder::ScratchBytes(const QtipCodeSpec& spec, int threads, Batches batches) {
   // Tables: the decoded weights and two orders of the states.
   const uint64_t tables = uint64_t(spec.states()) * (spec.vector_dim * sizeof(float) + 4);
-  const uint64_t search =
-      QtipHasKernelLayout(spec) ? QtipTileSearchBytes(spec.bits) : QtipStateSearchBytes(spec);
+  const bool is_by_tile = batches == Batches::kMany && QtipHasKernelLayout(spec);
+  const uint64_t search = is_by_tile ? QtipTileSearchBytes(spec.bits) : QtipStateSearchBytes(spec);
   return threads * search + tables;
 }
 

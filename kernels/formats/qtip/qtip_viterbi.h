@@ -50,7 +50,8 @@ class QtipEncoder {
   int64_t wide_tiles() const;
 
   // Upper bound of the scratch memory of Encode on `threads` threads, in bytes.
-  static uint64_t ScratchBytes(const QtipCodeSpec& spec, int threads);
+  static uint64_t ScratchBytes(const QtipCodeSpec& spec, int threads,
+                               Batches batches = Batches::kMany);
 
  private:
   const QtipCodeSpec spec_;

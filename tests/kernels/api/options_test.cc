@@ -86,6 +86,22 @@ TEST(Options, RefusesNanAndInfinity) {
   EXPECT_NE(Check("scale", std::string("inf")), "accepted");
 }
 
+TEST(Options, TakesAWordBesideNumbers) {
+  const OptionSchema schema = {{.name = "scale",
+                                .help = "",
+                                .default_value = 0.9,
+                                .minimum = 0.1,
+                                .maximum = 2,
+                                .words = {"auto"}}};
+  const auto check = [&](const std::string& text) {
+    return CheckOptions(schema, {{"scale", text}});
+  };
+  EXPECT_EQ(check("auto")->GetString("scale"), "auto");
+  EXPECT_EQ(check("0.5")->GetDouble("scale"), 0.5);
+  EXPECT_EQ(check("best").status().message(),
+            "scale: got best, allowed a number from 0.1 to 2 or auto");
+}
+
 TEST(OptionsDeathTest, AskingForAnUncheckedOptionIsABug) {
   EXPECT_DEATH(Options().GetInt("bits"), "option 'bits' was not checked");
 }

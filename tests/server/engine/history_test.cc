@@ -40,6 +40,7 @@ class HistoryTest : public ::testing::Test {
     record.quality =
         Quality{.weight_mse = 0.1, .relative_weight_mse = 0.07, .proxy_error = 1.0 / 3};
     record.quantize_step_seconds = {{"viterbi", 1.5}, {"block_ldl", 0.25}};
+    record.scale_trials = {{.scale = 0.9, .error = 0.0717}, {.scale = 0.98, .error = 0.0709}};
     record.create_time = 1234;
     return record;
   }
@@ -72,6 +73,11 @@ TEST_F(HistoryTest, ArtifactsComeBackAsTheyWere) {
   EXPECT_EQ(out->seed, in.seed);
   EXPECT_EQ(out->quality->proxy_error, in.quality->proxy_error);
   EXPECT_EQ(out->quantize_step_seconds, in.quantize_step_seconds);
+  ASSERT_EQ(out->scale_trials.size(), in.scale_trials.size());
+  for (size_t i = 0; i < in.scale_trials.size(); ++i) {
+    EXPECT_EQ(out->scale_trials[i].scale, in.scale_trials[i].scale);
+    EXPECT_EQ(out->scale_trials[i].error, in.scale_trials[i].error);
+  }
 }
 
 TEST_F(HistoryTest, AnImportHasNoQuality) {

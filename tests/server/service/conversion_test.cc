@@ -119,6 +119,7 @@ TEST(ArtifactConversion, CarriesEveryField) {
   record.packed_bytes = 512;
   record.quality = Quality{.relative_weight_mse = 0.07};
   record.quantize_step_seconds = {{"viterbi", 1.5}};
+  record.scale_trials = {{.scale = 0.9, .error = 0.0717}};
   record.loaded_on = {"cpu"};
   const v1::Artifact proto = ToProto(record);
   EXPECT_EQ(proto.name(), "w2");
@@ -127,6 +128,7 @@ TEST(ArtifactConversion, CarriesEveryField) {
   EXPECT_EQ(proto.shape().in_features(), 64);
   EXPECT_EQ(proto.quality().relative_weight_mse(), 0.07);
   EXPECT_EQ(proto.quantize_steps(0).name(), "viterbi");
+  EXPECT_EQ(proto.scale_trials(0).error(), 0.0717);
   EXPECT_EQ(proto.loaded_on(0), "cpu");
 }
 

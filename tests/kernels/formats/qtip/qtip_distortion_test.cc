@@ -1,5 +1,5 @@
-// Rate and distortion of the whole code on a million Gaussian weights, against what the published
-// encoder reaches with the golden table.
+// Rate and distortion of the codes on Gaussian weights, against what the published encoder reaches;
+// a million for hyb with the golden table.
 #include <gtest/gtest.h>
 
 #include "kernels/api/random.h"
@@ -52,6 +52,70 @@ TEST_P(QtipDistortion, OfTheDefaultTableIsNoWorse) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Bits, QtipDistortion, testing::Values(2, 3, 4));
+
+struct PublishedCell {
+  const char* code;
+  int bits;
+  int state_bits;
+  int vector_dim;
+  double scale;
+  double relative_mse;
+};
+
+// QTIP's own encoder on 2^20 samples.
+class PublishedDistortion : public testing::TestWithParam<PublishedCell> {};
+
+TEST_P(PublishedDistortion, IsReachedWithinThreeStandardErrors) {
+  constexpr int kSmallTiles = 192;
+  const PublishedCell cell = GetParam();
+  const QtipCode code = *FindQtipCode(cell.code);
+  const int table_bits = QtipCodeInfoOf(code).table_bits;
+  const QtipCodeSpec spec{code, cell.bits, cell.state_bits, cell.vector_dim,
+                          table_bits < 0 ? cell.state_bits : table_bits};
+  const std::vector<uint16_t> tlut = QtipDefaultTable(spec);
+  const QtipTable table = MakeQtipTable(spec, tlut);
+  std::vector<float> samples(kSmallTiles * kQtipTileWeights);
+  FillNormal(5, RandomStream::kTest, 0, samples);
+  for (float& sample : samples) sample *= static_cast<float>(table.Rms() * cell.scale);
+  std::vector<uint16_t> states(kSmallTiles * spec.steps());
+  ThreadPool pool(2);
+  QtipEncoder(spec, tlut).Encode(pool, samples, states, [](int64_t) { return true; });
+
+  const double energy_a_tile = kQtipTileWeights * std::pow(table.Rms() * cell.scale, 2);
+  double sum = 0, squares = 0;
+  for (int tile = 0; tile < kSmallTiles; ++tile) {
+    const double error =
+        QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
+                     std::span(states).subspan(tile * spec.steps(), spec.steps()), table) /
+        energy_a_tile;
+    sum += error;
+    squares += error * error;
+  }
+  const double mean = sum / kSmallTiles;
+  const double standard_error = std::sqrt((squares / kSmallTiles - mean * mean) / kSmallTiles);
+  RecordProperty("relative_mse", std::to_string(mean));
+  EXPECT_LE(mean, cell.relative_mse + 3 * standard_error);
+  EXPECT_LT(standard_error, 0.02 * mean);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cells, PublishedDistortion,
+                         testing::Values(PublishedCell{"hyb", 1, 16, 2, 1.0, .27504},
+                                         PublishedCell{"1mad", 2, 16, 1, 1.0, .06894},
+                                         PublishedCell{"1mad", 4, 16, 1, 0.9, .00453},
+                                         PublishedCell{"3inst", 3, 16, 1, 1.0, .01794},
+                                         PublishedCell{"3inst", 2, 12, 1, 1.0, .07311},
+                                         PublishedCell{"2mad", 2, 16, 1, 1.0, .06829},
+                                         PublishedCell{"lut", 1, 16, 1, 1.0, .27184},
+                                         PublishedCell{"lut", 2, 12, 1, 1.0, .07350},
+                                         PublishedCell{"lut", 3, 16, 2, 1.0, .01806},
+                                         PublishedCell{"quantlut", 2, 16, 1, 1.0, .06815}),
+                         [](const auto& info) {
+                           const PublishedCell& cell = info.param;
+                           return "code_" + std::string(cell.code) + "_K" +
+                                  std::to_string(cell.bits) + "_L" +
+                                  std::to_string(cell.state_bits) + "_V" +
+                                  std::to_string(cell.vector_dim);
+                         });
 
 TEST(QtipDefaultCodebook, IsWhatItsProgramMakes) {
   ThreadPool pool(2);

@@ -41,6 +41,12 @@ TEST(QtipScaleSearch, NeverChoosesAWorseScaleThanTheFixedOne) {
   }
 }
 
+TEST(QtipScaleSearch, TriesNoScaleTwice) {
+  const QtipCodeSpec spec{.code = QtipCode::k1Mad, .bits = 4, .vector_dim = 1, .table_bits = 0};
+  ASSERT_EQ(QtipGaussianScale(spec), kQtipFixedScale);
+  EXPECT_EQ(Choose(spec, 0.91).trials.size(), 4u);
+}
+
 TEST(QtipScaleSearch, PassesAnErrorOn) {
   const auto fail = [](double) -> absl::StatusOr<double> { return absl::CancelledError("no"); };
   EXPECT_EQ(ChooseQtipScale({}, fail).status().code(), absl::StatusCode::kCancelled);
