@@ -9,12 +9,14 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "kernels/api/random.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -86,23 +88,25 @@ Seconds StreamSeconds(CpuDevice& device, const std::vector<Buffer>& copies, int6
       static_cast<int>(copies.size()), 100);
 }
 
-void Report(CpuDevice& device, Setting& setting, int bits) {
+void Report(CpuDevice& device, Setting& setting, const QtipCodeSpec& spec) {
+  const int bits = spec.bits;
   const int64_t bytes = setting.size * setting.size / 8 * bits;
   const std::vector<Buffer> copies = RandomCopies(device, bytes + kQtipCpuPadding, false);
-  auto table = std::make_unique<PairTable>();
-  std::vector<float> normal(kQtipLutValues);
-  FillNormal(1, RandomStream::kTest, 0, normal);
-  std::vector<uint16_t> tlut(kQtipLutValues);
-  std::transform(normal.begin(), normal.end(), tlut.begin(), FloatToHalf);
-  FillPairTable(tlut, *table);
+  const std::vector<uint16_t> tlut = QtipDefaultTable(spec);
+  auto pairs = std::make_unique<PairTable>();
+  if (QtipHasKernelLayout(spec)) FillPairTable(tlut, *pairs);
+  const QtipTable table = MakeQtipTable(spec, tlut);
+  const QtipPlainWindows windows = MakeQtipPlainWindows(spec);
   const Seconds dense = DenseSeconds(device, setting);
   const Seconds stream = StreamSeconds(device, copies, bytes);
   const Seconds fused = Measure(
       [&](int copy) {
         device.pool().ParallelFor(setting.size / 16, [&](int, int64_t begin, int64_t end) {
           QtipCpuMultiplyRows({.packed = copies[copy].as<uint8_t>(),
-                               .spec = {.bits = bits},
-                               .pairs = table.get(),
+                               .spec = spec,
+                               .pairs = pairs.get(),
+                               .windows = &windows,
+                               .table = table.weights.data(),
                                .in_features = setting.size,
                                .begin = begin,
                                .end = end},
@@ -113,10 +117,11 @@ void Report(CpuDevice& device, Setting& setting, int bits) {
   const double weights = static_cast<double>(setting.size * setting.size);
   const auto print = [&](const char* what, double Seconds::*pick) {
     std::printf(
-        "K=%d %-7s fused %8.1f us %6.1f Gweights/s   dense %8.1f us %5.1f Gweights/s   "
+        "%-8s K=%d %-7s fused %8.1f us %6.1f Gweights/s   dense %8.1f us %5.1f Gweights/s   "
         "ratio %5.2f   stream read %7.1f us\n",
-        bits, what, fused.*pick * 1e6, weights / (fused.*pick) * 1e-9, dense.*pick * 1e6,
-        weights / (dense.*pick) * 1e-9, dense.*pick / (fused.*pick), stream.*pick * 1e6);
+        std::string(QtipCodeInfoOf(spec.code).name).c_str(), bits, what, fused.*pick * 1e6,
+        weights / (fused.*pick) * 1e-9, dense.*pick * 1e6, weights / (dense.*pick) * 1e-9,
+        dense.*pick / (fused.*pick), stream.*pick * 1e6);
   };
   print("median", &Seconds::median);
   print("least", &Seconds::least);
@@ -135,5 +140,11 @@ int main(int argc, char** argv) {
   qtipd::FillNormal(2, qtipd::RandomStream::kActivations, 0, setting.x);
   std::printf("%s, %d threads, %s\n", device.info().name.c_str(), device.info().compute_units,
               device.info().properties.at("instruction_set").c_str());
-  for (const int bits : {2, 3, 4}) qtipd::Report(device, setting, bits);
+  for (const int bits : {2, 3, 4}) qtipd::Report(device, setting, {.bits = bits});
+  for (const qtipd::QtipCodeInfo& info : qtipd::QtipCodes()) {
+    if (info.code == qtipd::QtipCode::kHyb) continue;
+    qtipd::Report(
+        device, setting,
+        {info.code, 2, 16, info.default_vector_dim, info.table_bits < 0 ? 16 : info.table_bits});
+  }
 }
