@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kGroupCols = 128;    // columns whose feedback is summed by one matrix product
 constexpr int64_t kEnergyRows = 1024;  // rows of E C held at a time
+constexpr int64_t kMostQueued = 8;  // columns of tiles, each about 1 ms however few its tiles are
 
 template <typename Values>
 absl::StatusOr<Buffer> Upload(CudaDevice& device, const Values& values) {
@@ -98,8 +99,9 @@ absl::Status CudaLdlq::EncodeWithFeedback(const CudaPanel& panel, const Watch& w
       device_->Allocate(panel.rows * std::min(kGroupCols, cols_) * sizeof(float)));
   QTIPD_ASSIGN_OR_RETURN(const Buffer lower,
                          device_->Allocate(cols_ * std::min(kGroupCols, cols_) * sizeof(float)));
-  // So much work may be queued before the device is waited for and a cancellation looked for.
-  const int64_t most = EncodeTilesPerLaunch(*device_);
+  // So much may be queued before the device is waited for and a cancellation looked for.
+  const int64_t most_tiles = EncodeTilesPerLaunch(*device_);
+  const int64_t tiles = panel.rows / kQtipTileRows;
   int64_t queued = 0;
   // The last group on the left may be narrower.
   for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
@@ -114,10 +116,9 @@ absl::Status CudaLdlq::EncodeWithFeedback(const CudaPanel& panel, const Watch& w
     QTIPD_RETURN_IF_ERROR(FeedBack(panel, arguments.feedback, product.as<float>()));
     for (int64_t col = end - kQtipTileCols; col >= begin; col -= kQtipTileCols) {
       arguments.tile_col = col / kQtipTileCols;
-      const int64_t tiles = panel.rows / kQtipTileRows;
       QTIPD_RETURN_IF_ERROR(EncodeTiles(arguments, tiles, watch));
-      queued += tiles;
-      if (queued < most && col > 0) continue;
+      ++queued;
+      if (queued < kMostQueued && queued * tiles < most_tiles && col > 0) continue;
       queued = 0;
       QTIPD_RETURN_IF_ERROR(device_->Synchronize());
       QTIPD_RETURN_IF_ERROR(watch(static_cast<double>(cols_ - col) / static_cast<double>(cols_)));
