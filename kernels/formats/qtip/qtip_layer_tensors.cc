@@ -93,7 +93,7 @@ absl::StatusOr<const HostTensor*> FindQtipTensor(const TensorMap& tensors,
   for (const auto& [other, tensor] : tensors) present += (present.empty() ? "" : ", ") + other;
   return FieldError(absl::StatusCode::kInvalidArgument, "TENSOR_MISSING", name,
                     present.empty() ? "no tensors" : "only " + present,
-                    "a layer with trellis, SU and SV");
+                    "a layer with trellis, SU, SV, and tlut where the code has a table");
 }
 
 absl::Status CheckQtipTensorLength(const std::string& name, const HostTensor& tensor) {

@@ -1,7 +1,6 @@
 #include "kernels/formats/qtip/qtip_tile_search.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -49,6 +48,17 @@ class TileTables final : public QtipSearchTables {
   template <typename Cost>
   const uint16_t* offsets() const {
     return std::is_same_v<Cost, float> ? offsets32_ : offsets16_;
+  }
+
+  // First metric row offset of class `p`, branch 0, and the distance to the next branch.
+  template <typename Cost>
+  const uint16_t* BranchOffsets(int p, int& stride) const {
+    const bool is_mirrored = p >= classes() / 2;
+    const int low = is_mirrored ? classes() - 1 - p : p;
+    const int j = is_mirrored ? branches() - 1 : 0;
+    stride = is_mirrored ? -kQtipClassBlock : kQtipClassBlock;
+    return offsets<Cost>() + ((low / kQtipClassBlock) * branches() + j) * kQtipClassBlock +
+           low % kQtipClassBlock;
   }
 
  private:
@@ -178,6 +188,7 @@ class LaneSearch {
     const Cost* end = Boundary(pass, kQtipSteps);
     for (int i = 0; i < tiles; ++i) path_costs_[i] = end[size_t(classes_[i]) * lanes_ + i];
     for (int t = kQtipSteps - 1; t >= stop; --t) {
+      QtipBranchMetrics(pass, t);
       const Cost* before = Boundary(pass, t);
       for (int i = 0; i < tiles; ++i) {
         const int state = StepBack(pass, before, t, i);
@@ -197,36 +208,26 @@ class LaneSearch {
   // the step's metric off the tile's path cost, which so ends at the cost of the boundary where the
   // walk stops, unless a sum on the way was saturated.
   int StepBack(const QtipForwardPass<Cost>& pass, const Cost* before, int t, int i) {
+    const int p = classes_[i];
+    const int branches = tables_.branches();
+    const int branch_shift = kQtipStateBits - 2 * pass.step_bits;
+    int stride = 0;
+    const uint16_t* offset = tables_.template BranchOffsets<Cost>(p, stride);
+    const Cost* from = before + size_t(p >> pass.step_bits) * lanes_ + i;
     using Sum = std::conditional_t<kIsInteger, int32_t, float>;
-    const int class_bits = ClassBits(tables_.bits());
     Sum best = std::numeric_limits<Sum>::max();
-    Cost best_metric{0};
-    int best_state = 0;
-    for (int j = 0; j < tables_.branches(); ++j) {
-      const int state = (j << class_bits) | classes_[i];
-      const Cost metric = Metric(pass, MetricRow(state), t, i);
-      const Sum cost = Sum{metric} + Sum{before[size_t(state >> pass.step_bits) * lanes_ + i]};
-      if (cost >= best) continue;
-      best = cost;
-      best_metric = metric;
-      best_state = state;
+    int best_branch = 0;
+    for (int j = 0; j < branches; ++j, offset += stride) {
+      const Sum cost = Sum{metrics_[*offset + i]} + Sum{from[(size_t(j) << branch_shift) * lanes_]};
+      best_branch = cost < best ? j : best_branch;
+      best = cost < best ? cost : best;
     }
-    if constexpr (kIsInteger) path_costs_[i] += int64_t{bases_[t * lanes_ + i]} - best_metric;
-    return best_state;
-  }
-
-  // The branch metric of a row for tile i in step t, to the last bit as the pass has it.
-  Cost Metric(const QtipForwardPass<Cost>& pass, int row, int t, int i) const {
-    const float* weights = pass.lut + 2 * (row % kQtipLutEntries);
-    const float first = row < kQtipLutEntries ? weights[0] : -weights[0];
-    const float d0 = samples_[2 * t * lanes_ + i] - first;
-    const float d1 = samples_[(2 * t + 1) * lanes_ + i] - weights[1];
-    const float metric = (d0 * d0 + d1 * d1) * pass.scale;
     if constexpr (kIsInteger) {
-      return static_cast<Cost>(std::lrint(std::min(metric, 65535.0f)));
-    } else {
-      return metric;
+      const Cost metric =
+          metrics_[tables_.template BranchOffsets<Cost>(p, stride)[best_branch * stride] + i];
+      path_costs_[i] += int64_t{bases_[t * lanes_ + i]} - metric;
     }
+    return (best_branch << ClassBits(tables_.bits())) | p;
   }
 
   const TileTables& tables_;

@@ -152,6 +152,8 @@ void ForwardAny(const QtipForwardPass<typename C::Type>& pass) {
 
 void Forward16(const QtipForwardPass<uint16_t>& pass) { ForwardAny<Costs16>(pass); }
 void Forward32(const QtipForwardPass<float>& pass) { ForwardAny<Costs32>(pass); }
+void Metrics16(const QtipForwardPass<uint16_t>& pass, int step) { Metrics<Costs16>(pass, step); }
+void Metrics32(const QtipForwardPass<float>& pass, int step) { Metrics<Costs32>(pass, step); }
 int Lanes16() { return static_cast<int>(hn::Lanes(Costs16::Tag())); }
 int Lanes32() { return static_cast<int>(hn::Lanes(Costs32::Tag())); }
 const char* Target() { return hwy::TargetName(HWY_TARGET); }
@@ -166,6 +168,8 @@ namespace qtipd {
 
 HWY_EXPORT(Forward16);
 HWY_EXPORT(Forward32);
+HWY_EXPORT(Metrics16);
+HWY_EXPORT(Metrics32);
 HWY_EXPORT(Lanes16);
 HWY_EXPORT(Lanes32);
 HWY_EXPORT(Target);
@@ -185,6 +189,14 @@ void QtipRunForwardPass(const QtipForwardPass<uint16_t>& pass) {
 template <>
 void QtipRunForwardPass(const QtipForwardPass<float>& pass) {
   HWY_DYNAMIC_DISPATCH(Forward32)(pass);
+}
+template <>
+void QtipBranchMetrics(const QtipForwardPass<uint16_t>& pass, int step) {
+  HWY_DYNAMIC_DISPATCH(Metrics16)(pass, step);
+}
+template <>
+void QtipBranchMetrics(const QtipForwardPass<float>& pass, int step) {
+  HWY_DYNAMIC_DISPATCH(Metrics32)(pass, step);
 }
 const char* QtipViterbiTarget() { return HWY_DYNAMIC_DISPATCH(Target)(); }
 

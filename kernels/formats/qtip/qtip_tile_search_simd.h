@@ -51,6 +51,10 @@ int QtipViterbiLanes();
 template <typename Cost>
 void QtipRunForwardPass(const QtipForwardPass<Cost>& pass);
 
+// Fills pass.metrics for one step, as the pass does.
+template <typename Cost>
+void QtipBranchMetrics(const QtipForwardPass<Cost>& pass, int step);
+
 // Name of the instruction set that runs, for example "AVX3".
 const char* QtipViterbiTarget();
 

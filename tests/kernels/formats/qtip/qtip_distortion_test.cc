@@ -76,12 +76,13 @@ TEST_P(PublishedDistortion, IsReachedWithinThreeStandardErrors) {
   const QtipTable table = MakeQtipTable(spec, tlut);
   std::vector<float> samples(kSmallTiles * kQtipTileWeights);
   FillNormal(5, RandomStream::kTest, 0, samples);
-  for (float& sample : samples) sample *= static_cast<float>(table.Rms() * cell.scale);
+  const double rms = table.Rms() * cell.scale;
+  for (float& sample : samples) sample *= static_cast<float>(rms);
   std::vector<uint16_t> states(kSmallTiles * spec.steps());
   ThreadPool pool(2);
   QtipEncoder(spec, tlut).Encode(pool, samples, states, [](int64_t) { return true; });
 
-  const double energy_a_tile = kQtipTileWeights * std::pow(table.Rms() * cell.scale, 2);
+  const double energy_a_tile = kQtipTileWeights * rms * rms;
   double sum = 0, squares = 0;
   for (int tile = 0; tile < kSmallTiles; ++tile) {
     const double error =
