@@ -1,4 +1,4 @@
-// qtipctl suite list | run NAME [--size N] [--out DIR]
+// qtipctl suite list | run NAME [--size N] [--only TEXT] [--out DIR]
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -40,6 +40,7 @@ constexpr int64_t kMinSize = 32;
 struct RunFlags {
   std::string name;
   std::optional<int64_t> size;  // else the suite's own
+  std::string only;             // part of the cells' texts; empty: all
   std::string out = "results";
 };
 
@@ -124,11 +125,27 @@ nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& devi
   return {{"suite", suite.name}, {"device", ToJson(device)}, {"cells", cells}};
 }
 
-absl::StatusOr<int> RunDistortion(Session& session, const Suite& suite, const std::string& out) {
+// The cells whose text contains `only`.
+absl::StatusOr<std::vector<DistortionCell>> ChooseCells(const Suite& suite,
+                                                        const std::string& only) {
+  std::vector<DistortionCell> chosen;
+  for (const DistortionCell& cell : suite.cells) {
+    if (OptionsText(cell.options).find(only) != std::string::npos) chosen.push_back(cell);
+  }
+  if (!chosen.empty()) return chosen;
+  return UsageError("--only", only,
+                    suite.cells.empty()
+                        ? "no such flag: this suite has no cells"
+                        : absl::StrCat("a part of a cell's text, for example '",
+                                       OptionsText(suite.cells.front().options), "'"));
+}
+
+absl::StatusOr<int> RunDistortion(Session& session, const Suite& suite, const RunFlags& flags) {
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<DistortionCell> cells, ChooseCells(suite, flags.only));
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseDevice(session, *connection));
   std::vector<DistortionResult> results;
-  for (const DistortionCell& cell : suite.cells) {
+  for (const DistortionCell& cell : cells) {
     QTIPD_ASSIGN_OR_RETURN(results.emplace_back(),
                            MeasureCell(session, *connection, suite, cell, device.id()));
     if (!results.back().status.ok()) {
@@ -137,7 +154,7 @@ absl::StatusOr<int> RunDistortion(Session& session, const Suite& suite, const st
     }
   }
   const std::filesystem::path file =
-      std::filesystem::path(out) / FolderName(device.name()) / "distortion.csv";
+      std::filesystem::path(flags.out) / FolderName(device.name()) / "distortion.csv";
   const Table table = DistortionTable(results);
   QTIPD_RETURN_IF_ERROR(WriteTextFile(file, RenderTable(table, OutputFormat::kCsv)));
   if (session.is_json()) {
@@ -156,7 +173,7 @@ absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
                       absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
   }
   suite.size = flags.size.value_or(suite.size);
-  if (!suite.cells.empty()) return RunDistortion(session, suite, flags.out);
+  if (!suite.cells.empty() || !flags.only.empty()) return RunDistortion(session, suite, flags);
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
   QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));
@@ -185,6 +202,7 @@ void AddSuiteCommand(CLI::App& root, Action& action) {
   CLI::App* run = AddVerb(*verb, "run", "Quantize, measure, print, and write CSV files");
   run->add_option("NAME", flags->name, "The suite's name")->required();
   run->add_option("--size", flags->size, "out_features and in_features, instead of the suite's");
+  run->add_option("--only", flags->only, "Of distortion, the cells whose text contains this");
   run->add_option("--out", flags->out, "Files go to DIR/<device name>/")->capture_default_str();
   run->callback(
       [&action, flags] { action = [flags](Session& session) { return Run(session, *flags); }; });

@@ -171,6 +171,22 @@ class Suite(DaemonTest):
         self.assertEqual(fused[1]["kernel_loop_ms"], "")  # not measured on this backend
         self.assertEqual(len(self.done("artifacts", "list")["artifacts"]), 3)
 
+    def test_compares_distortions_with_the_published_ones(self):
+        result = self.ctl("suite", "run", "distortion", "--size", "64", "--only",
+                          "bits=4 code=2mad", "--out", self.scratch / "distortion", "-o", "json")
+        self.assertEqual(result.code, 0, result.err)
+        cells = result.json["cells"]
+        self.assertEqual([cell["cell"] for cell in cells],
+                         ["bits=4 code=2mad scale_override=1",
+                          "bits=4 code=2mad scale_override=0.9"])
+        for cell in cells:
+            self.assertIn(cell["verdict"], ("reproduced", "better"))
+            self.assertAlmostEqual(cell["relativeMse"], cell["published"], delta=3e-4)
+        listed = self.done("artifacts", "list")["artifacts"]
+        self.assertFalse([a for a in listed if a["name"].startswith("suite/distortion/")])
+        self.refused("USAGE", "suite", "run", "distortion", "--only", "bits=9", allowed="cell")
+        self.refused("USAGE", "suite", "run", "qtip-eval", "--only", "bits=2", allowed="cells")
+
     def test_names_the_suites_there_are(self):
         self.refused("SUITE_NOT_FOUND", "suite", "run", "nope", allowed="qtip-eval")
 
