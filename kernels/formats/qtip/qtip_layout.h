@@ -8,13 +8,12 @@
 //
 // `bits` is the paper's K, the number of stored bits per weight: 1 to 4.
 //
-// There are three orders of these bits:
+// Checkpoints have these bits in two orders:
 //   kernel  what checkpoints of code `hyb` have (L 16, V 2, 2 to 4 bits): QtipElementOf,
 //           QtipChunkOffset, QtipWindow. Constants without a code in their name are its.
 //   plain   what checkpoints of all other codes have: position p is element (p / 16, p mod 16); 16
 //           bits words, bit 0 of the string the most significant bit of word 0, tiles row-major
-//   row     ours, for kernels of plain codes; made from plain words when a layer is loaded:
-//           QtipRowChunkOffset, QtipRowWindow
+// GPU kernels read a third, made when a layer is loaded: qtip_cuda_layout.h.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_LAYOUT_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_LAYOUT_H_
 
@@ -111,37 +110,6 @@ QTIPD_HOST_DEVICE constexpr uint32_t QtipWindow(uint32_t own, uint32_t next, int
   const uint64_t both = (static_cast<uint64_t>(own) << (8 * bits)) | next;
   return static_cast<uint32_t>(both >> (16 * bits - kQtipStateBits - QtipStepBits(bits) * j)) &
          0xFFFFu;
-}
-
-// Row layout, in memory order:
-//   [out/32 tile-row pair][in/32 tile-column pair][row 0..7][column parity 2][row parity 2]
-//   [row, row + 8][2 * bits bytes]
-// A row of a plain tile is 16 * bits consecutive bits of its string, here one little-endian integer
-// of 2 * bits bytes whose most significant bit is the row's first. Returns the byte offset of row
-// `row` (0..15) of tile (tile_row, tile_col).
-//
-// Rows g and g + 8 are those of which lanes 4 g to 4 g + 3 of a warp hold the A operand of
-// mma.m16n8k16. Their 16 * bits bytes of a 2x2 group lie together: lane 4 g + s loads 4 * bits
-// bytes at (4 g + s) * 4 * bits, one vector load, and holds both rows of tile s, in the order (row
-// 0, col 0), (1, 0), (0, 1), (1, 1). All bits that a lane needs for tile s are then in two lanes:
-// 4 g + s, and 4 ((g + 1) mod 8) + s for the beginnings of rows g + 1 and g + 9.
-QTIPD_HOST_DEVICE constexpr int64_t QtipRowChunkOffset(int bits, int64_t tile_cols,
-                                                       int64_t tile_row, int64_t tile_col,
-                                                       int row) {
-  const int64_t group = (tile_row >> 1) * (tile_cols >> 1) + (tile_col >> 1);
-  const int64_t slot = (tile_col & 1) * 2 + (tile_row & 1);
-  return group * QtipGroupBytes(bits) + (row & 7) * 16 * bits + slot * 4 * bits +
-         (row >> 3) * 2 * bits;
-}
-
-// The L = state_bits bits of a tile's string that begin at weight `col` (0..15) of a row: the state
-// of the step that weight `col` is the first of. `own` are the row's 16 * bits bits and `next` the
-// first 16 bits of the row after it (row 15's is row 0: the string is circular).
-QTIPD_HOST_DEVICE constexpr uint32_t QtipRowWindow(uint64_t own, uint32_t next, int bits,
-                                                   int state_bits, int col) {
-  const int drop = bits * (16 - col) - 16;  // bits of `own` behind the next 16
-  const uint64_t window = drop >= 0 ? own >> drop : (own << -drop) | (next >> (16 + drop));
-  return (static_cast<uint32_t>(window) & 0xFFFFu) >> (16 - state_bits);
 }
 
 }  // namespace qtipd

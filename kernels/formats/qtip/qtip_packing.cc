@@ -135,19 +135,4 @@ std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int 
   return plain;
 }
 
-std::vector<uint8_t> QtipRowsFromPlain(std::span<const uint16_t> plain, int bits, Shape shape) {
-  const int64_t tile_cols = shape.in_features / kQtipTileCols;
-  const int64_t all_rows = shape.out_features * tile_cols;
-  std::vector<uint8_t> rows(2 * plain.size());
-  for (int64_t i = 0; i < all_rows; ++i) {
-    const int64_t tile = i / kQtipTileRows;
-    uint8_t* row = &rows[QtipRowChunkOffset(bits, tile_cols, tile / tile_cols, tile % tile_cols,
-                                            static_cast<int>(i % kQtipTileRows))];
-    for (int word = 0; word < bits; ++word) {  // the first word is the most significant
-      std::memcpy(row + 2 * (bits - 1 - word), &plain[i * bits + word], sizeof(uint16_t));
-    }
-  }
-  return rows;
-}
-
 }  // namespace qtipd

@@ -4,7 +4,6 @@
 //   plain   16 * bits words per tile, tiles row-major; bit 0 of the circular string is the most
 //           significant bit of word 0. What `trellis` holds for codes without a kernel layout.
 //   kernel  the order that `trellis` of code `hyb` has; QtipHasKernelLayout
-//   row     an order for kernels of plain codes; never stored
 //
 // All are thread-safe for distinct outputs. Source: QTIP (arXiv 2406.11235) and its checkpoints.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_PACKING_H_
@@ -46,9 +45,6 @@ constexpr QtipElement QtipElementOf(const QtipCodeSpec& spec, int position) {
 // QtipTrellisWords(shape, bits) words.
 std::vector<uint16_t> QtipKernelFromPlain(std::span<const uint16_t> plain, int bits, Shape shape);
 std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int bits, Shape shape);
-
-// A whole matrix from plain to row layout; the result has as many bytes as `plain`.
-std::vector<uint8_t> QtipRowsFromPlain(std::span<const uint16_t> plain, int bits, Shape shape);
 
 }  // namespace qtipd
 

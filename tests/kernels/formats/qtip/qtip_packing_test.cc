@@ -177,41 +177,6 @@ uint64_t LittleEndian(const uint8_t* bytes, int count) {
   return value;
 }
 
-TEST(QtipRowLayout, HoldsEveryStateInARowAndTheBeginningOfTheNext) {
-  constexpr Shape kShape = {64, 96};
-  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
-    const QtipCodeSpec spec{QtipCode::k3Inst, bits, 13, 1, 0};
-    const std::vector<uint16_t> plain = RandomWords(QtipTrellisWords(64, 96, bits));
-    const std::vector<uint8_t> rows = QtipRowsFromPlain(plain, bits, kShape);
-    ASSERT_EQ(rows.size(), 2 * plain.size());
-    for (int64_t tile = 0; tile < 24; ++tile) {
-      std::array<uint16_t, kQtipTileWeights> states;
-      QtipUnpackTile(plain, spec, kShape, tile / 6, tile % 6, states);
-      const auto row_bits = [&](int row) {
-        const int64_t offset = QtipRowChunkOffset(bits, 6, tile / 6, tile % 6, row % 16);
-        return LittleEndian(&rows[offset], 2 * bits);
-      };
-      for (int p = 0; p < kQtipTileWeights; ++p) {
-        const auto next = static_cast<uint32_t>(row_bits(p / 16 + 1) >> (16 * bits - 16));
-        ASSERT_EQ(QtipRowWindow(row_bits(p / 16), next, bits, 13, p % 16), states[p])
-            << bits << " " << tile << " " << p;
-      }
-    }
-  }
-}
-
-TEST(QtipRowLayout, GivesALaneBothRowsOfOneTileInOneLoad) {
-  for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
-    for (int lane = 0; lane < 32; ++lane) {
-      const int slot = lane % 4;  // (row 0, column 0), (1, 0), (0, 1), (1, 1)
-      for (int half : {0, 1}) {
-        EXPECT_EQ(QtipRowChunkOffset(bits, 2, slot % 2, slot / 2, lane / 4 + 8 * half),
-                  lane * 4 * bits + half * 2 * bits);
-      }
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(Bits, QtipPacking, testing::Values(2, 3, 4));
 
 }  // namespace
