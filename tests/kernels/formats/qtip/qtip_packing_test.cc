@@ -171,12 +171,6 @@ TEST(QtipPlainPacking, EveryBitStringIsAPathOfEveryWindow) {
   }
 }
 
-uint64_t LittleEndian(const uint8_t* bytes, int count) {
-  uint64_t value = 0;
-  for (int i = 0; i < count; ++i) value |= uint64_t{bytes[i]} << (8 * i);
-  return value;
-}
-
 INSTANTIATE_TEST_SUITE_P(Bits, QtipPacking, testing::Values(2, 3, 4));
 
 }  // namespace
