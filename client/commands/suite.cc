@@ -1,5 +1,4 @@
 // qtipctl suite list | run NAME [--size N] [--only TEXT] [--out DIR]
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -7,13 +6,13 @@
 #include "absl/strings/str_join.h"
 #include "client/benchmark.h"
 #include "client/commands/commands.h"
-#include "client/distortion.h"
-#include "client/operation_wait.h"
 #include "client/present.h"
 #include "client/rpc_status.h"
 #include "client/run_view.h"
 #include "client/suite.h"
 #include "client/suite_files.h"
+#include "client/suite_run.h"
+#include "kernels/api/status.h"
 
 namespace qtipd {
 namespace {
@@ -44,37 +43,14 @@ struct RunFlags {
   std::string out = "results";
 };
 
-// The device that the suite runs on, so that all its parts use the same one.
-absl::StatusOr<v1::Device> ChooseDevice(Session& session, Connection& connection) {
-  QTIPD_ASSIGN_OR_RETURN(
-      const v1::ListDevicesResponse response,
-      connection.Call(&v1::QtipService::Stub::ListDevices, v1::ListDevicesRequest()));
-  const std::string& wanted = session.options().device;
-  std::vector<std::string> ids;
-  for (const v1::Device& device : response.devices()) {
-    if (wanted.empty() ? device.healthy() : device.id() == wanted) return device;
-    ids.push_back(device.id());
-  }
-  return FieldError(absl::StatusCode::kNotFound, "DEVICE_NOT_FOUND", "device",
-                    wanted.empty() ? "no healthy device" : wanted, absl::StrJoin(ids, ", "));
-}
-
-absl::StatusOr<v1::Artifact> Quantize(Session& session, Connection& connection,
-                                      v1::StartQuantizeRequest request) {
-  request.set_request_id(NewRequestId());
-  QTIPD_ASSIGN_OR_RETURN(const Operation started,
-                         connection.Call(&v1::QtipService::Stub::StartQuantize, request));
-  return AwaitResult<v1::Artifact>(session, connection, started);
-}
-
 absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, const Suite& suite) {
   SuiteResults results;
-  QTIPD_ASSIGN_OR_RETURN(results.device, ChooseDevice(session, connection));
+  QTIPD_ASSIGN_OR_RETURN(results.device, ChooseSuiteDevice(session, connection));
   for (int64_t bits : suite.bits) {
     v1::StartQuantizeRequest request = SuiteQuantizeRequest(suite, bits);
     request.set_device(results.device.id());
     QTIPD_ASSIGN_OR_RETURN(results.artifacts.emplace_back(),
-                           Quantize(session, connection, request));
+                           QuantizeForSuite(session, connection, request));
   }
   for (const v1::Artifact& artifact : results.artifacts) {
     v1::StartBenchmarkRequest request = suite.benchmark;
@@ -85,87 +61,6 @@ absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, c
   return results;
 }
 
-// Every matrix of a cell is deleted again: only its error is wanted.
-absl::StatusOr<DistortionResult> MeasureCell(Session& session, Connection& connection,
-                                             const Suite& suite, const DistortionCell& cell,
-                                             const std::string& device) {
-  DistortionResult result{.cell = cell};
-  for (int64_t i = 0; i < suite.matrices; ++i) {
-    v1::StartQuantizeRequest request = DistortionQuantizeRequest(suite, cell, i);
-    request.set_device(device);
-    const absl::StatusOr<v1::Artifact> artifact = Quantize(session, connection, request);
-    if (absl::IsUnimplemented(artifact.status())) {
-      result.errors.clear();
-      result.status = artifact.status();
-      return result;
-    }
-    QTIPD_RETURN_IF_ERROR(artifact.status());
-    result.errors.push_back(artifact->quality().relative_weight_mse());
-    v1::DeleteArtifactRequest deletion;
-    deletion.set_name(artifact->name());
-    QTIPD_RETURN_IF_ERROR(
-        connection.Call(&v1::QtipService::Stub::DeleteArtifact, deletion).status());
-  }
-  return result;
-}
-
-nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& device,
-                                      const std::vector<DistortionResult>& results) {
-  nlohmann::ordered_json cells = nlohmann::ordered_json::array();
-  for (const DistortionResult& result : results) {
-    nlohmann::ordered_json cell = {{"cell", OptionsText(result.cell.options)},
-                                   {"published", result.cell.published},
-                                   {"verdict", VerdictName(JudgeDistortion(result))}};
-    if (!result.errors.empty()) {
-      cell["relativeMse"] = DistortionError(result);
-      cell["standardError"] = DistortionStandardError(result);
-    }
-    cells.push_back(cell);
-  }
-  return {{"suite", suite.name}, {"device", ToJson(device)}, {"cells", cells}};
-}
-
-// The cells whose text contains `only`.
-absl::StatusOr<std::vector<DistortionCell>> ChooseCells(const Suite& suite,
-                                                        const std::string& only) {
-  std::vector<DistortionCell> chosen;
-  for (const DistortionCell& cell : suite.cells) {
-    if (OptionsText(cell.options).find(only) != std::string::npos) chosen.push_back(cell);
-  }
-  if (!chosen.empty()) return chosen;
-  return UsageError("--only", only,
-                    suite.cells.empty()
-                        ? "no such flag: this suite has no cells"
-                        : absl::StrCat("a part of a cell's text, for example '",
-                                       OptionsText(suite.cells.front().options), "'"));
-}
-
-absl::StatusOr<int> RunDistortion(Session& session, const Suite& suite, const RunFlags& flags) {
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<DistortionCell> cells, ChooseCells(suite, flags.only));
-  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
-  QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseDevice(session, *connection));
-  std::vector<DistortionResult> results;
-  for (const DistortionCell& cell : cells) {
-    QTIPD_ASSIGN_OR_RETURN(results.emplace_back(),
-                           MeasureCell(session, *connection, suite, cell, device.id()));
-    if (!results.back().status.ok()) {
-      session.err() << OptionsText(cell.options)
-                    << " was not measured: " << ErrorLine(results.back().status).substr(7) << "\n";
-    }
-  }
-  const std::filesystem::path file =
-      std::filesystem::path(flags.out) / FolderName(device.name()) / "distortion.csv";
-  const Table table = DistortionTable(results);
-  QTIPD_RETURN_IF_ERROR(WriteTextFile(file, RenderTable(table, OutputFormat::kCsv)));
-  if (session.is_json()) {
-    session.PrintJson(DistortionJson(suite, device, results));
-  } else {
-    session.Print(table);
-    session.PrintNote(absl::StrCat("\nwritten: ", file.string()));
-  }
-  return DistortionExitCode(results);
-}
-
 absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(Suite suite, FindSuite(flags.name));
   if (flags.size && *flags.size < kMinSize) {
@@ -173,7 +68,9 @@ absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
                       absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
   }
   suite.size = flags.size.value_or(suite.size);
-  if (!suite.cells.empty() || !flags.only.empty()) return RunDistortion(session, suite, flags);
+  if (!suite.cells.empty() || !flags.only.empty()) {
+    return RunDistortionSuite(session, suite, flags.only, flags.out);
+  }
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
   QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));

@@ -31,8 +31,8 @@ class BadRequests(DaemonTest):
         self.quantize("SHAPE_UNSUPPORTED", "--bits", "2", shape="100x128", allowed="[96, 128]")
 
     def test_bits_out_of_range(self):
-        for bits in ("1", "5", "0", "-2"):
-            self.quantize("OPTION_INVALID", f"--bits={bits}", allowed="2, 3, 4")
+        for bits in ("5", "0", "-2"):
+            self.quantize("OPTION_INVALID", f"--bits={bits}", allowed="1, 2, 3, 4")
         self.quantize("OPTION_INVALID", "--bits", "two")
 
     def test_an_unknown_format(self):
@@ -40,6 +40,12 @@ class BadRequests(DaemonTest):
 
     def test_an_unknown_code(self):
         self.quantize("OPTION_INVALID", "--bits", "2", "--code", "hybrid", allowed="hyb")
+
+    def test_options_that_do_not_go_together(self):
+        self.quantize("OPTION_INVALID", "--code", "1mad", "--option", "vector_dim=2",
+                      allowed="1 for code 1mad")
+        self.quantize("OPTION_INVALID", "--code", "lut", "--option", "state_bits=7", allowed="8 to 16")
+        self.quantize("OPTION_INVALID", "--option", "scale_override=best", allowed="or auto")
 
     def test_an_unknown_option(self):
         self.quantize("OPTION_UNKNOWN", "--bits", "2", "--option", "sigma_rag=1",
