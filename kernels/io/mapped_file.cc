@@ -77,4 +77,13 @@ absl::StatusOr<ReadOnlyFile::Mapping> ReadOnlyFile::Map() const {
   return Mapping{{static_cast<const std::byte*>(address), bytes_}, std::move(owner)};
 }
 
+void DropMappedPages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t begin = (first + page - 1) / page * page;
+  const uintptr_t end = (first + bytes.size()) / page * page;
+  // Only advice: what stays mapped does no harm.
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 }  // namespace qtipd

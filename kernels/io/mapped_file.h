@@ -41,6 +41,10 @@ class ReadOnlyFile {
   uint64_t bytes_ = 0;
 };
 
+// Takes the pages that lie wholly within `bytes`, a part of a Mapping, out of this process's
+// memory; they stay in the page cache, and are mapped again when they are read.
+void DropMappedPages(std::span<const std::byte> bytes);
+
 }  // namespace qtipd
 
 #endif  // QTIPD_KERNELS_IO_MAPPED_FILE_H_

@@ -199,16 +199,15 @@ absl::Status CheckCoverage(const std::map<std::string, TensorEntry>& tensors, ui
   return absl::OkStatus();
 }
 
-std::string HeaderText(const std::vector<const TensorMap::value_type*>& order,
+std::string HeaderText(const std::vector<TensorDescription>& order,
                        const SafetensorsMetadata& metadata) {
   Json json = Json::object();
   if (!metadata.empty()) json[kMetadataKey] = metadata;
   uint64_t offset = 0;
-  for (const auto* item : order) {
-    const HostTensor& tensor = item->second;
-    const uint64_t end = offset + tensor.bytes().size();
-    json[item->first] = {{"dtype", std::string(DTypeName(tensor.dtype()))},
-                         {"shape", tensor.shape()},
+  for (const TensorDescription& tensor : order) {
+    const uint64_t end = offset + CheckedBytes(tensor.dtype, tensor.shape).value_or(0);
+    json[tensor.name] = {{"dtype", std::string(DTypeName(tensor.dtype))},
+                         {"shape", tensor.shape},
                          {"data_offsets", {offset, end}}};
     offset = end;
   }
@@ -292,6 +291,14 @@ absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const std::string& path)
   return ParseSafetensorsHeader(prefix, file.bytes(), path);
 }
 
+absl::Status WriteSafetensorsHeader(const std::vector<TensorDescription>& tensors,
+                                    const SafetensorsMetadata& metadata, const ByteSink& sink) {
+  const std::string header = HeaderText(tensors, metadata);
+  const uint64_t length = header.size();
+  QTIPD_RETURN_IF_ERROR(sink(std::as_bytes(std::span(&length, 1))));
+  return sink(std::as_bytes(std::span(header)));
+}
+
 absl::Status WriteSafetensors(const TensorMap& tensors, const SafetensorsMetadata& metadata,
                               const ByteSink& sink) {
   QTIPD_RETURN_IF_ERROR(CheckForWriting(tensors));
@@ -300,10 +307,11 @@ absl::Status WriteSafetensors(const TensorMap& tensors, const SafetensorsMetadat
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     return DTypeSize(a->second.dtype()) > DTypeSize(b->second.dtype());
   });
-  const std::string header = HeaderText(order, metadata);
-  const uint64_t length = header.size();
-  QTIPD_RETURN_IF_ERROR(sink(std::as_bytes(std::span(&length, 1))));
-  QTIPD_RETURN_IF_ERROR(sink(std::as_bytes(std::span(header))));
+  std::vector<TensorDescription> descriptions;
+  for (const auto* item : order) {
+    descriptions.push_back({item->first, item->second.dtype(), item->second.shape()});
+  }
+  QTIPD_RETURN_IF_ERROR(WriteSafetensorsHeader(descriptions, metadata, sink));
   for (const auto* item : order) {
     if (!item->second.bytes().empty()) QTIPD_RETURN_IF_ERROR(sink(item->second.bytes()));
   }

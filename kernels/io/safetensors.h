@@ -80,6 +80,17 @@ using ByteSink = std::function<absl::Status(std::span<const std::byte>)>;
 absl::Status WriteSafetensors(const TensorMap& tensors, const SafetensorsMetadata& metadata,
                               const ByteSink& sink);
 
+struct TensorDescription {
+  std::string name;
+  DType dtype = DType::kU8;
+  std::vector<int64_t> shape;
+};
+
+// The beginning of a file whose data the caller streams to the same sink: the bytes of `tensors`,
+// of non-negative extents, in this order and without gaps. The data begins at a multiple of 64.
+absl::Status WriteSafetensorsHeader(const std::vector<TensorDescription>& tensors,
+                                    const SafetensorsMetadata& metadata, const ByteSink& sink);
+
 // WriteSafetensors into one block, for small files.
 absl::StatusOr<std::vector<std::byte>> BuildSafetensors(const TensorMap& tensors,
                                                         const SafetensorsMetadata& metadata = {});

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "kernels/api/error.h"
+#include "kernels/io/mapped_file.h"
 
 namespace qtipd {
 namespace {
@@ -204,6 +205,37 @@ TEST(Safetensors, TensorsOutliveTheFileObject) {
     kept = file->tensors.at("b");
   }
   EXPECT_EQ(kept.ToFloat().back(), 6);
+}
+
+TEST(Safetensors, DroppedPagesReadTheSameAgain) {
+  std::vector<float> values(100'000);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const auto bytes = BuildSafetensors({{"x", HostTensor::Take(DType::kF32, {100'000}, values)}});
+  const auto file = ReadSafetensors(WriteTemporary("dropped.safetensors", *bytes));
+  ASSERT_TRUE(file.ok()) << file.status();
+  const HostTensor& x = file->tensors.at("x");
+  EXPECT_EQ(x.ToFloat(), values);
+  DropMappedPages(x.bytes());
+  DropMappedPages(x.bytes().first(3));  // no whole page
+  EXPECT_EQ(x.ToFloat(), values);
+}
+
+TEST(Safetensors, AHeaderMayBeWrittenBeforeItsData) {
+  const std::vector<double> values = {1, 2, 3, 4, 5};
+  std::vector<std::byte> bytes;
+  const ByteSink sink = [&](std::span<const std::byte> part) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(WriteSafetensorsHeader({{"a", DType::kF64, {2}}, {"b", DType::kF64, {3, 1}}},
+                                     {{"k", "v"}}, sink)
+                  .ok());
+  EXPECT_EQ(bytes.size() % 64, 0u);
+  ASSERT_TRUE(sink(std::as_bytes(std::span(values))).ok());
+  const auto file = ParseSafetensors(bytes, nullptr, "f");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->metadata.at("k"), "v");
+  EXPECT_EQ(file->tensors.at("b").ToFloat(), (std::vector<float>{3, 4, 5}));
 }
 
 TEST(Safetensors, FindTensorOffersNearNames) {
