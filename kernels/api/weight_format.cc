@@ -12,4 +12,17 @@ absl::StatusOr<std::unique_ptr<PhaseTracer>> ResidentWeights::PreparePhases(int6
                    "no instrumented build of the fused kernel on this backend");
 }
 
+bool WeightFormat::RecognisesModel(const std::string& /*config*/) const { return false; }
+
+absl::StatusOr<ModelPlan> WeightFormat::PlanModel(const ModelCheckpoint& /*checkpoint*/) const {
+  return InvalidField("MODEL_CONFIG_INVALID", "format", id(),
+                      "a format with checkpoints of models");
+}
+
+absl::StatusOr<std::string> WeightFormat::ModelConfig(
+    const std::string& /*config*/, const std::map<std::string, PackedLayer>& /*layers*/) const {
+  return InvalidField("MODEL_CONFIG_INVALID", "format", id(),
+                      "a format with checkpoints of models");
+}
+
 }  // namespace qtipd

@@ -17,6 +17,7 @@
 #include "kernels/api/device.h"
 #include "kernels/api/dtype.h"
 #include "kernels/api/host_tensor.h"
+#include "kernels/api/model_checkpoint.h"
 #include "kernels/api/options.h"
 
 namespace qtipd {
@@ -191,6 +192,21 @@ class WeightFormat {
       const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const = 0;
   // The checkpoint tensors of a layer. For a format whose artefact is a checkpoint layer, the same.
   virtual absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const = 0;
+
+  // Whole models; a format without checkpoints of them keeps the defaults, which know none.
+  // Whether `config`, the text of a config.json, says that its model is of this format.
+  virtual bool RecognisesModel(const std::string& config) const;
+  // Finds the quantized linears and checks the config against all names, dtypes and shapes; of the
+  // tensors' data no more than scalars are read.
+  // Errors: MODEL_CONFIG_INVALID, MODEL_CONFIG_CONTRADICTS, MODEL_LAYER_UNQUANTIZED, and those of
+  // Import, all naming the key or the tensor.
+  virtual absl::StatusOr<ModelPlan> PlanModel(const ModelCheckpoint& checkpoint) const;
+  // The text of a config.json for `layers` (by prefix, their final dots included; not empty): that
+  // of `config`, with which the model was imported, or of none if it is empty, with what the format
+  // has there made anew. Errors: FailedPrecondition/MODEL_NOT_UNIFORM where no config can tell all.
+  virtual absl::StatusOr<std::string> ModelConfig(
+      const std::string& config, const std::map<std::string, PackedLayer>& layers) const;
+
   // Checks what the artefact store reads back from its own file.
   virtual absl::Status Validate(const PackedLayer& layer) const = 0;
 

@@ -9,8 +9,10 @@
 #include "kernels/api/error.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_checkpoint.h"
 #include "kernels/formats/qtip/qtip_cpu.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_model_config.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
@@ -174,6 +176,21 @@ class QtipFormat final : public WeightFormat {
 
   absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const override {
     return layer.tensors;
+  }
+
+  bool RecognisesModel(const std::string& config) const override { return HasQuipParams(config); }
+
+  absl::StatusOr<ModelPlan> PlanModel(const ModelCheckpoint& checkpoint) const override {
+    QTIPD_ASSIGN_OR_RETURN(ModelPlan plan, PlanQtipModel(checkpoint));
+    for (const ModelLinear& linear : plan.linears) {
+      QTIPD_RETURN_IF_ERROR(CheckOptions(schema_, linear.options).status());
+    }
+    return plan;
+  }
+
+  absl::StatusOr<std::string> ModelConfig(
+      const std::string& config, const std::map<std::string, PackedLayer>& layers) const override {
+    return WriteQtipModelConfig(config, layers);
   }
 
   absl::Status Validate(const PackedLayer& layer) const override {
