@@ -108,16 +108,27 @@ CLI::App* AddVerb(CLI::App& parent, const std::string& name, const std::string& 
   return parent.add_subcommand(name, help)->fallthrough();
 }
 
+void RefuseOwnOptions(const CLI::App& verb, Action& action) {
+  for (const CLI::Option* option : verb.get_options({})) {
+    if (option->count() == 0) continue;
+    action = [got = "'" + option->get_name() + "'",
+              help = FullName(*verb.get_subcommands().front())](Session&) -> absl::StatusOr<int> {
+      return UsageError("argument", got, "see '" + help + " --help'");
+    };
+    return;
+  }
+}
+
 int RunClient(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
   CLI::App root("Quantizes weights, benchmarks them and reads the numbers, on a qtipd.", "qtipctl");
   root.require_subcommand(1);
   GlobalFlags flags;
   AddGlobalFlags(root, flags);
   Action action;
-  for (auto add :
-       {AddQuantizeCommand, AddArtifactsCommand, AddImportCommand, AddExportCommand,
-        AddBenchCommand, AddProfileCommand, AddSuiteCommand, AddRunsCommand, AddCompareCommand,
-        AddJobsCommand, AddDoctorCommand, AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
+  for (auto add : {AddQuantizeCommand, AddCalibrateCommand, AddArtifactsCommand, AddImportCommand,
+                   AddExportCommand, AddBenchCommand, AddProfileCommand, AddSuiteCommand,
+                   AddRunsCommand, AddCompareCommand, AddJobsCommand, AddDoctorCommand,
+                   AddHealthCommand, AddInfoCommand, AddVersionCommand}) {
     add(root, action);
   }
   try {

@@ -30,11 +30,9 @@ absl::StatusOr<Operation> AwaitOperation(Session& session, Connection& connectio
                                          const Operation& started,
                                          OnInterrupt on_interrupt = OnInterrupt::kCancel);
 
-// AwaitOperation, and the resource that it made.
+// The resource that an operation made.
 template <typename Resource>
-absl::StatusOr<Resource> AwaitResult(Session& session, Connection& connection,
-                                     const Operation& started) {
-  QTIPD_ASSIGN_OR_RETURN(const Operation done, AwaitOperation(session, connection, started));
+absl::StatusOr<Resource> ResultOf(const Operation& done) {
   Resource resource;
   if (!done.response().UnpackTo(&resource)) {
     return MakeError(absl::StatusCode::kInternal, "OPERATION_RESULT_UNKNOWN",
@@ -42,6 +40,14 @@ absl::StatusOr<Resource> AwaitResult(Session& session, Connection& connection,
                          std::string(Resource::descriptor()->full_name()));
   }
   return resource;
+}
+
+// AwaitOperation, and ResultOf.
+template <typename Resource>
+absl::StatusOr<Resource> AwaitResult(Session& session, Connection& connection,
+                                     const Operation& started) {
+  QTIPD_ASSIGN_OR_RETURN(const Operation done, AwaitOperation(session, connection, started));
+  return ResultOf<Resource>(done);
 }
 
 }  // namespace qtipd

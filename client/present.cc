@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/artifact_view.h"
+#include "client/model_view.h"
 #include "client/profile_view.h"
 #include "client/rpc_status.h"
 #include "client/run_view.h"
@@ -36,6 +37,12 @@ void PresentArtifact(Session& session, const v1::Artifact& artifact) {
   } else {
     session.Print(ArtifactTable({artifact}));
   }
+}
+
+void PresentModel(Session& session, const v1::Model& model) {
+  if (session.is_json()) return session.PrintJson(ToJson(model));
+  session.Print(ModelTable(model));
+  if (const std::string absent = AbsentText(model); !absent.empty()) session.PrintNote(absent);
 }
 
 void PresentRuns(Session& session, const std::vector<v1::Run>& runs) {

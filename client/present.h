@@ -11,6 +11,9 @@ namespace qtipd {
 // The message as JSON, or one row.
 void PresentArtifact(Session& session, const v1::Artifact& artifact);
 
+// The model as one row, and a line about what the daemon does not hold of it.
+void PresentModel(Session& session, const v1::Model& model);
+
 // One run as JSON, several as {"runs": [...]}; else the table of results and, for people, the
 // steps.
 void PresentRuns(Session& session, const std::vector<v1::Run>& runs);

@@ -40,14 +40,20 @@ absl::StatusOr<int> Show(Session& session, const std::string& name) {
   return kExitDone;
 }
 
-absl::StatusOr<int> Delete(Session& session, const std::string& name) {
+struct DeleteFlags {
+  std::string name;
+  bool is_model = false;
+};
+
+absl::StatusOr<int> Delete(Session& session, const DeleteFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   v1::DeleteArtifactRequest request;
-  request.set_name(name);
+  request.set_name(flags.name);
+  request.set_model(flags.is_model);
   QTIPD_ASSIGN_OR_RETURN(const v1::DeleteArtifactResponse response,
                          connection->Call(&Stub::DeleteArtifact, request));
   if (session.is_json()) session.PrintJson(ToJson(response));
-  session.PrintNote("deleted " + name);
+  session.PrintNote((flags.is_model ? "deleted model " : "deleted ") + flags.name);
   return kExitDone;
 }
 
@@ -67,6 +73,16 @@ absl::StatusOr<int> Move(Session& session, const std::string& name,
   return kExitDone;
 }
 
+void AddDeleteVerb(CLI::App& artifacts, Action& action) {
+  auto flags = std::make_shared<DeleteFlags>();
+  CLI::App* verb = AddVerb(artifacts, "delete", "Remove one for good");
+  verb->add_option("NAME", flags->name, "The artefact's name")->required();
+  verb->add_flag("--model", flags->is_model,
+                 "Remove a model: every artefact whose name begins with NAME and a slash");
+  verb->callback(
+      [&action, flags] { action = [flags](Session& session) { return Delete(session, *flags); }; });
+}
+
 }  // namespace
 
 void AddArtifactsCommand(CLI::App& root, Action& action) {
@@ -84,7 +100,7 @@ void AddArtifactsCommand(CLI::App& root, Action& action) {
     });
   };
   add("show", "Everything about one", Show);
-  add("delete", "Remove one for good", Delete);
+  AddDeleteVerb(*verb, action);
   add("load", "Make one resident in a device's memory", [](Session& session, const auto& name) {
     return Move(session, name, &Stub::StartLoadArtifact);
   });

@@ -17,8 +17,13 @@ using Action = std::function<absl::StatusOr<int>(Session&)>;
 // A verb of `parent` that accepts the global options after its own.
 CLI::App* AddVerb(CLI::App& parent, const std::string& name, const std::string& help);
 
+// Of a verb that works alone and has verbs below it, one of which was parsed: an option of its own
+// that was given too becomes a usage error.
+void RefuseOwnOptions(const CLI::App& verb, Action& action);
+
 // Each adds its verb to `root`; parsing the verb sets `action`. Both outlive the parse.
 void AddQuantizeCommand(CLI::App& root, Action& action);
+void AddCalibrateCommand(CLI::App& root, Action& action);
 void AddArtifactsCommand(CLI::App& root, Action& action);
 void AddImportCommand(CLI::App& root, Action& action);
 void AddExportCommand(CLI::App& root, Action& action);

@@ -160,14 +160,6 @@ void AddMetricsVerb(CLI::App& profile, Action& action) {
   });
 }
 
-// An option of `verb` itself that was given, or nothing.
-std::string FirstOption(const CLI::App& verb) {
-  for (const CLI::Option* option : verb.get_options({})) {
-    if (option->count() > 0) return option->get_name();
-  }
-  return "";
-}
-
 }  // namespace
 
 void AddProfileCommand(CLI::App& root, Action& action) {
@@ -193,12 +185,8 @@ void AddProfileCommand(CLI::App& root, Action& action) {
   verb->callback([&action, flags, verb] {
     if (verb->get_subcommands().empty()) {
       action = [flags](Session& session) { return Profile(session, *flags); };
-    } else if (const std::string option = FirstOption(*verb); !option.empty()) {
-      const std::string name = verb->get_subcommands().front()->get_name();
-      action = [option, name](Session&) -> absl::StatusOr<int> {
-        return UsageError("argument", "'" + option + "'",
-                          "see 'qtipctl profile " + name + " --help'");
-      };
+    } else {
+      RefuseOwnOptions(*verb, action);
     }
   });
 }

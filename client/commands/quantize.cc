@@ -30,23 +30,26 @@ struct QuantizeFlags {
   bool if_absent = false;
 };
 
-// Where a Hessian is: a tensor of the weights' file, or of `file` if that is not empty.
+// Where a Hessian is: a tensor of the weights' file, or of `file` if that is not empty, or one that
+// the daemon keeps under a name.
 struct HessianPlace {
   std::string file;
   std::string tensor;
+  std::string calibrated;
 };
 
 absl::StatusOr<HessianPlace> ParseHessian(const std::string& text) {
+  HessianPlace place;
   if (text.starts_with("@")) {
-    return UsageError("--hessian", text,
-                      "TENSOR or FILE:TENSOR; calibrated ones (@NAME) do not exist yet");
+    place.calibrated = text.substr(1);
+    if (!place.calibrated.empty()) return place;
+    return UsageError("--hessian", "'@'", "@NAME of one that was calibrated");
   }
   const size_t colon = text.rfind(':');
-  HessianPlace place;
   if (colon != std::string::npos) place.file = text.substr(0, colon);
   place.tensor = colon == std::string::npos ? text : text.substr(colon + 1);
   if (place.tensor.empty() || colon == 0) {
-    return UsageError("--hessian", "'" + text + "'", "TENSOR or FILE:TENSOR");
+    return UsageError("--hessian", "'" + text + "'", "TENSOR, FILE:TENSOR or @NAME");
   }
   return place;
 }
@@ -110,6 +113,7 @@ absl::StatusOr<TensorMap> FillSource(const QuantizeFlags& flags,
   }
   v1::TensorMatrix& matrix = *request.mutable_tensor();
   matrix.set_tensor(flags.tensor);
+  matrix.set_hessian_name(hessian.calibrated);
   if (!flags.input.empty()) return ReadInput(flags, hessian, matrix);
   matrix.mutable_file()->set_server_path(flags.server_path);
   matrix.set_hessian_tensor(hessian.tensor);
@@ -159,8 +163,10 @@ void AddQuantizeCommand(CLI::App& root, Action& action) {
   verb->add_option("--input", flags->input, "A safetensors file here; the tensors named travel");
   verb->add_option("--server-path", flags->server_path, "A safetensors file on the daemon's host");
   verb->add_option("--tensor", flags->tensor, "The weights' name in the file, F16, BF16 or F32");
-  verb->add_option("--hessian", flags->hessian,
-                   "Hessian of the inputs: TENSOR of the same file, or FILE:TENSOR");
+  verb->add_option(
+      "--hessian", flags->hessian,
+      "Hessian of the inputs: TENSOR of the same file, FILE:TENSOR, or @NAME of one that "
+      "was calibrated");
   verb->add_flag("--if-absent", flags->if_absent,
                  "Return the artefact of that name if it was made by the same recipe");
   verb->callback([&action, flags] {

@@ -22,6 +22,8 @@ absl::Status WriteError(const std::string& call, const std::string& path, int er
                    call + " " + path + ": " + std::strerror(error), {{"path", path}});
 }
 
+}  // namespace
+
 absl::Status SyncDirectory(const std::string& directory) {
   const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return WriteError("open", directory, errno);
@@ -30,8 +32,6 @@ absl::Status SyncDirectory(const std::string& directory) {
   close(descriptor);
   return result == 0 ? absl::OkStatus() : WriteError("fsync", directory, error);
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::string directory, std::string path, int descriptor)
     : directory_(std::move(directory)), path_(std::move(path)), descriptor_(descriptor) {}
@@ -67,8 +67,14 @@ absl::Status AtomicFile::Sync() {
   return fsync(descriptor_) == 0 ? absl::OkStatus() : WriteError("fsync", path_, errno);
 }
 
-absl::Status AtomicFile::Commit(const std::string& name) {
+absl::Status AtomicFile::Close() {
   QTIPD_RETURN_IF_ERROR(Sync());
+  const int descriptor = std::exchange(descriptor_, -1);
+  return close(descriptor) == 0 ? absl::OkStatus() : WriteError("close", path_, errno);
+}
+
+absl::Status AtomicFile::Commit(const std::string& name) {
+  if (descriptor_ >= 0) QTIPD_RETURN_IF_ERROR(Sync());
   QTIPD_RETURN_IF_ERROR(CommitUnsynced(name));
   return SyncDirectory(directory_);
 }

@@ -25,6 +25,9 @@ class AtomicFile {
   absl::Status Write(std::span<const std::byte> bytes);
   // Brings what was written to the disk, so that little is left for Commit to wait for.
   absl::Status Sync();
+  // Syncs and gives the descriptor back, for many files that wait for their names; nothing can be
+  // written any more.
+  absl::Status Close();
   // Syncs the bytes, renames to `<directory>/<name>` (replacing it) and syncs the directory.
   absl::Status Commit(const std::string& name);
   // Renames without syncing, for files that need not outlive the machine.
@@ -38,6 +41,9 @@ class AtomicFile {
   std::string path_;
   int descriptor_ = -1;
 };
+
+// Brings the names in a directory to the disk.
+absl::Status SyncDirectory(const std::string& directory);
 
 }  // namespace qtipd
 

@@ -101,6 +101,7 @@ class Engine {
   // first operation again; with another spec: AlreadyExists/REQUEST_ID_REUSED.
   virtual absl::StatusOr<OperationRecord> StartQuantize(const QuantizeSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) = 0;
+  virtual absl::StatusOr<OperationRecord> StartCalibrate(const CalibrateSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) = 0;
   virtual absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) = 0;
   // What StartProfile would refuse, without starting anything. A step's name is known only once the
@@ -122,6 +123,15 @@ class Engine {
   virtual absl::StatusOr<ArtifactRecord> GetArtifact(const std::string& name) = 0;
   virtual absl::StatusOr<Page<ArtifactRecord>> ListArtifacts(const PageRequest& page) = 0;
   virtual absl::Status DeleteArtifact(const std::string& name) = 0;
+  // The artefacts below a name. Maps their files: takes milliseconds, or more from a cold disk.
+  virtual absl::StatusOr<ModelView> GetModel(const std::string& name) = 0;
+  virtual absl::Status DeleteModel(const std::string& name) = 0;
+
+  // Hessians, by name.
+  virtual absl::StatusOr<HessianRecord> GetHessian(const std::string& name) = 0;
+  virtual absl::StatusOr<Page<HessianRecord>> ListHessians(const PageRequest& page) = 0;
+  virtual absl::Status DeleteHessian(const std::string& name) = 0;
+
   // Prepares the bytes on an engine thread, then calls back once.
   virtual void ExportArtifact(
       const std::string& name, ExportForm form,

@@ -10,13 +10,16 @@
 #include "kernels/api/status.h"
 #include "server/base/log_text.h"
 #include "server/engine/jobs/benchmark_job.h"
+#include "server/engine/jobs/calibrate_job.h"
 #include "server/engine/jobs/import_job.h"
+#include "server/engine/jobs/import_model_job.h"
 #include "server/engine/jobs/load_job.h"
 #include "server/engine/jobs/profile_job.h"
 #include "server/engine/jobs/quantize_job.h"
 #include "server/engine/jobs/recipe.h"
 #include "server/engine/profile/metric_names.h"
 #include "server/engine/store/exporter.h"
+#include "server/engine/store/model_store.h"
 #include "server/profiler/metric_presets.h"
 #include "spdlog/spdlog.h"
 
@@ -59,6 +62,7 @@ std::string BuildOf(const std::map<std::string, std::string>& build_info) {
 EngineImpl::EngineImpl(Parts parts)
     : parts_(std::move(parts)),
       artifacts_(parts_.directory.artifacts, *parts_.history, *parts_.registry, *parts_.metrics),
+      hessians_(parts_.directory.hessians, *parts_.history),
       uploads_(parts_.directory.uploads, parts_.config.max_upload_bytes),
       files_(uploads_, parts_.config.server_paths),
       ceilings_(parts_.config.data_dir, ReadBootId(), BuildOf(parts_.config.build_info)),
@@ -90,7 +94,7 @@ absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
 JobContext EngineImpl::Context() {
   return {*parts_.registry,         artifacts_,      files_,
           *parts_.history,          *parts_.metrics, *parts_.clock,
-          parts_.config.build_info, ceilings_};
+          parts_.config.build_info, ceilings_,       hessians_};
 }
 
 std::vector<DeviceStatus> EngineImpl::ListDevices() {
@@ -202,16 +206,39 @@ absl::StatusOr<OperationRecord> EngineImpl::StartQuantize(const QuantizeSpec& sp
 
 absl::StatusOr<OperationRecord> EngineImpl::StartImport(const ImportSpec& spec) {
   Inputs inputs = {files_.Hold(spec.file)};
-  OperationRequest request{.kind = "import",
+  QTIPD_ASSIGN_OR_RETURN(const bool is_model, IsModelImport(spec, Context()));
+  OperationRequest request{.kind = is_model ? "import_model" : "import",
                            .target = spec.name,
                            .request_id = spec.request_id,
                            .spec_sha256 = SpecSha256(spec)};
   QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
   if (started) return *std::move(started);
-  QTIPD_RETURN_IF_ERROR(CheckImport(spec, Context()));
+  QTIPD_RETURN_IF_ERROR(is_model ? CheckModelImport(spec, Context())
+                                 : CheckImport(spec, Context()));
   return StartOnHost(
       std::move(request),
-      [this, spec](Progress& progress) { return RunImport(spec, Context(), progress); },
+      [this, spec, is_model](Progress& progress) {
+        return is_model ? RunModelImport(spec, Context(), progress)
+                        : RunImport(spec, Context(), progress);
+      },
+      std::move(inputs));
+}
+
+absl::StatusOr<OperationRecord> EngineImpl::StartCalibrate(const CalibrateSpec& spec) {
+  Inputs inputs = {files_.Hold(spec.file)};
+  OperationRequest request{.kind = "calibrate",
+                           .target = spec.name,
+                           .request_id = spec.request_id,
+                           .spec_sha256 = SpecSha256(spec)};
+  QTIPD_ASSIGN_OR_RETURN(std::optional<OperationRecord> started, Admit(request));
+  if (started) return *std::move(started);
+  QTIPD_RETURN_IF_ERROR(CheckCalibrate(spec, Context()));
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return StartOnDevice(
+      std::move(request), *executor,
+      [this, spec](DeviceLease&, Progress& progress) {
+        return RunCalibrate(spec, Context(), progress);
+      },
       std::move(inputs));
 }
 
@@ -324,16 +351,47 @@ absl::StatusOr<Page<ArtifactRecord>> EngineImpl::ListArtifacts(const PageRequest
   return records;
 }
 
-absl::Status EngineImpl::DeleteArtifact(const std::string& name) {
-  QTIPD_ASSIGN_OR_RETURN(const ArtifactRecord record, artifacts_.Delete(name));
-  spdlog::info("artifact_deleted artifact={}", name);
+void EngineImpl::ReleaseResident(const std::string& sha256) {
   for (const auto& executor : executors_) {
-    executor->EnqueueHousekeeping([this, sha256 = record.sha256](DeviceLease& lease) {
+    executor->EnqueueHousekeeping([this, sha256](DeviceLease& lease) {
       // Another name may have got the file since.
       const absl::StatusOr<bool> is_used = artifacts_.HasFile(sha256);
       if (is_used.ok() && !*is_used) lease.residents.Remove(sha256);
     });
   }
+}
+
+absl::Status EngineImpl::DeleteArtifact(const std::string& name) {
+  QTIPD_ASSIGN_OR_RETURN(const ArtifactRecord record, artifacts_.Delete(name));
+  spdlog::info("artifact_deleted artifact={}", name);
+  ReleaseResident(record.sha256);
+  return absl::OkStatus();
+}
+
+// ---- Models and Hessians ----
+
+absl::StatusOr<ModelView> EngineImpl::GetModel(const std::string& name) {
+  return ReadModel(name, *parts_.history, artifacts_, *parts_.registry);
+}
+
+absl::Status EngineImpl::DeleteModel(const std::string& name) {
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<ArtifactRecord> records, artifacts_.DeleteModel(name));
+  spdlog::info("model_deleted model={} artifacts={}", LogText(name), records.size());
+  for (const ArtifactRecord& record : records) ReleaseResident(record.sha256);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<HessianRecord> EngineImpl::GetHessian(const std::string& name) {
+  return hessians_.Get(name);
+}
+
+absl::StatusOr<Page<HessianRecord>> EngineImpl::ListHessians(const PageRequest& page) {
+  return hessians_.List(page);
+}
+
+absl::Status EngineImpl::DeleteHessian(const std::string& name) {
+  QTIPD_RETURN_IF_ERROR(hessians_.Delete(name));
+  spdlog::info("hessian_deleted hessian={}", name);
   return absl::OkStatus();
 }
 

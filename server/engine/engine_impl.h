@@ -21,6 +21,7 @@
 #include "server/engine/profile/catalogue_desk.h"
 #include "server/engine/store/artifact_store.h"
 #include "server/engine/store/data_directory.h"
+#include "server/engine/store/hessian_store.h"
 #include "server/engine/store/upload_store.h"
 
 namespace qtipd {
@@ -52,6 +53,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<std::unique_ptr<UploadStream>> BeginUpload() override;
   absl::StatusOr<OperationRecord> StartQuantize(const QuantizeSpec& spec) override;
   absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) override;
+  absl::StatusOr<OperationRecord> StartCalibrate(const CalibrateSpec& spec) override;
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override;
   absl::StatusOr<OperationRecord> StartProfile(const ProfileSpec& spec) override;
   absl::Status ValidateProfile(const ProfileSpec& spec) override;
@@ -66,6 +68,11 @@ class EngineImpl final : public Engine {
   absl::StatusOr<ArtifactRecord> GetArtifact(const std::string& name) override;
   absl::StatusOr<Page<ArtifactRecord>> ListArtifacts(const PageRequest& page) override;
   absl::Status DeleteArtifact(const std::string& name) override;
+  absl::StatusOr<ModelView> GetModel(const std::string& name) override;
+  absl::Status DeleteModel(const std::string& name) override;
+  absl::StatusOr<HessianRecord> GetHessian(const std::string& name) override;
+  absl::StatusOr<Page<HessianRecord>> ListHessians(const PageRequest& page) override;
+  absl::Status DeleteHessian(const std::string& name) override;
   void ExportArtifact(
       const std::string& name, ExportForm form,
       std::function<void(absl::StatusOr<std::unique_ptr<ExportStream>>)> done) override;
@@ -101,6 +108,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<DeviceExecutor*> FindExecutor(const std::string& device);
   // Errors: PROFILER_HELPER_FAILED where this engine was given none.
   absl::StatusOr<ProfileCollector*> FindCollector();
+  // Takes what no name has any more out of the devices, when they come to it.
+  void ReleaseResident(const std::string& sha256);
   void FillLoadedOn(ArtifactRecord& record);
   std::map<std::string, std::string> FactsOf(const DeviceExecutor& executor,
                                              const DeviceStatus& status);
@@ -109,6 +118,7 @@ class EngineImpl final : public Engine {
 
   Parts parts_;
   ArtifactStore artifacts_;
+  HessianStore hessians_;
   UploadStore uploads_;
   InputFiles files_;
   CeilingStore ceilings_;

@@ -43,6 +43,8 @@ struct TensorSource {
   FileSource hessian_file;
   // What the client calls its file; recorded, never opened.
   std::string display_name;
+  // Instead of hessian_tensor: one that was calibrated.
+  std::string hessian_name;
 };
 
 // ---- Requests -----------------------------------------------------------------------------------
@@ -67,6 +69,20 @@ struct ImportSpec {
   std::string format;  // empty: recognised
   std::map<std::string, OptionValue> options;
   bool if_absent = false;
+  std::string display_name;
+  // Of a whole model whose linears `file` uploads: the text of its config.json, and the names of
+  // its tensors that the upload leaves out. Of a directory on the server, both are read there.
+  std::string model_config;
+  std::vector<std::string> absent_tensors;
+};
+
+struct CalibrateSpec {
+  std::string request_id;
+  std::string name;
+  std::string device;  // whose turn it takes, so that it spoils no measurement; empty: the first
+  FileSource file;
+  std::string tensor;  // activations [tokens, in_features], F16, BF16 or F32
+  bool add = false;    // to the Hessian of that name, which exists
   std::string display_name;
 };
 
@@ -128,6 +144,35 @@ struct ArtifactRecord {
   std::string quantized_on;  // device name
   UnixMillis create_time = 0;
   std::vector<std::string> loaded_on;  // device ids it is resident on now
+};
+
+// What was kept of an imported model beside its artefacts.
+struct ModelRecord {
+  std::string name;
+  std::string format;
+  std::string config;                       // text of config.json as it was imported
+  std::vector<std::string> absent_tensors;  // of the directory, that are not held
+  std::string source;
+  UnixMillis create_time = 0;  // 0: there is no record, only artefacts
+};
+
+// A model as it is now.
+struct ModelView {
+  ModelRecord record;                                          // its config made anew by the format
+  std::vector<std::pair<std::string, ArtifactRecord>> layers;  // by prefix, with the final dot
+};
+
+// H = X^T X / tokens over the activations X [tokens, in_features] accumulated so far.
+struct HessianRecord {
+  std::string name;
+  std::string sha256;  // of the file; also its name on disk
+  int64_t in_features = 0;
+  int64_t tokens = 0;
+  double mean_diagonal = 0;  // of H
+  uint64_t stored_bytes = 0;
+  std::vector<std::string> sources;
+  UnixMillis create_time = 0;
+  UnixMillis update_time = 0;
 };
 
 enum class StopReason {
@@ -261,7 +306,7 @@ bool IsTerminal(OperationState state);
 // A long-running operation. `result` is the name of what it made: an artefact or a run.
 struct OperationRecord {
   std::string id;    // "operations/<id>" is the transport's spelling
-  std::string kind;  // quantize, import, benchmark, load, unload
+  std::string kind;  // quantize, import, import_model, calibrate, benchmark, load, unload
   std::string target;  // artefact name
   std::string device;
   OperationState state = OperationState::kQueued;

@@ -1,9 +1,10 @@
-// GetArtifact, ListArtifacts, DeleteArtifact, and the form of an export.
+// GetArtifact, ListArtifacts, DeleteArtifact, GetModel, and the form of an export.
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/service/artifact_conversion.h"
 #include "server/service/common_conversion.h"
 #include "server/service/handlers.h"
+#include "server/service/model_conversion.h"
 
 namespace qtipd {
 
@@ -28,8 +29,15 @@ absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(Engine& engine,
 absl::StatusOr<v1::DeleteArtifactResponse> DeleteArtifact(Engine& engine,
                                                           const v1::DeleteArtifactRequest& request,
                                                           const CallContext& context) {
-  QTIPD_RETURN_IF_ERROR(engine.DeleteArtifact(request.name()));
+  QTIPD_RETURN_IF_ERROR(request.model() ? engine.DeleteModel(request.name())
+                                        : engine.DeleteArtifact(request.name()));
   return v1::DeleteArtifactResponse();
+}
+
+absl::StatusOr<v1::Model> GetModel(Engine& engine, const v1::GetModelRequest& request,
+                                   const CallContext& context) {
+  QTIPD_ASSIGN_OR_RETURN(const ModelView model, engine.GetModel(request.name()));
+  return ToProto(model);
 }
 
 absl::StatusOr<ExportForm> ToExportForm(v1::ExportForm form) {

@@ -12,6 +12,7 @@
 #include "google/protobuf/empty.pb.h"
 #include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
+#include "qtipd/v1/calibrate.pb.h"
 #include "qtipd/v1/doctor.pb.h"
 #include "qtipd/v1/profile.pb.h"
 #include "qtipd/v1/quantize.pb.h"
@@ -67,6 +68,20 @@ absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(Engine& engine,
 absl::StatusOr<v1::DeleteArtifactResponse> DeleteArtifact(Engine& engine,
                                                           const v1::DeleteArtifactRequest& request,
                                                           const CallContext& context);
+// Maps the model's files: not for gRPC's threads.
+absl::StatusOr<v1::Model> GetModel(Engine& engine, const v1::GetModelRequest& request,
+                                   const CallContext& context);
+// Errors: FILE_SOURCE_INVALID, TENSOR_NAME_MISSING.
+absl::StatusOr<google::longrunning::Operation> StartCalibrate(
+    Engine& engine, const v1::StartCalibrateRequest& request, const CallContext& context);
+absl::StatusOr<v1::Hessian> GetHessian(Engine& engine, const v1::GetHessianRequest& request,
+                                       const CallContext& context);
+absl::StatusOr<v1::ListHessiansResponse> ListHessians(Engine& engine,
+                                                      const v1::ListHessiansRequest& request,
+                                                      const CallContext& context);
+absl::StatusOr<v1::DeleteHessianResponse> DeleteHessian(Engine& engine,
+                                                        const v1::DeleteHessianRequest& request,
+                                                        const CallContext& context);
 // Errors: EXPORT_FORM_UNKNOWN.
 absl::StatusOr<ExportForm> ToExportForm(v1::ExportForm form);
 

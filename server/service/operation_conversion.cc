@@ -5,9 +5,11 @@
 #include "kernels/api/error.h"
 #include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
+#include "qtipd/v1/calibrate.pb.h"
 #include "qtipd/v1/operation.pb.h"
 #include "server/service/artifact_conversion.h"
 #include "server/service/common_conversion.h"
+#include "server/service/model_conversion.h"
 #include "server/service/profile_conversion.h"
 #include "server/service/status_proto.h"
 
@@ -61,6 +63,23 @@ void FillResponse(const OperationRecord& record, Engine& engine, Samples samples
     profile.set_id(record.result);
     if (const auto found = engine.GetProfile(record.result); found.ok()) profile = ToProto(*found);
     proto.mutable_response()->PackFrom(profile);
+    return;
+  }
+  if (record.kind == "calibrate") {
+    v1::Hessian hessian;
+    hessian.set_name(record.result);
+    if (const auto found = engine.GetHessian(record.result); found.ok()) hessian = ToProto(*found);
+    proto.mutable_response()->PackFrom(hessian);
+    return;
+  }
+  if (record.kind == "import_model") {
+    v1::Model model;
+    model.set_name(record.result);
+    // In lists the name alone: finding the layers takes milliseconds.
+    if (samples == Samples::kKeep) {
+      if (const auto found = engine.GetModel(record.result); found.ok()) model = ToProto(*found);
+    }
+    proto.mutable_response()->PackFrom(model);
     return;
   }
   const std::string& name = record.result.empty() ? record.target : record.result;

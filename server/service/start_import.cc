@@ -17,6 +17,8 @@ absl::StatusOr<google::longrunning::Operation> StartImport(Engine& engine,
   QTIPD_ASSIGN_OR_RETURN(spec.options, FromProto(request.format_options()));
   spec.if_absent = request.if_absent();
   spec.display_name = request.display_name();
+  spec.model_config = request.model_config();
+  spec.absent_tensors.assign(request.absent_tensors().begin(), request.absent_tensors().end());
   QTIPD_ASSIGN_OR_RETURN(const OperationRecord operation, engine.StartImport(spec));
   return ToProto(operation, engine, Samples::kKeep);
 }

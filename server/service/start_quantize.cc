@@ -17,6 +17,7 @@ absl::StatusOr<TensorSource> TensorFromProto(const v1::TensorMatrix& proto) {
                            FromProto(proto.hessian_file(), "tensor.hessian_file"));
   }
   source.display_name = proto.display_name();
+  source.hessian_name = proto.hessian_name();
   if (source.tensor.empty()) {
     return InvalidField("TENSOR_NAME_MISSING", "tensor.tensor", "nothing",
                         "the name of a tensor in the file");

@@ -48,6 +48,11 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
                                         Operation* response) override {
     return Unary(context, "StartImport", request, response, qtipd::StartImport);
   }
+  grpc::ServerUnaryReactor* StartCalibrate(Context* context,
+                                           const v1::StartCalibrateRequest* request,
+                                           Operation* response) override {
+    return Unary(context, "StartCalibrate", request, response, qtipd::StartCalibrate);
+  }
   grpc::ServerUnaryReactor* StartLoadArtifact(Context* context,
                                               const v1::LoadArtifactRequest* request,
                                               Operation* response) override {
@@ -79,6 +84,23 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
                                            const v1::DeleteArtifactRequest* request,
                                            v1::DeleteArtifactResponse* response) override {
     return Unary(context, "DeleteArtifact", request, response, qtipd::DeleteArtifact);
+  }
+  grpc::ServerUnaryReactor* GetModel(Context* context, const v1::GetModelRequest* request,
+                                     v1::Model* response) override {
+    return BlockingUnaryCall(environment_, Name("GetModel", "unary"), context, request, response,
+                             qtipd::GetModel);
+  }
+  grpc::ServerUnaryReactor* GetHessian(Context* context, const v1::GetHessianRequest* request,
+                                       v1::Hessian* response) override {
+    return Unary(context, "GetHessian", request, response, qtipd::GetHessian);
+  }
+  grpc::ServerUnaryReactor* ListHessians(Context* context, const v1::ListHessiansRequest* request,
+                                         v1::ListHessiansResponse* response) override {
+    return Unary(context, "ListHessians", request, response, qtipd::ListHessians);
+  }
+  grpc::ServerUnaryReactor* DeleteHessian(Context* context, const v1::DeleteHessianRequest* request,
+                                          v1::DeleteHessianResponse* response) override {
+    return Unary(context, "DeleteHessian", request, response, qtipd::DeleteHessian);
   }
   grpc::ServerUnaryReactor* GetRun(Context* context, const v1::GetRunRequest* request,
                                    v1::Run* response) override {

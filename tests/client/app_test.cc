@@ -40,10 +40,11 @@ TEST_F(AppTest, PrintsHelpAndIsDone) {
 }
 
 TEST_F(AppTest, NamesTheVerbsForAnUnknownOne) {
-  ExpectUsage({"frobnicate"},
-              "error: USAGE: command: got 'frobnicate', allowed quantize, artifacts, import, "
-              "export, bench, profile, suite, runs, compare, jobs, doctor, health, info, "
-              "version");
+  ExpectUsage(
+      {"frobnicate"},
+      "error: USAGE: command: got 'frobnicate', allowed quantize, calibrate, artifacts, import, "
+      "export, bench, profile, suite, runs, compare, jobs, doctor, health, info, "
+      "version");
   ExpectUsage({"jobs"}, "error: USAGE: command: got nothing, allowed list, watch, cancel");
 }
 
@@ -195,10 +196,32 @@ TEST_F(AppTest, FindsMissingFilesAndTensorsBeforeItAsksADaemon) {
   EXPECT_TRUE(err_.str().starts_with("error: FILE_NOT_FOUND: "));
 }
 
-TEST_F(AppTest, RefusesACalibratedHessianForNow) {
-  EXPECT_EQ(Run({"quantize", "--name", "w", "--input", "f", "--tensor", "t", "--hessian", "@h"}),
-            kExitError);
-  EXPECT_TRUE(err_.str().starts_with("error: USAGE: --hessian: got @h, "));
+TEST_F(AppTest, AHessianHasAName) {
+  for (const char* hessian : {"@", ":t", "f:"}) {
+    EXPECT_EQ(
+        Run({"quantize", "--name", "w", "--input", "f", "--tensor", "t", "--hessian", hessian}),
+        kExitError);
+    EXPECT_TRUE(err_.str().starts_with("error: USAGE: --hessian: got '")) << err_.str();
+  }
+}
+
+TEST_F(AppTest, CalibrateNeedsANameAndOneSource) {
+  ExpectUsage({"calibrate", "--tensor", "t", "--input", "f"},
+              "error: USAGE: --name: got nothing, allowed the Hessian's name");
+  ExpectUsage({"calibrate", "--name", "h", "--input", "f"},
+              "error: USAGE: --tensor: got nothing, allowed the name of a tensor in the file");
+  ExpectUsage({"calibrate", "--name", "h", "--tensor", "t"},
+              "error: USAGE: source: got nothing, allowed one of --input, --server-path");
+  ExpectUsage({"calibrate", "--name", "h", "list"},
+              "error: USAGE: argument: got '--name', allowed see 'qtipctl calibrate list --help'");
+}
+
+TEST_F(AppTest, ImportTakesOneSource) {
+  ExpectUsage({"import", "--name", "n"},
+              "error: USAGE: source: got nothing, allowed one of FILE, --server-path");
+  ExpectUsage(
+      {"import", "f", "--server-path", "/p", "--name", "n"},
+      "error: USAGE: source: got both FILE and --server-path, allowed one of FILE, --server-path");
 }
 
 TEST_F(AppTest, SaysWhenNobodyTakesItsOutput) {

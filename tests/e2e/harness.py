@@ -29,6 +29,12 @@ class Daemon:
         addresses = dict(word.split("=", 1) for word in line.split() if "=" in word)
         self.target, self.http = addresses["grpc"], addresses["http"]
 
+    def peak_memory(self):
+        """Most bytes that it had in memory so far, mapped files included."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        peak, = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) * 1024
+
     def stop(self, with_signal=signal.SIGTERM):
         """Ends the daemon and returns its exit code."""
         if self.process.poll() is None:

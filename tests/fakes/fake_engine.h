@@ -51,6 +51,8 @@ class FakeEngine final : public Engine {
   std::vector<BackendStatus> backends;
   absl::Status start_error;  // of every Start...
   std::map<std::string, ArtifactRecord> artifacts;
+  std::map<std::string, ModelView> models;
+  std::map<std::string, HessianRecord> hessians;
   std::map<std::string, RunRecord> runs;
   std::map<std::string, ProfileRecord> profiles;
   absl::StatusOr<MetricCatalogue> catalogue = MetricCatalogue{};
@@ -73,6 +75,7 @@ class FakeEngine final : public Engine {
   // ---- what a test asks -------------------------------------------------------------------------
   std::optional<QuantizeSpec> quantize;
   std::optional<ImportSpec> import;
+  std::optional<CalibrateSpec> calibrate;
   std::optional<BenchmarkSpec> benchmark;
   std::optional<ProfileSpec> profile;
   std::optional<ProfileSpec> validated_profile;
@@ -124,6 +127,10 @@ class FakeEngine final : public Engine {
   absl::StatusOr<OperationRecord> StartImport(const ImportSpec& spec) override {
     import = spec;
     return Started("import", spec.name);
+  }
+  absl::StatusOr<OperationRecord> StartCalibrate(const CalibrateSpec& spec) override {
+    calibrate = spec;
+    return Started("calibrate", spec.name);
   }
   absl::StatusOr<OperationRecord> StartBenchmark(const BenchmarkSpec& spec) override {
     benchmark = spec;
@@ -187,6 +194,26 @@ class FakeEngine final : public Engine {
   }
   absl::Status DeleteArtifact(const std::string& name) override {
     return artifacts.erase(name) == 1 ? absl::OkStatus() : Missing("ARTIFACT_NOT_FOUND", name);
+  }
+  absl::StatusOr<ModelView> GetModel(const std::string& name) override {
+    const auto found = models.find(name);
+    if (found == models.end()) return Missing("MODEL_NOT_FOUND", name);
+    return found->second;
+  }
+  absl::Status DeleteModel(const std::string& name) override {
+    return models.erase(name) == 1 ? absl::OkStatus() : Missing("MODEL_NOT_FOUND", name);
+  }
+  absl::StatusOr<HessianRecord> GetHessian(const std::string& name) override {
+    const auto found = hessians.find(name);
+    if (found == hessians.end()) return Missing("HESSIAN_NOT_FOUND", name);
+    return found->second;
+  }
+  absl::StatusOr<Page<HessianRecord>> ListHessians(const PageRequest& request) override {
+    page = request;
+    return MakePage(hessians);
+  }
+  absl::Status DeleteHessian(const std::string& name) override {
+    return hessians.erase(name) == 1 ? absl::OkStatus() : Missing("HESSIAN_NOT_FOUND", name);
   }
   void ExportArtifact(
       const std::string& name, ExportForm form,

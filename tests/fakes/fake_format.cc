@@ -16,6 +16,7 @@ const HostTensor& Rounded(const PackedLayer& layer) { return layer.tensors.at("r
 
 class FakeFormat final : public WeightFormat {
  public:
+  explicit FakeFormat(std::shared_ptr<FakeFormatControl> control) : control_(std::move(control)) {}
   std::string_view id() const override { return "fake"; }
   std::string_view summary() const override { return "weights rounded to multiples of 2^-bits"; }
   const OptionSchema& schema() const override { return schema_; }
@@ -32,6 +33,7 @@ class FakeFormat final : public WeightFormat {
   bool Recognises(const TensorMap& tensors) const override { return tensors.count("rounded") > 0; }
   absl::StatusOr<PackedLayer> Import(
       const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const override {
+    control_->on_import();
     PackedLayer layer{.format = "fake", .tensors = tensors};
     QTIPD_ASSIGN_OR_RETURN(layer.options, CheckOptions(schema_, given));
     const std::vector<int64_t>& shape = Rounded(layer).shape();
@@ -41,6 +43,23 @@ class FakeFormat final : public WeightFormat {
   }
   absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const override {
     return layer.tensors;
+  }
+  bool RecognisesModel(const std::string& config) const override { return config == "fake model"; }
+  absl::StatusOr<ModelPlan> PlanModel(const ModelCheckpoint& checkpoint) const override {
+    ModelPlan plan{.linears = {}, .other_tensors = checkpoint.absent_tensors};
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      const size_t cut = name.rfind('.') + 1;
+      if (name.substr(cut) == "rounded") {
+        plan.linears.push_back({name.substr(0, cut), {{"rounded", tensor}}, {}});
+      } else {
+        plan.other_tensors.push_back(name);
+      }
+    }
+    return plan;
+  }
+  absl::StatusOr<std::string> ModelConfig(
+      const std::string& config, const std::map<std::string, PackedLayer>& layers) const override {
+    return config + " of " + std::to_string(layers.size());
   }
   absl::Status Validate(const PackedLayer& layer) const override {
     if (Recognises(layer.tensors)) return absl::OkStatus();
@@ -65,6 +84,7 @@ class FakeFormat final : public WeightFormat {
   std::vector<std::string> fused_phases() const override { return {"loop"}; }
 
  private:
+  const std::shared_ptr<FakeFormatControl> control_;
   const OptionSchema schema_ = {
       {.name = "bits", .help = "bits", .default_value = int64_t{2}, .minimum = 1, .maximum = 8},
       {.name = "code",
@@ -174,7 +194,7 @@ class FakeFormatBackend final : public FormatBackend {
 }  // namespace
 
 void AddFakeFormat(Registry& registry, std::shared_ptr<FakeFormatControl> control) {
-  registry.AddFormat(std::make_unique<FakeFormat>());
+  registry.AddFormat(std::make_unique<FakeFormat>(control));
   registry.AddFormatBackend(std::make_unique<FakeFormatBackend>(std::move(control)));
 }
 

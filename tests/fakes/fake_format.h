@@ -13,12 +13,14 @@ namespace qtipd {
 struct FakeFormatControl {
   // Called by Quantize on the device's thread, halfway.
   std::function<void()> on_quantize = [] {};
+  // Called by Import, before it looks at anything.
+  std::function<void()> on_import = [] {};
   // Added to every element of z by Multiply: an output that is wrong.
   float multiply_error = 0;
 };
 
 // Adds the format `fake` (options `bits` 1 to 8 and `code` = `plain`; sides must be multiples of 4;
-// one tensor `rounded` F32 [out, in]) with a backend on `fake`.
+// one tensor `rounded` F32 [out, in]) with a backend on `fake`. A model's config is "fake model".
 void AddFakeFormat(Registry& registry, std::shared_ptr<FakeFormatControl> control);
 
 }  // namespace qtipd

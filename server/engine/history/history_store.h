@@ -49,6 +49,25 @@ class HistoryStore {
   virtual absl::StatusOr<int64_t> CountArtifactsOfFile(const std::string& sha256) = 0;
   virtual absl::StatusOr<std::vector<FormatTotal>> ArtifactTotals() = 0;
 
+  // A model's record, in place of one of that name, and its artefacts: all of them or none.
+  // Errors: AlreadyExists/ARTIFACT_EXISTS.
+  virtual absl::Status InsertModel(const ModelRecord& model,
+                                   const std::vector<ArtifactRecord>& artifacts) = 0;
+  virtual absl::StatusOr<std::optional<ModelRecord>> GetModel(const std::string& name) = 0;
+  // The artefacts whose names begin with `name` and a slash, by name.
+  virtual absl::StatusOr<std::vector<ArtifactRecord>> ArtifactsOfModel(const std::string& name) = 0;
+  // Removes the record and those artefacts.
+  virtual absl::Status DeleteModel(const std::string& name) = 0;
+
+  // Hessians, listed by name. Errors: AlreadyExists/HESSIAN_EXISTS.
+  virtual absl::Status InsertHessian(const HessianRecord& record) = 0;
+  // In place of the one of that name. Errors: NotFound/HESSIAN_NOT_FOUND, here and below.
+  virtual absl::Status UpdateHessian(const HessianRecord& record) = 0;
+  virtual absl::StatusOr<HessianRecord> GetHessian(const std::string& name) = 0;
+  virtual absl::StatusOr<Page<HessianRecord>> ListHessians(const PageRequest& page) = 0;
+  virtual absl::Status DeleteHessian(const std::string& name) = 0;
+  virtual absl::StatusOr<int64_t> CountHessiansOfFile(const std::string& sha256) = 0;
+
   // Runs, newest first; lists leave the samples out. InsertRun chooses and returns the id.
   virtual absl::StatusOr<std::string> InsertRun(const RunRecord& run) = 0;
   virtual absl::StatusOr<RunRecord> GetRun(const std::string& id) = 0;  // NotFound/RUN_NOT_FOUND

@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "server/engine/history/history_store.h"
+#include "server/engine/history/model_json.h"
 #include "server/engine/history/profile_json.h"
 #include "server/engine/history/record_json.h"
 #include "server/engine/history/sqlite.h"
@@ -16,11 +17,17 @@ namespace qtipd {
 namespace {
 
 // Migrations in order; the database's user_version counts those applied.
-constexpr const char* kMigrations[] = {kHistorySchema, kHistorySampleClocks, kHistoryProfiles};
+constexpr const char* kMigrations[] = {kHistorySchema, kHistorySampleClocks, kHistoryProfiles,
+                                       kHistoryModels};
 constexpr int64_t kVersion = std::size(kMigrations);
 
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
+
+// Names below a model: from its name and a slash to the character after that, in byte order.
+constexpr char kSlash[] = "/";
+constexpr char kAfterSlash[] = "0";
+static_assert(kSlash[0] + 1 == kAfterSlash[0]);
 
 // One row more than the page is asked for, to know whether there is a next one.
 absl::StatusOr<int64_t> RowsWanted(const PageRequest& page) {
@@ -66,6 +73,19 @@ absl::Status NotFound(const std::string& reason, const std::string& field, const
   return FieldError(absl::StatusCode::kNotFound, reason, field, got, allowed);
 }
 
+// The first column of every row, read by `from_json`.
+template <typename FromJson>
+auto ReadRecords(SqliteStatement& query, FromJson from_json)
+    -> absl::StatusOr<std::vector<typename decltype(from_json(""))::value_type>> {
+  std::vector<typename decltype(from_json(""))::value_type> records;
+  while (true) {
+    QTIPD_ASSIGN_OR_RETURN(const bool has_row, query.Step());
+    if (!has_row) return records;
+    QTIPD_ASSIGN_OR_RETURN(auto record, from_json(query.Text(0)));
+    records.push_back(std::move(record));
+  }
+}
+
 std::vector<double> Doubles(std::span<const std::byte> blob) {
   std::vector<double> values(blob.size() / sizeof(double));
   if (!values.empty()) std::memcpy(values.data(), blob.data(), values.size() * sizeof(double));
@@ -105,19 +125,7 @@ class SqliteHistory final : public HistoryStore {
 
   absl::Status InsertArtifact(const ArtifactRecord& record) override {
     std::lock_guard lock(mutex_);
-    SqliteStatement insert(database_->handle(),
-                           "INSERT OR IGNORE INTO artifacts (name, sha256, format, packed_bytes, "
-                           "create_time, record) VALUES (?, ?, ?, ?, ?, ?)");
-    QTIPD_RETURN_IF_ERROR(insert.Bind(record.name)
-                              .Bind(record.sha256)
-                              .Bind(record.format)
-                              .Bind(static_cast<int64_t>(record.packed_bytes))
-                              .Bind(record.create_time)
-                              .Bind(ArtifactToJson(record))
-                              .Execute());
-    if (database_->changes() == 1) return absl::OkStatus();
-    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_EXISTS", "name", record.name,
-                      "a name that no artifact has");
+    return AddArtifact(record);
   }
 
   absl::StatusOr<ArtifactRecord> GetArtifact(const std::string& name) override {
@@ -134,13 +142,8 @@ class SqliteHistory final : public HistoryStore {
     SqliteStatement query(database_->handle(),
                           "SELECT record FROM artifacts WHERE name > ? ORDER BY name LIMIT ?");
     query.Bind(page.page_token).Bind(rows);
-    std::vector<ArtifactRecord> records;
-    while (true) {
-      QTIPD_ASSIGN_OR_RETURN(const bool has_row, query.Step());
-      if (!has_row) break;
-      QTIPD_ASSIGN_OR_RETURN(ArtifactRecord record, ArtifactFromJson(query.Text(0)));
-      records.push_back(std::move(record));
-    }
+    QTIPD_ASSIGN_OR_RETURN(std::vector<ArtifactRecord> records,
+                           ReadRecords(query, ArtifactFromJson));
     return FinishPage(std::move(records), rows, [](const ArtifactRecord& r) { return r.name; });
   }
 
@@ -169,6 +172,106 @@ class SqliteHistory final : public HistoryStore {
       if (!has_row) return totals;
       totals.push_back({query.Text(0), query.Int(1), static_cast<uint64_t>(query.Int(2))});
     }
+  }
+
+  // ---- Models ----
+
+  absl::Status InsertModel(const ModelRecord& model,
+                           const std::vector<ArtifactRecord>& artifacts) override {
+    std::lock_guard lock(mutex_);
+    SqliteTransaction transaction(*database_);
+    QTIPD_RETURN_IF_ERROR(transaction.Begin());
+    for (const ArtifactRecord& record : artifacts) QTIPD_RETURN_IF_ERROR(AddArtifact(record));
+    SqliteStatement insert(
+        database_->handle(),
+        "INSERT OR REPLACE INTO models (name, create_time, record) VALUES (?, ?, ?)");
+    QTIPD_RETURN_IF_ERROR(
+        insert.Bind(model.name).Bind(model.create_time).Bind(ModelToJson(model)).Execute());
+    return transaction.Commit();
+  }
+
+  absl::StatusOr<std::optional<ModelRecord>> GetModel(const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(), "SELECT record FROM models WHERE name = ?");
+    QTIPD_ASSIGN_OR_RETURN(const bool is_found, query.Bind(name).Step());
+    if (!is_found) return std::optional<ModelRecord>();
+    QTIPD_ASSIGN_OR_RETURN(ModelRecord record, ModelFromJson(query.Text(0)));
+    return std::optional(std::move(record));
+  }
+
+  absl::StatusOr<std::vector<ArtifactRecord>> ArtifactsOfModel(const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(),
+                          "SELECT record FROM artifacts WHERE name > ? AND name < ? ORDER BY name");
+    query.Bind(name + kSlash).Bind(name + kAfterSlash);
+    return ReadRecords(query, ArtifactFromJson);
+  }
+
+  absl::Status DeleteModel(const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    SqliteTransaction transaction(*database_);
+    QTIPD_RETURN_IF_ERROR(transaction.Begin());
+    SqliteStatement layers(database_->handle(),
+                           "DELETE FROM artifacts WHERE name > ? AND name < ?");
+    QTIPD_RETURN_IF_ERROR(layers.Bind(name + kSlash).Bind(name + kAfterSlash).Execute());
+    SqliteStatement model(database_->handle(), "DELETE FROM models WHERE name = ?");
+    QTIPD_RETURN_IF_ERROR(model.Bind(name).Execute());
+    return transaction.Commit();
+  }
+
+  // ---- Hessians ----
+
+  absl::Status InsertHessian(const HessianRecord& record) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement insert(
+        database_->handle(),
+        "INSERT OR IGNORE INTO hessians (name, sha256, record) VALUES (?, ?, ?)");
+    QTIPD_RETURN_IF_ERROR(
+        insert.Bind(record.name).Bind(record.sha256).Bind(HessianToJson(record)).Execute());
+    if (database_->changes() == 1) return absl::OkStatus();
+    return FieldError(absl::StatusCode::kAlreadyExists, "HESSIAN_EXISTS", "name", record.name,
+                      "a name that no Hessian has, or to add to that one");
+  }
+
+  absl::Status UpdateHessian(const HessianRecord& record) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement update(database_->handle(),
+                           "UPDATE hessians SET sha256 = ?, record = ? WHERE name = ?");
+    QTIPD_RETURN_IF_ERROR(
+        update.Bind(record.sha256).Bind(HessianToJson(record)).Bind(record.name).Execute());
+    return database_->changes() == 1 ? absl::OkStatus() : NoSuchHessian(record.name);
+  }
+
+  absl::StatusOr<HessianRecord> GetHessian(const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(), "SELECT record FROM hessians WHERE name = ?");
+    QTIPD_ASSIGN_OR_RETURN(const bool is_found, query.Bind(name).Step());
+    if (is_found) return HessianFromJson(query.Text(0));
+    return NoSuchHessian(name);
+  }
+
+  absl::StatusOr<Page<HessianRecord>> ListHessians(const PageRequest& page) override {
+    QTIPD_ASSIGN_OR_RETURN(const int64_t rows, RowsWanted(page));
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(),
+                          "SELECT record FROM hessians WHERE name > ? ORDER BY name LIMIT ?");
+    query.Bind(page.page_token).Bind(rows);
+    QTIPD_ASSIGN_OR_RETURN(std::vector<HessianRecord> records, ReadRecords(query, HessianFromJson));
+    return FinishPage(std::move(records), rows, [](const HessianRecord& r) { return r.name; });
+  }
+
+  absl::Status DeleteHessian(const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement remove(database_->handle(), "DELETE FROM hessians WHERE name = ?");
+    QTIPD_RETURN_IF_ERROR(remove.Bind(name).Execute());
+    return database_->changes() == 1 ? absl::OkStatus() : NoSuchHessian(name);
+  }
+
+  absl::StatusOr<int64_t> CountHessiansOfFile(const std::string& sha256) override {
+    std::lock_guard lock(mutex_);
+    SqliteStatement query(database_->handle(), "SELECT COUNT(*) FROM hessians WHERE sha256 = ?");
+    QTIPD_RETURN_IF_ERROR(query.Bind(sha256).Step().status());
+    return query.Int(0);
   }
 
   // ---- Runs ----
@@ -377,18 +480,43 @@ class SqliteHistory final : public HistoryStore {
 
  private:
   // With the lock held, all of them.
+  absl::Status AddArtifact(const ArtifactRecord& record) {
+    SqliteStatement insert(database_->handle(),
+                           "INSERT OR IGNORE INTO artifacts (name, sha256, format, packed_bytes, "
+                           "create_time, record) VALUES (?, ?, ?, ?, ?, ?)");
+    QTIPD_RETURN_IF_ERROR(insert.Bind(record.name)
+                              .Bind(record.sha256)
+                              .Bind(record.format)
+                              .Bind(static_cast<int64_t>(record.packed_bytes))
+                              .Bind(record.create_time)
+                              .Bind(ArtifactToJson(record))
+                              .Execute());
+    if (database_->changes() == 1) return absl::OkStatus();
+    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_EXISTS", "name", record.name,
+                      "a name that no artifact has");
+  }
+
   absl::Status NoSuchArtifact(const std::string& name) {
-    SqliteStatement query(database_->handle(), "SELECT name FROM artifacts LIMIT 1000");
+    return NoSuch("SELECT name FROM artifacts LIMIT 1000", "ARTIFACT_NOT_FOUND", "artifact", name);
+  }
+
+  absl::Status NoSuchHessian(const std::string& name) {
+    return NoSuch("SELECT name FROM hessians LIMIT 1000", "HESSIAN_NOT_FOUND", "hessian", name);
+  }
+
+  absl::Status NoSuch(const char* select_names, const std::string& reason, const std::string& what,
+                      const std::string& name) {
+    SqliteStatement query(database_->handle(), select_names);
     std::vector<std::string> known;
     while (true) {
       QTIPD_ASSIGN_OR_RETURN(const bool has_row, query.Step());
       if (!has_row) break;
       known.push_back(query.Text(0));
     }
-    std::string allowed = "the name of a stored artifact";
+    std::string allowed = "the name of a stored " + what;
     const std::vector<std::string> nearest = NearestNames(name, known);
     if (!nearest.empty()) allowed += " (did you mean " + nearest[0] + "?)";
-    return NotFound("ARTIFACT_NOT_FOUND", "artifact", name, allowed);
+    return NotFound(reason, what, name, allowed);
   }
 
   absl::Status InsertResult(int64_t run_id, int64_t position, const BenchmarkResult& result) {

@@ -36,7 +36,7 @@ absl::StatusOr<std::string> InputFiles::Resolve(const FileSource& source) {
   return ResolveServerPath(source.server_path);
 }
 
-absl::StatusOr<std::string> InputFiles::ResolveServerPath(const std::string& path) const {
+absl::StatusOr<std::string> InputFiles::ResolveAllowed(const std::string& path) const {
   std::error_code error;
   // Resolves symlinks first, so that a link out of an allowed directory leads nowhere.
   const fs::path real = fs::weakly_canonical(path, error);
@@ -45,7 +45,7 @@ absl::StatusOr<std::string> InputFiles::ResolveServerPath(const std::string& pat
       std::any_of(allowed_.begin(), allowed_.end(), [&](const std::string& directory) {
         std::error_code missing;
         const fs::path allowed = fs::canonical(directory, missing);
-        return !missing && IsBelow(real, allowed);
+        return !missing && (IsBelow(real, allowed) || real == allowed);
       });
   if (!is_allowed) {
     std::string allowed;
@@ -56,11 +56,29 @@ absl::StatusOr<std::string> InputFiles::ResolveServerPath(const std::string& pat
                       allowed.empty() ? "none: the daemon's configuration names no directories"
                                       : "an absolute path below " + allowed);
   }
-  if (!fs::is_regular_file(real, error)) {
-    return FieldError(absl::StatusCode::kNotFound, "FILE_NOT_FOUND", "server_path", path,
-                      "a regular file that exists");
-  }
   return real.string();
+}
+
+absl::StatusOr<std::string> InputFiles::ResolveServerPath(const std::string& path) const {
+  QTIPD_ASSIGN_OR_RETURN(std::string real, ResolveAllowed(path));
+  std::error_code error;
+  if (fs::is_regular_file(real, error)) return real;
+  return FieldError(absl::StatusCode::kNotFound, "FILE_NOT_FOUND", "server_path", path,
+                    "a regular file that exists");
+}
+
+absl::StatusOr<std::optional<std::string>> InputFiles::ResolveDirectory(
+    const FileSource& source) const {
+  if (source.server_path.empty() || !source.upload_id.empty()) return std::optional<std::string>();
+  QTIPD_ASSIGN_OR_RETURN(std::string real, ResolveAllowed(source.server_path));
+  std::error_code error;
+  if (!fs::is_directory(real, error)) return std::optional<std::string>();
+  return std::optional(std::move(real));
+}
+
+absl::StatusOr<CheckpointDirectory> InputFiles::OpenDirectory(const std::string& directory) const {
+  return ReadCheckpointDirectory(
+      [&](const std::string& name) { return ResolveServerPath(directory + "/" + name); });
 }
 
 absl::StatusOr<SafetensorsFile> InputFiles::Open(const FileSource& source,

@@ -101,6 +101,20 @@ absl::Status AddHessian(InputFiles& files, const TensorSource& source, const Ten
   return absl::OkStatus();
 }
 
+absl::Status AddCalibrated(HessianStore& hessians, const std::string& name, SourceTensors& result) {
+  QTIPD_ASSIGN_OR_RETURN(HessianStore::Stored stored, hessians.Open(name));
+  const int64_t n = result.shape.in_features;
+  if (stored.record.in_features != n) {
+    return InvalidField("HESSIAN_SHAPE", "hessian " + name,
+                        std::to_string(stored.record.in_features) + " input features",
+                        std::to_string(n) + ", those of W");
+  }
+  result.hessian = std::move(stored.sum);
+  result.hessian_scale = 1 / static_cast<double>(stored.record.tokens);
+  result.has_hessian = true;
+  return absl::OkStatus();
+}
+
 std::vector<float> Unflatten(std::span<const float> triangle, int64_t n) {
   std::vector<float> full(static_cast<size_t>(n * n));
   for (int64_t i = 0; i < n; ++i) {
@@ -131,7 +145,8 @@ absl::Status CheckSymmetric(const std::string& name, std::span<const float> h, i
 
 }  // namespace
 
-absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, const TensorSource& source) {
+absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, HessianStore& hessians,
+                                         const TensorSource& source) {
   QTIPD_ASSIGN_OR_RETURN(const SafetensorsFile file, files.Open(source.file, source.display_name));
   SourceTensors result;
   const std::string shown = source.display_name.empty() ? "the file" : source.display_name;
@@ -145,6 +160,9 @@ absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, const TensorSource& 
   result.shape = {shape[0], shape[1]};
   if (!source.hessian_tensor.empty()) {
     QTIPD_RETURN_IF_ERROR(AddHessian(files, source, file.tensors, result));
+  }
+  if (!source.hessian_name.empty()) {
+    QTIPD_RETURN_IF_ERROR(AddCalibrated(hessians, source.hessian_name, result));
   }
   return result;
 }
@@ -165,6 +183,7 @@ absl::StatusOr<std::vector<float>> ReadHessian(const SourceTensors& tensors,
   if (!tensors.has_hessian) return std::vector<float>();
   const int64_t n = tensors.shape.in_features;
   std::vector<float> hessian = ToFloatParallel(tensors.hessian);
+  for (float& value : hessian) value *= static_cast<float>(tensors.hessian_scale);
   QTIPD_RETURN_IF_ERROR(CheckFinite(hessian, tensor_name, tensors.hessian.shape()));
   if (tensors.hessian.shape().size() == 2) {
     QTIPD_RETURN_IF_ERROR(CheckSymmetric(tensor_name, hessian, n));
@@ -197,6 +216,7 @@ std::string ContentSha256(const SourceTensors& tensors) {
     hash.Update(std::string(DTypeName(tensor->dtype())) + tensor->ShapeText());
     hash.Update(tensor->bytes());
   }
+  if (tensors.hessian_scale != 1) hash.Update("scale " + OptionText(tensors.hessian_scale));
   return hash.Finish();
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/api/host_tensor.h"
 #include "server/engine/input/input_files.h"
+#include "server/engine/store/hessian_store.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -19,16 +20,18 @@ namespace qtipd {
 struct SourceTensors {
   HostTensor weights;  // [out_features, in_features], F16, BF16 or F32
   Shape shape;
-  HostTensor hessian;       // [n, n], or [n(n+1)/2] the lower triangle by rows; empty: none
-  HostTensor hessian_mean;  // [n]; empty: none
+  HostTensor hessian;        // [n, n], or [n(n+1)/2] the lower triangle by rows; empty: none
+  HostTensor hessian_mean;   // [n]; empty: none
+  double hessian_scale = 1;  // what its values are to be multiplied by
   bool has_hessian = false;
 };
 
 // Finds and checks the tensors. A flattened Hessian's optional mean is the tensor beside it whose
 // name ends in `mu`, as QTIP's Hessian files have it: H + mu mu^T is used.
-// Errors: TENSOR_NOT_FOUND, TENSOR_DTYPE_UNSUPPORTED, TENSOR_SHAPE_UNSUPPORTED, HESSIAN_SHAPE, and
-// those of InputFiles::Open.
-absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, const TensorSource& source);
+// Errors: TENSOR_NOT_FOUND, TENSOR_DTYPE_UNSUPPORTED, TENSOR_SHAPE_UNSUPPORTED, HESSIAN_SHAPE,
+// HESSIAN_NOT_FOUND, HESSIAN_FILE_DAMAGED, and those of InputFiles::Open.
+absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, HessianStore& hessians,
+                                         const TensorSource& source);
 
 // W in fp32, row-major. Errors: InvalidArgument/NON_FINITE naming tensor and first index;
 // InvalidArgument/WEIGHTS_ALL_ZERO.

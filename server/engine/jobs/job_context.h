@@ -15,6 +15,7 @@
 #include "server/engine/input/input_files.h"
 #include "server/engine/metrics_sink.h"
 #include "server/engine/store/artifact_store.h"
+#include "server/engine/store/hessian_store.h"
 
 namespace qtipd {
 
@@ -28,6 +29,7 @@ struct JobContext {
   Clock& clock;
   const std::map<std::string, std::string>& build_info;
   CeilingStore& ceilings;
+  HessianStore& hessians;
 };
 
 // A part [begin, end] of another progress, for a step of a job. The parent outlives it.

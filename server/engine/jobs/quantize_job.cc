@@ -32,6 +32,7 @@ std::string SourceText(const QuantizeSpec& spec) {
   if (file.empty()) file = source.file.server_path.empty() ? "upload" : source.file.server_path;
   std::string text = "file " + file + " tensor=" + source.tensor;
   if (!source.hessian_tensor.empty()) text += " hessian=" + source.hessian_tensor;
+  if (!source.hessian_name.empty()) text += " hessian=@" + source.hessian_name;
   return text;
 }
 
@@ -40,6 +41,13 @@ absl::Status CheckTensorSource(const TensorSource& source, const JobContext& con
     return InvalidField("TENSOR_MISSING", "tensor", "nothing", "the name of a tensor in the file");
   }
   QTIPD_RETURN_IF_ERROR(context.files.Resolve(source.file).status());
+  if (!source.hessian_name.empty()) {
+    if (!source.hessian_tensor.empty()) {
+      return InvalidField("SOURCE_INVALID", "hessian_name", "beside a hessian_tensor",
+                          "one of the two");
+    }
+    QTIPD_RETURN_IF_ERROR(context.hessians.Get(source.hessian_name).status());
+  }
   const FileSource& hessian = source.hessian_file;
   if (hessian.upload_id.empty() && hessian.server_path.empty()) return absl::OkStatus();
   if (source.hessian_tensor.empty()) {
@@ -64,7 +72,7 @@ absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& cont
     input.content = RandomContent(*spec.random);
     return input;
   }
-  QTIPD_ASSIGN_OR_RETURN(input.tensors, OpenSource(context.files, *spec.tensor));
+  QTIPD_ASSIGN_OR_RETURN(input.tensors, OpenSource(context.files, context.hessians, *spec.tensor));
   input.shape = input.tensors->shape;
   input.has_hessian = input.tensors->has_hessian;
   input.content = ContentSha256(*input.tensors);
@@ -112,8 +120,10 @@ absl::StatusOr<Matrices> ReadMatrices(const QuantizeSpec& spec, const Input& inp
   if (spec.random) return Matrices{RandomWeights(*spec.random), {}};
   Matrices matrices;
   QTIPD_ASSIGN_OR_RETURN(matrices.weights, ReadWeights(*input.tensors, spec.tensor->tensor));
-  QTIPD_ASSIGN_OR_RETURN(matrices.hessian,
-                         ReadHessian(*input.tensors, spec.tensor->hessian_tensor));
+  const TensorSource& source = *spec.tensor;
+  QTIPD_ASSIGN_OR_RETURN(matrices.hessian, ReadHessian(*input.tensors, source.hessian_name.empty()
+                                                                           ? source.hessian_tensor
+                                                                           : source.hessian_name));
   return matrices;
 }
 

@@ -63,18 +63,26 @@ std::string SpecSha256(const QuantizeSpec& spec) {
   if (spec.tensor) {
     hash.Add("tensor").Add(spec.tensor->file).Add(spec.tensor->tensor);
     hash.Add(spec.tensor->hessian_tensor).Add(spec.tensor->hessian_file);
+    hash.Add(spec.tensor->hessian_name);
   }
   return hash.Finish();
 }
 
 std::string SpecSha256(const ImportSpec& spec) {
-  return FieldHash("import")
+  FieldHash hash("import");
+  hash.Add(spec.name).Add(spec.file).Add(spec.prefix).Add(spec.format).Add(spec.options);
+  hash.Add(uint64_t{spec.if_absent}).Add(spec.model_config);
+  for (const std::string& tensor : spec.absent_tensors) hash.Add("absent").Add(tensor);
+  return hash.Finish();
+}
+
+std::string SpecSha256(const CalibrateSpec& spec) {
+  return FieldHash("calibrate")
       .Add(spec.name)
+      .Add(spec.device)
       .Add(spec.file)
-      .Add(spec.prefix)
-      .Add(spec.format)
-      .Add(spec.options)
-      .Add(uint64_t{spec.if_absent})
+      .Add(spec.tensor)
+      .Add(uint64_t{spec.add})
       .Finish();
 }
 

@@ -20,6 +20,7 @@ std::string ImportRecipe(const PackedLayer& layer);
 // uploads again is still the same request.
 std::string SpecSha256(const QuantizeSpec& spec);
 std::string SpecSha256(const ImportSpec& spec);
+std::string SpecSha256(const CalibrateSpec& spec);
 std::string SpecSha256(const BenchmarkSpec& spec);
 std::string SpecSha256(const ProfileSpec& spec);
 

@@ -89,6 +89,8 @@ std::string ArtifactPath(const std::string& directory, const std::string& sha256
 
 absl::Status StagedArtifact::Commit() { return file.Commit(FileName(sha256)); }
 
+absl::Status StagedArtifact::CommitUnsynced() { return file.CommitUnsynced(FileName(sha256)); }
+
 absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
                                                  const PackedLayer& layer, uint64_t seed) {
   QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory));
@@ -98,7 +100,7 @@ absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
                                            hash.Update(bytes);
                                            return file.Write(bytes);
                                          }));
-  QTIPD_RETURN_IF_ERROR(file.Sync());
+  QTIPD_RETURN_IF_ERROR(file.Close());
   return StagedArtifact{std::move(file), hash.Finish()};
 }
 

@@ -18,6 +18,8 @@ struct StagedArtifact {
   std::string sha256;  // of its bytes
   // Names it `<directory>/<sha256>.safetensors`. Errors: those of AtomicFile::Commit.
   absl::Status Commit();
+  // The same, without syncing the directory.
+  absl::Status CommitUnsynced();
 };
 
 // The bytes depend on the layer and the seed alone. Blocking. Errors:

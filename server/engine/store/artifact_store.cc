@@ -11,8 +11,9 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "server/base/atomic_file.h"
 #include "server/base/log_text.h"
-#include "server/engine/store/artifact_file.h"
+#include "server/engine/store/model_store.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
@@ -121,20 +122,45 @@ absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
   return RecipeDiffers(*existing, wanted);
 }
 
+absl::StatusOr<ArtifactStore::Staged> ArtifactStore::Stage(const PackedLayer& layer,
+                                                           ArtifactRecord record) {
+  Describe(layer, record);
+  QTIPD_ASSIGN_OR_RETURN(StagedArtifact file, StageArtifactFile(directory_, layer, record.seed));
+  record.sha256 = file.sha256;
+  return Staged{std::move(file), std::move(record)};
+}
+
 absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer,
                                                    ArtifactRecord record) {
-  Describe(layer, record);
-  QTIPD_ASSIGN_OR_RETURN(StagedArtifact staged, StageArtifactFile(directory_, layer, record.seed));
-  record.sha256 = staged.sha256;
+  QTIPD_ASSIGN_OR_RETURN(Staged staged, Stage(layer, std::move(record)));
   std::lock_guard lock(mutex_);
-  absl::Status saved = staged.Commit();
-  if (saved.ok()) saved = history_.InsertArtifact(record);
+  absl::Status saved = staged.file.Commit();
+  if (saved.ok()) saved = history_.InsertArtifact(staged.record);
   if (!saved.ok()) {
-    RemoveUnnamedFile(record.sha256);
+    RemoveUnnamedFile(staged.record.sha256);
     return saved;
   }
   ReportTotals();
-  return record;
+  return std::move(staged.record);
+}
+
+absl::Status ArtifactStore::SaveModel(std::vector<Staged> staged, const ModelRecord& model) {
+  std::vector<ArtifactRecord> records;
+  std::lock_guard lock(mutex_);
+  absl::Status saved;
+  for (Staged& item : staged) {
+    records.push_back(item.record);
+    saved = item.file.CommitUnsynced();
+    if (!saved.ok()) break;
+  }
+  if (saved.ok()) saved = SyncDirectory(directory_);
+  if (saved.ok()) saved = history_.InsertModel(model, records);
+  if (!saved.ok()) {
+    for (const ArtifactRecord& record : records) RemoveUnnamedFile(record.sha256);
+    return saved;
+  }
+  ReportTotals();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ArtifactRecord> ArtifactStore::Get(const std::string& name) {
@@ -164,6 +190,17 @@ absl::StatusOr<ArtifactRecord> ArtifactStore::Delete(const std::string& name) {
   RemoveUnnamedFile(record.sha256);
   ReportTotals();
   return record;
+}
+
+absl::StatusOr<std::vector<ArtifactRecord>> ArtifactStore::DeleteModel(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  QTIPD_ASSIGN_OR_RETURN(std::vector<ArtifactRecord> records, history_.ArtifactsOfModel(name));
+  QTIPD_ASSIGN_OR_RETURN(const std::optional<ModelRecord> model, history_.GetModel(name));
+  if (records.empty() && !model) return ModelNotFound(name);
+  QTIPD_RETURN_IF_ERROR(history_.DeleteModel(name));
+  for (const ArtifactRecord& record : records) RemoveUnnamedFile(record.sha256);
+  ReportTotals();
+  return records;
 }
 
 absl::StatusOr<bool> ArtifactStore::HasFile(const std::string& sha256) {

@@ -6,12 +6,14 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/api/registry.h"
 #include "server/engine/history/history_store.h"
 #include "server/engine/metrics_sink.h"
+#include "server/engine/store/artifact_file.h"
 #include "server/engine/types.h"
 
 namespace qtipd {
@@ -40,6 +42,17 @@ class ArtifactStore {
   // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED.
   absl::StatusOr<ArtifactRecord> Save(const PackedLayer& layer, ArtifactRecord record);
 
+  // An artefact that is on disk but has no name yet; gone if it never gets one, also after a crash.
+  struct Staged {
+    StagedArtifact file;
+    ArtifactRecord record;
+  };
+  // The first half of Save.
+  absl::StatusOr<Staged> Stage(const PackedLayer& layer, ArtifactRecord record);
+  // Names all artefacts of a model at once: after an error there is none of them.
+  // Errors: those of Save.
+  absl::Status SaveModel(std::vector<Staged> staged, const ModelRecord& model);
+
   absl::StatusOr<ArtifactRecord> Get(const std::string& name);
   absl::StatusOr<Page<ArtifactRecord>> List(const PageRequest& page);
   // Errors: DataLoss/ARTIFACT_FILE_DAMAGED; the record stays.
@@ -48,6 +61,9 @@ class ArtifactStore {
   std::string PathOf(const ArtifactRecord& record) const;
   // Removes the name, and the file if no other name has it. Returns the record that was.
   absl::StatusOr<ArtifactRecord> Delete(const std::string& name);
+  // Removes a model's record and its artefacts; returns the records that were.
+  // Errors: NotFound/MODEL_NOT_FOUND.
+  absl::StatusOr<std::vector<ArtifactRecord>> DeleteModel(const std::string& name);
   // Whether a name still has the file.
   absl::StatusOr<bool> HasFile(const std::string& sha256);
 

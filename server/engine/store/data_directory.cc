@@ -33,10 +33,12 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(const std::string& path) {
   QTIPD_RETURN_IF_ERROR(MakeFolder(path));
   QTIPD_ASSIGN_OR_RETURN(FileLock lock, LockDataDirectory(path));
   DataDirectory directory{.artifacts = path + "/artifacts",
+                          .hessians = path + "/hessians",
                           .uploads = path + "/uploads",
                           .history = path + "/history.sqlite",
                           .lock = std::move(lock)};
   QTIPD_RETURN_IF_ERROR(MakeFolder(directory.artifacts));
+  QTIPD_RETURN_IF_ERROR(MakeFolder(directory.hessians));
   QTIPD_RETURN_IF_ERROR(MakeFolder(directory.uploads));
   return directory;
 }

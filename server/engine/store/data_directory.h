@@ -11,6 +11,7 @@ namespace qtipd {
 
 struct DataDirectory {
   std::string artifacts;  // folder
+  std::string hessians;   // folder
   std::string uploads;    // folder; nothing in it survives a restart
   std::string history;    // SQLite file
   FileLock lock;

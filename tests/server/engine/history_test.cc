@@ -264,6 +264,66 @@ TEST_F(HistoryTest, PruneKeepsTheNewestAndTheUnfinished) {
   EXPECT_EQ(left->items[2].id, unfinished);
 }
 
+TEST_F(HistoryTest, AModelAppearsWithAllItsArtifactsOrNot) {
+  const ModelRecord model{.name = "m",
+                          .format = "qtip",
+                          .config = "{\"a\": 1}",
+                          .absent_tensors = {"lm_head.weight"},
+                          .source = "import dir",
+                          .create_time = 7};
+  ASSERT_TRUE(history_->InsertArtifact(AnArtifact("m/b")).ok());
+  EXPECT_EQ(Reason(history_->InsertModel(model, {AnArtifact("m/a"), AnArtifact("m/b")})),
+            "ARTIFACT_EXISTS");
+  EXPECT_EQ(Reason(history_->GetArtifact("m/a").status()), "ARTIFACT_NOT_FOUND");
+  EXPECT_FALSE(history_->GetModel("m")->has_value());
+  ASSERT_TRUE(history_->InsertModel(model, {AnArtifact("m/a"), AnArtifact("m/c")}).ok());
+  const std::optional<ModelRecord> read = *history_->GetModel("m");
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->config, model.config);
+  EXPECT_EQ(read->absent_tensors, model.absent_tensors);
+  EXPECT_EQ(read->create_time, 7);
+}
+
+TEST_F(HistoryTest, AModelsArtifactsAreThoseBelowItsName) {
+  for (const char* name : {"m", "m-1", "m/a", "m/b/c", "m0", "n/a"}) {
+    ASSERT_TRUE(history_->InsertArtifact(AnArtifact(name)).ok());
+  }
+  std::vector<std::string> names;
+  const std::vector<ArtifactRecord> below = *history_->ArtifactsOfModel("m");
+  for (const ArtifactRecord& record : below) names.push_back(record.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"m/a", "m/b/c"}));
+  ASSERT_TRUE(history_->DeleteModel("m").ok());
+  EXPECT_TRUE(history_->ArtifactsOfModel("m")->empty());
+  EXPECT_EQ(history_->ListArtifacts({})->items.size(), 4u);
+}
+
+TEST_F(HistoryTest, KeepsHessians) {
+  HessianRecord record{.name = "h",
+                       .sha256 = "abc",
+                       .in_features = 32,
+                       .tokens = 64,
+                       .mean_diagonal = 0.5,
+                       .stored_bytes = 4224,
+                       .sources = {"file x tensor=t"},
+                       .create_time = 1,
+                       .update_time = 2};
+  EXPECT_EQ(Reason(history_->UpdateHessian(record)), "HESSIAN_NOT_FOUND");
+  ASSERT_TRUE(history_->InsertHessian(record).ok());
+  EXPECT_EQ(Reason(history_->InsertHessian(record)), "HESSIAN_EXISTS");
+  record.tokens = 128;
+  ASSERT_TRUE(history_->UpdateHessian(record).ok());
+  Open();
+  const auto read = history_->GetHessian("h");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->tokens, 128);
+  EXPECT_EQ(read->sources, record.sources);
+  EXPECT_EQ(read->mean_diagonal, 0.5);
+  EXPECT_EQ(*history_->CountHessiansOfFile("abc"), 1);
+  EXPECT_EQ(history_->ListHessians({})->items.at(0).name, "h");
+  ASSERT_TRUE(history_->DeleteHessian("h").ok());
+  EXPECT_EQ(Reason(history_->DeleteHessian("h")), "HESSIAN_NOT_FOUND");
+}
+
 TEST_F(HistoryTest, OpensAHistoryOfTheFirstVersion) {
   RunRecord run;
   run.artifact = "w";
@@ -273,6 +333,7 @@ TEST_F(HistoryTest, OpensAHistoryOfTheFirstVersion) {
   // What the first version did not have.
   ASSERT_TRUE((*SqliteDatabase::Open(path_))
                   ->Run("ALTER TABLE results DROP COLUMN sample_clocks; DROP TABLE profiles;"
+                        "DROP TABLE models; DROP TABLE hessians;"
                         "PRAGMA user_version=1")
                   .ok());
   Open();

@@ -169,6 +169,65 @@ TEST_F(Handlers, ImportPassesEverythingOn) {
   EXPECT_EQ(Reason(StartImport(engine_, v1::StartImportRequest(), call_)), "FILE_SOURCE_INVALID");
 }
 
+TEST_F(Handlers, ImportOfAModelPassesItsConfigOn) {
+  v1::StartImportRequest request;
+  request.mutable_file()->set_upload_id("u");
+  request.set_model_config("{}");
+  request.add_absent_tensors("lm_head.weight");
+  ASSERT_TRUE(StartImport(engine_, request, call_).ok());
+  EXPECT_EQ(engine_.import->model_config, "{}");
+  EXPECT_EQ(engine_.import->absent_tensors, std::vector<std::string>{"lm_head.weight"});
+}
+
+TEST_F(Handlers, AModelHasItsLayersByPrefix) {
+  v1::GetModelRequest request;
+  request.set_name("m");
+  EXPECT_EQ(Reason(GetModel(engine_, request, call_)), "MODEL_NOT_FOUND");
+  ModelView& model = engine_.models["m"];
+  model.record = {.name = "m", .format = "qtip", .config = "{}", .absent_tensors = {"norm"}};
+  model.layers = {{"a.q.", {.name = "m/a.q", .shape = {8, 4}, .packed_bytes = 9}}};
+  const auto proto = GetModel(engine_, request, call_);
+  ASSERT_TRUE(proto.ok()) << proto.status();
+  EXPECT_EQ(proto->layers(0).artifact(), "m/a.q");
+  EXPECT_EQ(proto->layers(0).shape().out_features(), 8);
+  EXPECT_EQ(proto->layers(0).packed_bytes(), 9u);
+  EXPECT_EQ(proto->absent_tensors(0), "norm");
+  EXPECT_FALSE(proto->has_create_time());
+  v1::DeleteArtifactRequest remove;
+  remove.set_name("m");
+  EXPECT_EQ(Reason(DeleteArtifact(engine_, remove, call_)), "ARTIFACT_NOT_FOUND");
+  remove.set_model(true);
+  EXPECT_TRUE(DeleteArtifact(engine_, remove, call_).ok());
+  EXPECT_TRUE(engine_.models.empty());
+}
+
+TEST_F(Handlers, CalibratePassesEverythingOn) {
+  v1::StartCalibrateRequest request;
+  EXPECT_EQ(Reason(StartCalibrate(engine_, request, call_)), "FILE_SOURCE_INVALID");
+  request.set_name("h");
+  request.mutable_file()->set_upload_id("u");
+  EXPECT_EQ(Reason(StartCalibrate(engine_, request, call_)), "TENSOR_NAME_MISSING");
+  request.set_tensor("X");
+  request.set_add(true);
+  request.set_device("cpu");
+  ASSERT_TRUE(StartCalibrate(engine_, request, call_).ok());
+  EXPECT_EQ(engine_.calibrate->tensor, "X");
+  EXPECT_EQ(engine_.calibrate->device, "cpu");
+  EXPECT_TRUE(engine_.calibrate->add);
+}
+
+TEST_F(Handlers, HessiansAreListedShownAndDeleted) {
+  engine_.hessians["h"] = {.name = "h", .in_features = 4, .tokens = 2, .sources = {"x"}};
+  EXPECT_EQ(ListHessians(engine_, {}, call_)->hessians(0).tokens(), 2);
+  v1::GetHessianRequest get;
+  get.set_name("h");
+  EXPECT_EQ(GetHessian(engine_, get, call_)->sources(0), "x");
+  v1::DeleteHessianRequest remove;
+  remove.set_name("h");
+  EXPECT_TRUE(DeleteHessian(engine_, remove, call_).ok());
+  EXPECT_EQ(Reason(DeleteHessian(engine_, remove, call_)), "HESSIAN_NOT_FOUND");
+}
+
 TEST_F(Handlers, BenchmarkFillsTheDefaultsOfTheProto) {
   v1::StartBenchmarkRequest request;
   request.set_artifact("w2");

@@ -1,0 +1,110 @@
+#include "server/engine/store/hessian_store.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "kernels/io/safetensors.h"
+#include "server/base/atomic_file.h"
+#include "server/base/sha256.h"
+#include "server/engine/store/artifact_store.h"
+
+namespace qtipd {
+namespace {
+
+constexpr char kTensor[] = "sum";
+
+int64_t TriangleSize(int64_t n) { return n * (n + 1) / 2; }
+
+std::string FileName(const std::string& sha256) { return sha256 + ".safetensors"; }
+
+absl::Status Damaged(const std::string& path, const std::string& what) {
+  return MakeError(absl::StatusCode::kDataLoss, "HESSIAN_FILE_DAMAGED",
+                   "Hessian file " + path + ": " + what, {{"path", path}, {"what", what}});
+}
+
+}  // namespace
+
+HessianStore::HessianStore(std::string directory, HistoryStore& history)
+    : directory_(std::move(directory)), history_(history) {
+  std::error_code ignored;  // what cannot be removed now will be at the next start
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
+    if (entry.path().filename().string().starts_with(".tmp-")) unlink(entry.path().c_str());
+  }
+}
+
+std::string HessianStore::PathOf(const std::string& sha256) const {
+  return directory_ + "/" + FileName(sha256);
+}
+
+absl::StatusOr<HessianStore::Stored> HessianStore::Open(const std::string& name) {
+  QTIPD_ASSIGN_OR_RETURN(HessianRecord record, history_.GetHessian(name));
+  const std::string path = PathOf(record.sha256);
+  absl::StatusOr<SafetensorsFile> file = ReadSafetensors(path);
+  if (!file.ok()) return Damaged(path, std::string(file.status().message()));
+  const auto sum = file->tensors.find(kTensor);
+  const std::vector<int64_t> shape = {TriangleSize(record.in_features)};
+  if (sum == file->tensors.end() || sum->second.dtype() != DType::kF64 ||
+      sum->second.shape() != shape) {
+    return Damaged(path, "it has no lower triangle of " + std::to_string(record.in_features) +
+                             " input features");
+  }
+  return Stored{std::move(record), sum->second};
+}
+
+absl::Status HessianStore::CheckNewName(const std::string& name) {
+  QTIPD_RETURN_IF_ERROR(CheckArtifactName(name));
+  const absl::StatusOr<HessianRecord> existing = history_.GetHessian(name);
+  if (absl::IsNotFound(existing.status())) return absl::OkStatus();
+  if (!existing.ok()) return existing.status();
+  return FieldError(absl::StatusCode::kAlreadyExists, "HESSIAN_EXISTS", "name", name,
+                    "a name that no Hessian has, or to add to that one");
+}
+
+absl::Status HessianStore::Delete(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  QTIPD_ASSIGN_OR_RETURN(const HessianRecord record, history_.GetHessian(name));
+  QTIPD_RETURN_IF_ERROR(history_.DeleteHessian(name));
+  RemoveUnnamedFile(record.sha256);
+  return absl::OkStatus();
+}
+
+absl::Status HessianStore::Save(HessianRecord& record, bool replace, const RowSource& rows) {
+  QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory_));
+  Sha256 hash;
+  record.stored_bytes = 0;
+  const ByteSink write = [&](std::span<const std::byte> bytes) {
+    hash.Update(bytes);
+    record.stored_bytes += bytes.size();
+    return file.Write(bytes);
+  };
+  QTIPD_RETURN_IF_ERROR(WriteSafetensorsHeader(
+      {{kTensor, DType::kF64, {TriangleSize(record.in_features)}}}, {}, write));
+  QTIPD_RETURN_IF_ERROR(rows([&](Row row) { return write(std::as_bytes(row)); }));
+  QTIPD_RETURN_IF_ERROR(file.Sync());
+  record.sha256 = hash.Finish();
+  std::lock_guard lock(mutex_);
+  std::string before;
+  if (replace) {
+    QTIPD_ASSIGN_OR_RETURN(const HessianRecord existing, history_.GetHessian(record.name));
+    before = existing.sha256;
+  }
+  absl::Status saved = file.Commit(FileName(record.sha256));
+  if (saved.ok()) {
+    saved = replace ? history_.UpdateHessian(record) : history_.InsertHessian(record);
+  }
+  RemoveUnnamedFile(saved.ok() ? before : record.sha256);
+  return saved;
+}
+
+void HessianStore::RemoveUnnamedFile(const std::string& sha256) {
+  if (sha256.empty()) return;
+  const absl::StatusOr<int64_t> names = history_.CountHessiansOfFile(sha256);
+  if (names.ok() && *names == 0) unlink(PathOf(sha256).c_str());
+}
+
+}  // namespace qtipd
