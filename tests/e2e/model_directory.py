@@ -55,6 +55,18 @@ class Model:
                                     side_dtype, rcp)
             self.tensors[f"model.layers.{layer}.input_layernorm.weight"] = self.plain(HIDDEN)
 
+    def set_code(self, decode_mode, vector_dim, state_bits, lut_bits):
+        """Makes all linears of another code; lut_bits 0: one without a table."""
+        self.config["quip_params"].update(decode_mode=decode_mode, V=vector_dim, L=state_bits,
+                                          tlut_bits=lut_bits)
+        for name in [name for name in self.tensors if name.endswith(".tlut")]:
+            if lut_bits == 0:
+                del self.tensors[name]
+                continue
+            rows = 1 << lut_bits
+            self.tensors[name] = ("F16", [rows, vector_dim], floats("F16", [
+                self.numbers.gauss(0, 1) for _ in range(rows * vector_dim)]))
+
     def plain(self, *shape):
         size = 2
         for extent in shape:

@@ -59,6 +59,16 @@ class Models(ModelTest):
             config = self.round_trip(model, 1, path)
             self.assertEqual(config, model.config)
 
+    def test_every_code_comes_back_byte_for_byte(self):
+        for bits, code in ((2, ("1mad", 1, 16, 0)), (3, ("2mad", 1, 16, 0)), (4, ("3inst", 1, 16, 0)),
+                           (2, ("lut", 1, 10, 10)), (2, ("lut", 2, 12, 12)), (2, ("1mad", 1, 12, 0)),
+                           (1, ("quantlut", 1, 16, 9)), (3, ("quantlut_sym", 2, 16, 9))):
+            with self.subTest(code=code):
+                model = Model(layers=1, bits=bits)
+                model.set_code(*code)
+                path = model.write(self.directory("-".join(map(str, code))))
+                self.assertEqual(self.round_trip(model, 1, path), model.config)
+
     def test_every_linear_is_an_artifact_of_its_own(self):
         path = Model(bits=2, bits_of={"v": 3}, skip=["1_o"]).write(self.directory())
         model = self.done("import", path, "--name", "llama")
