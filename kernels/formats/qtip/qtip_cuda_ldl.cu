@@ -139,7 +139,7 @@ class Factorisation {
   Factorisation(CudaDevice& device, float* matrix, int64_t size)
       : device_(device), matrix_(matrix), size_(size) {}
 
-  absl::Status Run() {
+  absl::Status Run(const std::function<absl::Status()>& check) {
     constexpr int kNone = 0x7F7F7F7F;
     QTIPD_ASSIGN_OR_RETURN(panel_,
                            device_.Allocate(sizeof(double) * size_ * std::min(kPanelCols, size_)));
@@ -153,6 +153,8 @@ class Factorisation {
       QTIPD_RETURN_IF_ERROR(FactorPanel(first, cols));
       QTIPD_RETURN_IF_ERROR(LaunchCopyColumns(device_, panel_.as<double>(), size_ - first,
                                               size_ - first, cols, At(first, first), size_));
+      QTIPD_RETURN_IF_ERROR(device_.Synchronize());
+      QTIPD_RETURN_IF_ERROR(check());
     }
     int failed = 0;
     QTIPD_RETURN_IF_ERROR(device_.CopyToHost(&failed, failure_.data(), sizeof(failed)));
@@ -222,8 +224,9 @@ class Factorisation {
 
 }  // namespace
 
-absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size) {
-  return Factorisation(device, hessian, size).Run();
+absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size,
+                          const std::function<absl::Status()>& check) {
+  return Factorisation(device, hessian, size).Run(check);
 }
 
 absl::Status LaunchLowerColumns(const CudaDevice& device, const float* cholesky, int64_t size,

@@ -3,6 +3,7 @@
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LDL_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/statusor.h"
 #include "kernels/cuda/cuda_device.h"
@@ -14,7 +15,8 @@ namespace qtipd {
 // lies above it is left and means nothing. In double precision but for the rounding of H and C.
 // Takes 12 KiB of scratch memory a row. Blocks until done. Errors:
 // InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, DEVICE_MEMORY_EXHAUSTED.
-absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size);
+absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size,
+                          const std::function<absl::Status()>& check);
 
 // Columns first ... first + group_cols of the block factor L, H = L D L^T with blocks of 16, from
 // C: lower[size - first, group_cols] row-major, its row 0 being row `first` of L, written strictly

@@ -137,7 +137,8 @@ class Quantizer {
     // A rotation leaves a multiple of the identity as it is.
     QTIPD_RETURN_IF_ERROR(LaunchMatrixHadamard(device_, hessian, input_, input_));
     QTIPD_RETURN_IF_ERROR(LaunchAddDiagonal(device_, hessian, cols_, static_cast<float>(ridge)));
-    QTIPD_RETURN_IF_ERROR(FactorOnCuda(device_, hessian, cols_));
+    QTIPD_RETURN_IF_ERROR(
+        FactorOnCuda(device_, hessian, cols_, [this] { return CheckCancelled(); }));
     return absl::OkStatus();
   }
 

@@ -273,7 +273,7 @@ TEST_F(QtipCudaQuantizeOnce, FactorsOverManyPanels) {
     }
   }
   const Buffer matrix = Upload(hessian);
-  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n));
+  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n, [] { return absl::OkStatus(); }));
   const std::vector<float> c = Download<float>(matrix.data(), n * n);
   std::vector<double> product;
   std::vector<float> expected;
@@ -307,12 +307,20 @@ TEST_F(QtipCudaQuantizeOnce, FindsAScaleNoWorseThanTheFixedOne) {
   EXPECT_LT(found[1], found[0]);
 }
 
+TEST_F(QtipCudaQuantizeOnce, AFactorisationEndsWhenToldTo) {
+  std::vector<float> hessian(64 * 64);
+  for (int i = 0; i < 64; ++i) hessian[i * 65] = 1;
+  const Buffer matrix = Upload(hessian);
+  EXPECT_TRUE(absl::IsCancelled(FactorOnCuda(device(), matrix.as<float>(), 64,
+                                             [] { return absl::CancelledError("enough"); })));
+}
+
 TEST_F(QtipCudaQuantizeOnce, TheFactorReproducesItsHessian) {
   const int64_t n = 256;
   const GoldenFile golden("qtip_ldlq");
   const std::vector<float> hessian = golden.Floats("HRr_fp32");
   const Buffer matrix = Upload(hessian);
-  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n));
+  ASSERT_OK(FactorOnCuda(device(), matrix.as<float>(), n, [] { return absl::OkStatus(); }));
   const std::vector<float> c = Download<float>(matrix.data(), n * n);
   GuardedOutput<float> columns(device(), n * n);
   ASSERT_OK(LaunchLowerColumns(device(), matrix.as<float>(), n, 0, n, columns.data()));
