@@ -13,8 +13,9 @@ namespace qtipd {
 // Cholesky factor C of `hessian`, H = C C^T: a symmetric fp32 matrix [size, size] in device memory,
 // size a multiple of 16, whose lower triangle in column-major order is overwritten with C; what
 // lies above it is left and means nothing. In double precision but for the rounding of H and C.
-// Takes 12 KiB of scratch memory a row. Blocks until done. Errors:
-// InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE, DEVICE_MEMORY_EXHAUSTED.
+// Takes 12 KiB of scratch memory a row. Blocks until done; an error of `check`, asked after every
+// 512 columns, ends it. Errors: InvalidArgument/HESSIAN_NOT_POSITIVE_DEFINITE,
+// DEVICE_MEMORY_EXHAUSTED.
 absl::Status FactorOnCuda(CudaDevice& device, float* hessian, int64_t size,
                           const std::function<absl::Status()>& check);
 
