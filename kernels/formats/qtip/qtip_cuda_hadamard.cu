@@ -164,13 +164,9 @@ absl::Status LaunchScale(const CudaDevice& device, const Source* source, const f
 
 template absl::Status LaunchMatrixHadamard(const CudaDevice&, float*, const CudaRotation&,
                                            const CudaRotation&);
-template absl::Status LaunchMatrixHadamard(const CudaDevice&, double*, const CudaRotation&,
-                                           const CudaRotation&);
 template absl::Status LaunchScale(const CudaDevice&, const float*, const float*, const float*,
                                   int64_t, int64_t, float*);
 template absl::Status LaunchScale(const CudaDevice&, const float*, const float*, const float*,
                                   int64_t, int64_t, __half*);
-template absl::Status LaunchScale(const CudaDevice&, const float*, const float*, const float*,
-                                  int64_t, int64_t, double*);
 
 }  // namespace qtipd

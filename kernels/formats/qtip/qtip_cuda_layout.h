@@ -20,8 +20,8 @@
 //   row 8  .. 11    lane g = 2                the window of a lane's last weight ends in the first
 //   row 12 .. 15    lane g = 3                word of the lane with g + 1 mod 4
 //
-// Units are row-major: [out_features / 16][units per row]. Below 128 columns the one unit is padded
-// with zero bits, and the activations with zeros.
+// Units are row-major: [out_features / 16][units per row]. The last unit of a row is padded with
+// zero bits where in_features is no multiple of 128, and the activations with zeros.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
 

@@ -17,9 +17,10 @@ namespace qtipd {
 
 // Rows of weights that are quantized together: a whole matrix, or a sample of its row strips.
 struct CudaPanel {
-  float* weights = nullptr;     // [rows, cols]: in W in the scale of the table, out W - decoded
-  uint16_t* trellis = nullptr;  // QtipTrellisWords(rows, cols, bits), checkpoint order, out
-  int64_t rows = 0;             // a multiple of 16
+  float* weights = nullptr;  // [rows, cols]: in W in the scale of the table, out W - decoded
+  // QtipTrellisWords of the rows, rounded up to 32, and cols; checkpoint order, out.
+  uint16_t* trellis = nullptr;
+  int64_t rows = 0;  // a multiple of 16
 };
 
 // Encodes panels of one matrix with one code. Lives on the device's thread; the device and the

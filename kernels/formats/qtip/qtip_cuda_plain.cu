@@ -113,6 +113,10 @@ absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const Qtip
                                          .table_bits = spec.table_bits});
 }
 
+int64_t PlainFusedLaunches(int64_t batch) {
+  return (batch + kSegmentColumns - 1) / kSegmentColumns;
+}
+
 absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& problem,
                               const QtipCodeSpec& spec, const void* packed, const void* tlut,
                               const void* u, void* z) {

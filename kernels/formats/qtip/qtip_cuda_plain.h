@@ -33,6 +33,9 @@ absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& prob
                               const QtipCodeSpec& spec, const void* packed, const void* tlut,
                               const void* u, void* z);
 
+// Kernels that LaunchPlainFused launches.
+int64_t PlainFusedLaunches(int64_t batch);
+
 struct PlainDecodeArguments {
   const char* packed;
   const uint16_t* tlut;

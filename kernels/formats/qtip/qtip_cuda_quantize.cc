@@ -115,8 +115,9 @@ class Quantizer {
     return absl::OkStatus();
   }
 
+  // The kernel layout takes rows of tiles in pairs; a sample of rows may have an odd number.
   size_t TrellisBytes(int64_t rows) const {
-    return sizeof(uint16_t) * QtipTrellisWords(rows, cols_, spec_.bits);
+    return sizeof(uint16_t) * QtipTrellisWords((rows + 31) / 32 * 32, cols_, spec_.bits);
   }
 
   // What brings the rotated weights to `scale_override` times the scale of the table; 1 for zeros.

@@ -16,9 +16,10 @@ namespace qtipd {
 size_t SearchScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
 
 // Enqueues the search: LaunchEncode for codes in plain layout with 16 state bits. Costs are fp16
-// over the least cost of the step, so that they are finest where paths compete; samples beyond
-// fp16's comfort are scaled down by a power of two, tile by tile. Source: QTIP (Tseng et al., 2024,
-// arXiv 2406.11235), algorithm 4.
+// over the least cost of some steps before, so that they are finest where paths compete. A sample
+// that no weight reaches costs a path what it lies beyond its best weight, so that an outlier takes
+// no precision from the rest; beyond 1000, in the scale of the table, it pulls no harder. Source:
+// QTIP (Tseng et al., 2024, arXiv 2406.11235), algorithm 4.
 absl::Status LaunchSearch(const CudaDevice& device, const QtipCodeSpec& spec,
                           const EncodeArguments& arguments);
 

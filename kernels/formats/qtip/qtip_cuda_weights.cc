@@ -88,7 +88,9 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
   OperationCounts multiply_operations(int64_t batch) const override {
-    if (!QtipHasKernelLayout(spec_)) return {{"launch", 1}};
+    if (!QtipHasKernelLayout(spec_)) {
+      return {{"launch", static_cast<double>(PlainFusedLaunches(batch))}};
+    }
     return FusedOperations(Problem(batch), device_.multiprocessors(), device_.compute_capability());
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }

@@ -13,6 +13,9 @@
 namespace qtipd {
 namespace {
 
+// Of a layer; the Hessian of as many takes 64 GiB.
+constexpr int64_t kMostFeatures = int64_t{1} << 17;
+
 std::string SourceText(const CalibrateSpec& spec) {
   std::string file = spec.display_name;
   if (file.empty()) file = spec.file.server_path.empty() ? "upload" : spec.file.server_path;
@@ -30,9 +33,12 @@ absl::StatusOr<HostTensor> OpenActivations(const CalibrateSpec& spec, const JobC
                         DTypeName(dtype), "F16, BF16, F32");
   }
   const std::vector<int64_t>& shape = tensor.shape();
-  if (shape.size() == 2 && shape[0] >= 1 && shape[1] >= 1) return tensor;
+  if (shape.size() == 2 && shape[0] >= 1 && shape[1] >= 1 && shape[1] <= kMostFeatures) {
+    return tensor;
+  }
   return InvalidField("TENSOR_SHAPE_UNSUPPORTED", "shape of tensor " + spec.tensor,
-                      tensor.ShapeText(), "[tokens, in_features]");
+                      tensor.ShapeText(),
+                      "[tokens, in_features] of at most " + std::to_string(kMostFeatures));
 }
 
 absl::Status CheckWidth(const std::string& tensor, int64_t width, const HessianRecord& record) {
@@ -100,12 +106,13 @@ absl::StatusOr<std::string> RunCalibrate(const CalibrateSpec& spec, const JobCon
     record.create_time = context.clock.NowUnixMillis();
     QTIPD_RETURN_IF_ERROR(context.hessians.CheckNewName(spec.name));
   }
+  const std::string replaced = record.sha256;  // empty for a new one
   record.tokens += activations.shape()[0];
   record.sources.push_back(SourceText(spec));
   record.update_time = context.clock.NowUnixMillis();
   Accumulation accumulation(std::move(before));
   QTIPD_RETURN_IF_ERROR(context.hessians.Save(
-      record, spec.add, [&](const HessianStore::RowSink& sink) -> absl::Status {
+      record, replaced, [&](const HessianStore::RowSink& sink) -> absl::Status {
         QTIPD_RETURN_IF_ERROR(
             ComputeGram(activations, spec.tensor, {}, progress,
                         [&](std::span<const double> row) { return sink(accumulation.Add(row)); }));

@@ -8,6 +8,7 @@
 #include "kernels/api/status.h"
 #include "kernels/io/mapped_file.h"
 #include "server/engine/jobs/recipe.h"
+#include "server/engine/jobs/run_errors.h"
 #include "server/engine/store/model_store.h"
 
 namespace qtipd {
@@ -44,18 +45,6 @@ absl::StatusOr<const WeightFormat*> FindModelFormat(const std::string& config,
                       "a config with what a known format keeps there, such as quip_params");
 }
 
-// An error about a linear's tensor, with the tensor's full name.
-absl::Status AddPrefix(const absl::Status& status, const std::string& prefix) {
-  const ErrorInfo info = GetErrorInfo(status);
-  const auto field = info.metadata.find("field");
-  const auto got = info.metadata.find("got");
-  const auto allowed = info.metadata.find("allowed");
-  const auto end = info.metadata.end();
-  if (field == end || got == end || allowed == end) return status;
-  return FieldError(status.code(), info.reason, prefix + field->second, got->second,
-                    allowed->second);
-}
-
 // Keeps the linears below `prefix`, a whole path component.
 absl::Status KeepBelow(const std::string& prefix, ModelPlan& plan) {
   if (prefix.empty()) return absl::OkStatus();
@@ -84,6 +73,10 @@ class ModelImport {
   // Names that are taken, before anything is read.
   absl::Status CheckNames(const ModelPlan& plan) const {
     for (const ModelLinear& linear : plan.linears) {
+      if (linear.prefix.empty()) {
+        return InvalidField("NAME_INVALID", "prefix of a layer's tensors", "nothing",
+                            "a prefix such as model.layers.0.self_attn.q_proj.");
+      }
       QTIPD_RETURN_IF_ERROR(
           context_.artifacts
               .CheckNewName({.name = LayerArtifactName(spec_.name, linear.prefix)}, spec_.if_absent)
@@ -94,7 +87,7 @@ class ModelImport {
 
   absl::Status Stage(const ModelLinear& linear) {
     absl::StatusOr<PackedLayer> layer = format_.Import(linear.tensors, linear.options);
-    if (!layer.ok()) return AddPrefix(layer.status(), linear.prefix);
+    if (!layer.ok()) return PrefixField(layer.status(), linear.prefix);
     ArtifactRecord record;
     record.name = LayerArtifactName(spec_.name, linear.prefix);
     record.format = layer->format;

@@ -12,6 +12,7 @@
 #include "server/engine/jobs/memory_check.h"
 #include "server/engine/jobs/quality.h"
 #include "server/engine/jobs/recipe.h"
+#include "server/engine/jobs/run_errors.h"
 
 namespace qtipd {
 namespace {
@@ -148,6 +149,14 @@ absl::StatusOr<std::pair<PackedLayer, std::unique_ptr<ResidentWeights>>> Quantiz
   return std::make_pair(std::move(layer), std::move(resident));
 }
 
+// A format knows a Hessian as such; the user knows the tensor or the name that it came by.
+absl::Status WithHessianName(const absl::Status& status, const QuantizeSpec& spec) {
+  if (!spec.tensor || !GetErrorInfo(status).reason.starts_with("HESSIAN_")) return status;
+  const TensorSource& source = *spec.tensor;
+  return PrefixField(status, source.hessian_name.empty() ? source.hessian_tensor + " as "
+                                                         : "@" + source.hessian_name + " as ");
+}
+
 }  // namespace
 
 absl::Status CheckQuantize(const QuantizeSpec& spec, const JobContext& context) {
@@ -196,8 +205,9 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
                           .hessian = matrices.hessian,
                           .options = std::move(options),
                           .seed = spec.seed};
-  QTIPD_ASSIGN_OR_RETURN(
-      auto made, QuantizeAndMeasure(problem, *backend, context.clock, lease, progress, record));
+  auto made_or = QuantizeAndMeasure(problem, *backend, context.clock, lease, progress, record);
+  if (!made_or.ok()) return WithHessianName(made_or.status(), spec);
+  auto made = *std::move(made_or);
   progress.Report(kQualityEnd, "store");
   record.quantized_on = lease.device.info().name;
   record.create_time = context.clock.NowUnixMillis();

@@ -19,6 +19,18 @@ inline std::string ErrorText(const absl::Status& status) {
   return GetErrorInfo(status).reason + ": " + std::string(status.message());
 }
 
+// The same with `prefix` before the field that it names; as it is where it names none.
+inline absl::Status PrefixField(const absl::Status& status, const std::string& prefix) {
+  const ErrorInfo info = GetErrorInfo(status);
+  const auto field = info.metadata.find("field");
+  const auto got = info.metadata.find("got");
+  const auto allowed = info.metadata.find("allowed");
+  const auto end = info.metadata.end();
+  if (field == end || got == end || allowed == end) return status;
+  return FieldError(status.code(), info.reason, prefix + field->second, got->second,
+                    allowed->second);
+}
+
 }  // namespace qtipd
 
 #endif  // QTIPD_SERVER_ENGINE_JOBS_RUN_ERRORS_H_

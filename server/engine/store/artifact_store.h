@@ -42,7 +42,8 @@ class ArtifactStore {
   // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED.
   absl::StatusOr<ArtifactRecord> Save(const PackedLayer& layer, ArtifactRecord record);
 
-  // An artefact that is on disk but has no name yet; gone if it never gets one, also after a crash.
+  // An artefact that is on disk but has no name yet; gone if it never gets one, also after a
+  // crash, but for one between the last renaming and the record: then the file stays, unnamed.
   struct Staged {
     StagedArtifact file;
     ArtifactRecord record;

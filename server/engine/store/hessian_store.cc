@@ -73,7 +73,8 @@ absl::Status HessianStore::Delete(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status HessianStore::Save(HessianRecord& record, bool replace, const RowSource& rows) {
+absl::Status HessianStore::Save(HessianRecord& record, const std::string& replaced_sha256,
+                                const RowSource& rows) {
   QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory_));
   Sha256 hash;
   record.stored_bytes = 0;
@@ -88,16 +89,19 @@ absl::Status HessianStore::Save(HessianRecord& record, bool replace, const RowSo
   QTIPD_RETURN_IF_ERROR(file.Sync());
   record.sha256 = hash.Finish();
   std::lock_guard lock(mutex_);
-  std::string before;
-  if (replace) {
+  const bool replaces = !replaced_sha256.empty();
+  if (replaces) {
     QTIPD_ASSIGN_OR_RETURN(const HessianRecord existing, history_.GetHessian(record.name));
-    before = existing.sha256;
+    if (existing.sha256 != replaced_sha256) {
+      return FieldError(absl::StatusCode::kAborted, "HESSIAN_CHANGED", "name", record.name,
+                        "a Hessian that nobody else changes meanwhile; add to it again");
+    }
   }
   absl::Status saved = file.Commit(FileName(record.sha256));
   if (saved.ok()) {
-    saved = replace ? history_.UpdateHessian(record) : history_.InsertHessian(record);
+    saved = replaces ? history_.UpdateHessian(record) : history_.InsertHessian(record);
   }
-  RemoveUnnamedFile(saved.ok() ? before : record.sha256);
+  RemoveUnnamedFile(saved.ok() ? replaced_sha256 : record.sha256);
   return saved;
 }
 

@@ -43,10 +43,13 @@ class HessianStore {
   using RowSink = std::function<absl::Status(Row)>;
   using RowSource = std::function<absl::Status(const RowSink&)>;
   // Writes a file from what `rows` delivers, n(n+1)/2 values in all, and then its record, which is
-  // new or, with `replace`, takes the place of the one of that name. Fills in sha256 and
+  // new or, where `replaced_sha256` is not empty, takes the place of the one of that name with that
+  // content. Fills in sha256 and
   // stored_bytes; `rows` may fill in what it knows at its end. Blocking; holds no more than a row.
-  // Errors: those of `rows`; HESSIAN_EXISTS; HESSIAN_NOT_FOUND; DISK_FULL, FILE_WRITE_FAILED.
-  absl::Status Save(HessianRecord& record, bool replace, const RowSource& rows);
+  // Errors: those of `rows`; HESSIAN_EXISTS; HESSIAN_NOT_FOUND; Aborted/HESSIAN_CHANGED where it
+  // has other content by now; DISK_FULL, FILE_WRITE_FAILED.
+  absl::Status Save(HessianRecord& record, const std::string& replaced_sha256,
+                    const RowSource& rows);
 
  private:
   std::string PathOf(const std::string& sha256) const;

@@ -9,6 +9,7 @@
 #include "kernels/formats/qtip/qtip_format.h"
 #include "kernels/formats/qtip/qtip_packing.h"
 #include "kernels/formats/qtip/qtip_reference.h"
+#include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 #include "tests/kernels/cuda/cuda_test.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
@@ -286,6 +287,18 @@ TEST_F(QtipCudaQuantizeOnce, FactorsOverManyPanels) {
     }
   }
   EXPECT_LT(RelativeError(product, expected), 1e-6);
+}
+
+TEST_F(QtipCudaQuantizeOnce, FindsAScaleFromAnOddNumberOfRowStrips) {
+  const Shape shape = {64, 11008};
+  ASSERT_EQ(QtipSampleStrips(shape).size() % 2, 1u);
+  const std::vector<float> weights = NormalValues(shape.out_features * shape.in_features, 1);
+  const auto options =
+      CheckOptions(MakeQtipFormat()->schema(), {{"scale_override", std::string("auto")}});
+  ASSERT_TRUE(options.ok()) << options.status();
+  const auto layer = Quantize({.shape = shape, .weights = weights, .options = *options});
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_NEAR(report_.proxy_error, 0.0708, 0.001);
 }
 
 TEST_F(QtipCudaQuantizeOnce, FindsAScaleNoWorseThanTheFixedOne) {
