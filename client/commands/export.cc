@@ -43,6 +43,9 @@ absl::StatusOr<int> ExportModel(Session& session, Connection& connection, const 
   if (flags.form != "packed") {
     return UsageError("--as", flags.form + " of a model", "packed, or one artefact of it");
   }
+  if (flags.force) {
+    return UsageError("--force", "given for a model", "a directory that is not there yet");
+  }
   QTIPD_ASSIGN_OR_RETURN(const ModelExport made,
                          DownloadModel(session, connection, model, flags.file, flags.shard_bytes));
   if (session.is_json()) {
@@ -94,6 +97,10 @@ absl::StatusOr<int> Export(Session& session, const ExportFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindModel(*connection, flags.name));
   if (model) return ExportModel(session, *connection, *model, flags);
+  if (flags.shard_bytes != kDefaultShardBytes) {
+    return UsageError("--max-shard-bytes", "given for an artefact",
+                      "it for a model alone: an artefact is one file");
+  }
   QTIPD_ASSIGN_OR_RETURN(const Download download,
                          DownloadArtifact(session, *connection, request, flags.file, flags.force));
   if (session.is_json()) {

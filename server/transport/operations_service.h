@@ -18,7 +18,9 @@ class OperationsService final : public google::longrunning::Operations::Callback
   grpc::ServerUnaryReactor* GetOperation(grpc::CallbackServerContext* context,
                                          const google::longrunning::GetOperationRequest* request,
                                          google::longrunning::Operation* response) override {
-    return Unary(context, "GetOperation", request, response, qtipd::GetOperation);
+    // Its result may be a model, which is read from many files.
+    return BlockingUnaryCall(environment_, Name("GetOperation"), context, request, response,
+                             qtipd::GetOperation);
   }
   grpc::ServerUnaryReactor* ListOperations(
       grpc::CallbackServerContext* context,

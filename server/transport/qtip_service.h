@@ -46,7 +46,9 @@ class QtipServiceImpl final : public v1::QtipService::CallbackService {
   }
   grpc::ServerUnaryReactor* StartImport(Context* context, const v1::StartImportRequest* request,
                                         Operation* response) override {
-    return Unary(context, "StartImport", request, response, qtipd::StartImport);
+    // May answer with a model that was imported before.
+    return BlockingUnaryCall(environment_, Name("StartImport", "unary"), context, request, response,
+                             qtipd::StartImport);
   }
   grpc::ServerUnaryReactor* StartCalibrate(Context* context,
                                            const v1::StartCalibrateRequest* request,

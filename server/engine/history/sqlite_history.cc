@@ -214,8 +214,10 @@ class SqliteHistory final : public HistoryStore {
     SqliteStatement layers(database_->handle(),
                            "DELETE FROM artifacts WHERE name > ? AND name < ?");
     QTIPD_RETURN_IF_ERROR(layers.Bind(name + kSlash).Bind(name + kAfterSlash).Execute());
-    SqliteStatement model(database_->handle(), "DELETE FROM models WHERE name = ?");
-    QTIPD_RETURN_IF_ERROR(model.Bind(name).Execute());
+    // Models below it lose their artefacts with it.
+    SqliteStatement models(database_->handle(),
+                           "DELETE FROM models WHERE name = ? OR (name > ? AND name < ?)");
+    QTIPD_RETURN_IF_ERROR(models.Bind(name).Bind(name + kSlash).Bind(name + kAfterSlash).Execute());
     return transaction.Commit();
   }
 

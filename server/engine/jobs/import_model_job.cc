@@ -45,12 +45,17 @@ absl::StatusOr<const WeightFormat*> FindModelFormat(const std::string& config,
                       "a config with what a known format keeps there, such as quip_params");
 }
 
-// Keeps the linears below `prefix`, a whole path component.
+// Keeps the linears below `prefix`, a whole path component; the tensors of the others are not held.
 absl::Status KeepBelow(const std::string& prefix, ModelPlan& plan) {
   if (prefix.empty()) return absl::OkStatus();
   const std::string whole = prefix.ends_with('.') ? prefix : prefix + ".";
-  std::erase_if(plan.linears,
-                [&](const ModelLinear& linear) { return !linear.prefix.starts_with(whole); });
+  std::erase_if(plan.linears, [&](const ModelLinear& linear) {
+    if (linear.prefix.starts_with(whole)) return false;
+    for (const auto& [name, unused] : linear.tensors) {
+      plan.other_tensors.push_back(linear.prefix + name);
+    }
+    return true;
+  });
   if (!plan.linears.empty()) return absl::OkStatus();
   return FieldError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "prefix", prefix,
                     "what the name of a quantized linear in the model begins with");
