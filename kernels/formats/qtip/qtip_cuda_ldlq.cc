@@ -7,6 +7,7 @@
 
 #include "kernels/api/dtype.h"
 #include "kernels/api/error.h"
+#include "kernels/cuda/upload.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
@@ -15,14 +16,6 @@ namespace {
 constexpr int64_t kGroupCols = 128;    // columns whose feedback is summed by one matrix product
 constexpr int64_t kEnergyRows = 1024;  // rows of E C held at a time
 constexpr int64_t kMostQueued = 8;  // columns of tiles, each about 1 ms however few its tiles are
-
-template <typename Values>
-absl::StatusOr<Buffer> Upload(CudaDevice& device, const Values& values) {
-  const size_t bytes = values.size() * sizeof(values[0]);
-  QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
-  QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
-  return buffer;
-}
 
 }  // namespace
 

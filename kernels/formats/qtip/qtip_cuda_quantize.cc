@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/api/error.h"
+#include "kernels/cuda/upload.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_ldl.h"
 #include "kernels/formats/qtip/qtip_cuda_ldlq.h"
@@ -74,14 +75,6 @@ class Quantizer {
                                    : absl::OkStatus();
   }
 
-  template <typename Values>
-  absl::StatusOr<Buffer> Upload(const Values& values) {
-    const size_t bytes = values.size() * sizeof(values[0]);
-    QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device_.Allocate(bytes));
-    QTIPD_RETURN_IF_ERROR(device_.CopyToDevice(buffer.data(), values.data(), bytes));
-    return buffer;
-  }
-
   // H^T of one side: W_r = H_out^T W H_in.
   absl::StatusOr<CudaRotation> Rotation(int64_t size) {
     return MakeCudaRotation(device_, {.size = size}, HadamardDirection::kTransposed);
@@ -89,9 +82,9 @@ class Quantizer {
 
   // Rotated weights in the scale of the codebook.
   absl::Status Preprocess() {
-    QTIPD_ASSIGN_OR_RETURN(su_, Upload(ingredients_.signs.su));
-    QTIPD_ASSIGN_OR_RETURN(sv_, Upload(ingredients_.signs.sv));
-    QTIPD_ASSIGN_OR_RETURN(weights_, Upload(problem_.weights));
+    QTIPD_ASSIGN_OR_RETURN(su_, Upload(device_, ingredients_.signs.su));
+    QTIPD_ASSIGN_OR_RETURN(sv_, Upload(device_, ingredients_.signs.sv));
+    QTIPD_ASSIGN_OR_RETURN(weights_, Upload(device_, problem_.weights));
     QTIPD_ASSIGN_OR_RETURN(trellis_, device_.Allocate(TrellisBytes(rows_)));
     auto* weights = weights_.as<float>();
     QTIPD_RETURN_IF_ERROR(
@@ -131,7 +124,7 @@ class Quantizer {
     for (int64_t i = 0; i < cols_; ++i) trace += problem_.hessian[i * cols_ + i];
     const double ridge =
         problem_.options.GetDouble("sigma_reg") * trace / static_cast<double>(cols_);
-    QTIPD_ASSIGN_OR_RETURN(hessian_, Upload(problem_.hessian));
+    QTIPD_ASSIGN_OR_RETURN(hessian_, Upload(device_, problem_.hessian));
     auto* hessian = hessian_.as<float>();
     QTIPD_RETURN_IF_ERROR(
         LaunchScale(device_, hessian, su_.as<float>(), su_.as<float>(), cols_, cols_, hessian));

@@ -65,9 +65,6 @@ OptionSchema MakeSchema() {
 // one of errors, and up to one 16-bit state.
 constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 2;
 
-// The sample that a scale is sought on has at most one strip of 16 rows or this many weights.
-constexpr uint64_t kSampleWeights = uint64_t{1} << 18;
-
 // Beside W, H and the trellis, a GPU encoder keeps survivor costs of the tiles in flight (2 MiB
 // each at 2 bits, four to a multiprocessor: 1.04 GiB on an H200), panels of 128 columns and 1024
 // rows, and while it factors H 12 KiB a row of it.
@@ -146,9 +143,10 @@ class QtipFormat final : public WeightFormat {
     const QtipCodeSpec spec = Spec(options);
     uint64_t scratch = QtipEncoder::ScratchBytes(spec, threads);
     if (!QtipGivenScale(options)) {
+      // The sample has at most one strip of 16 rows or kQtipSampleWeights.
       scratch += QtipEncoder::ScratchBytes(spec, threads, QtipEncoder::Batches::kFew);
-      scratch += kHostBytesPerWeight *
-                 std::max<uint64_t>(kSampleWeights, kQtipTileRows * shape.in_features);
+      scratch +=
+          kHostBytesPerWeight * std::max(kQtipSampleWeights, kQtipTileRows * shape.in_features);
     }
     return {.host_bytes = bytes + scratch, .device_bytes = 0};
   }

@@ -9,8 +9,6 @@
 namespace qtipd {
 namespace {
 
-constexpr int64_t kSampleWeights = int64_t{1} << 18;
-
 // Relative distance of the neighbours that are tried.
 constexpr double kStep = 0.06;
 
@@ -76,7 +74,7 @@ absl::StatusOr<QtipScaleChoice> ChooseQtipScale(
 std::vector<int64_t> QtipSampleStrips(Shape shape) {
   const int64_t all = shape.out_features / kQtipTileRows;
   const int64_t count =
-      std::clamp(kSampleWeights / (kQtipTileRows * shape.in_features), int64_t{1}, all);
+      std::clamp(kQtipSampleWeights / (kQtipTileRows * shape.in_features), int64_t{1}, all);
   std::vector<int64_t> strips(count);
   for (int64_t i = 0; i < count; ++i) strips[i] = (2 * i + 1) * all / (2 * count);
   return strips;

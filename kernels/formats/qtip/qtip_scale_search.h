@@ -20,6 +20,9 @@ namespace qtipd {
 inline constexpr std::string_view kQtipAutoScale = "auto";
 inline constexpr double kQtipFixedScale = 0.9;
 
+// Weights of the sample of a matrix, about.
+inline constexpr int64_t kQtipSampleWeights = int64_t{1} << 18;
+
 // The given scale_override, or nothing where it is to be found.
 std::optional<double> QtipGivenScale(const Options& options);
 
@@ -38,9 +41,9 @@ struct QtipScaleChoice {
 absl::StatusOr<QtipScaleChoice> ChooseQtipScale(
     const QtipCodeSpec& spec, const std::function<absl::StatusOr<double>(double)>& error_at);
 
-// Rows of 16 weights that the sample of a matrix consists of, evenly spread: about 2^18 weights,
-// all of a smaller matrix. A row strip is quantized independently of the others, so its error is
-// that which it has within the whole.
+// Rows of 16 weights that the sample of a matrix consists of, evenly spread: about
+// kQtipSampleWeights, all of a smaller matrix. A row strip is quantized independently of the
+// others, so its error is that which it has within the whole.
 std::vector<int64_t> QtipSampleStrips(Shape shape);
 
 }  // namespace qtipd
