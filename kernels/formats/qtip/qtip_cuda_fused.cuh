@@ -44,8 +44,17 @@ __device__ __forceinline__ void MultiplyUnit(const UnitWords<kBits>& unit, const
   });
 }
 
+// Which rows of a unit a lane group's sums are: sums[c][0..1] of row lane * g + sum * c,
+// sums[c][2..3] of that + second.
+struct SumRows {
+  int lane;
+  int sum;
+  int second;
+};
+inline constexpr SumRows kKernelLayoutRows = {.lane = 2, .sum = 1, .second = 8};
+
 // Writes a warp's sums of one row block to partial[segment][column][16 rows], or adds them there.
-template <int kColumns>
+template <int kColumns, SumRows kRows = kKernelLayoutRows>
 __device__ __forceinline__ void StorePartial(float* partial, const float (&sums)[2][4], int lane,
                                              bool adds = false) {
   const auto put = [adds](float& to, float value) { to = adds ? to + value : value; };
@@ -56,16 +65,16 @@ __device__ __forceinline__ void StorePartial(float* partial, const float (&sums)
   partial += segment * kColumns * kUnitRows;
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    const int row = 2 * (group & 3) + c;
+    const int row = kRows.lane * (group & 3) + kRows.sum * c;
     if constexpr (kColumns == 1) {
       // All four columns of the segment are equal: two lanes write half of the rows each.
-      put(partial[row + 8 * (q & 1)], (q & 1) != 0 ? sums[c][2] : sums[c][0]);
+      put(partial[row + kRows.second * (q & 1)], (q & 1) != 0 ? sums[c][2] : sums[c][0]);
     } else {
       float* column = partial + 2 * (q & 1) * kUnitRows;
       put(column[row], sums[c][0]);
       put(column[kUnitRows + row], sums[c][1]);
-      put(column[row + 8], sums[c][2]);
-      put(column[kUnitRows + row + 8], sums[c][3]);
+      put(column[row + kRows.second], sums[c][2]);
+      put(column[kUnitRows + row + kRows.second], sums[c][3]);
     }
   }
 }

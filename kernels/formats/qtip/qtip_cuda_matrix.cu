@@ -25,8 +25,30 @@ struct RepackArguments {
   int bits;
 };
 
-// One thread a word: byte i of a tile's bit string is byte i / bits of its lane chunks, which are
-// little-endian integers whose first bit is the most significant.
+// Byte `byte` of the bit string of a tile in the kernel layout: byte i is byte i / bits of its lane
+// chunks, which are little-endian integers whose first bit is the most significant.
+struct KernelTile {
+  const uint8_t* trellis;
+  int64_t tile_cols, row, col;
+  int bits;
+  __device__ uint32_t Byte(int byte) const {
+    const int64_t chunk = QtipChunkOffset(bits, tile_cols, row, col, byte / bits);
+    return trellis[chunk + bits - 1 - byte % bits];
+  }
+};
+
+// The same in the plain layout: 16-bit words whose most significant bit comes first.
+struct PlainTile {
+  const uint8_t* trellis;
+  int64_t tile_cols, row, col;
+  int bits;
+  __device__ uint32_t Byte(int byte) const {
+    return trellis[(row * tile_cols + col) * QtipTileBytes(bits) + (byte ^ 1)];
+  }
+};
+
+// One thread a word of a unit.
+template <typename Tile>
 __global__ void RepackUnits(const RepackArguments args) {
   const int words = 2 * args.bits;
   const int64_t item = static_cast<int64_t>(blockIdx.x) * kRepackThreads + threadIdx.x;
@@ -37,12 +59,10 @@ __global__ void RepackUnits(const RepackArguments args) {
   const int64_t tile_col = unit % args.units_per_row * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
   uint32_t value = 0;
   if (tile_col < args.tile_cols) {
-    for (int b = 0; b < 4; ++b) {
-      const int byte = 8 * args.bits * ((lane >> 2) & 3) + 4 * word + b;
-      const int64_t chunk = QtipChunkOffset(args.bits, args.tile_cols, unit / args.units_per_row,
-                                            tile_col, byte / args.bits);
-      value = (value << 8) | args.trellis[chunk + args.bits - 1 - byte % args.bits];
-    }
+    const Tile tile = {args.trellis, args.tile_cols, unit / args.units_per_row, tile_col,
+                       args.bits};
+    const int first = 8 * args.bits * ((lane >> 2) & 3) + 4 * word;
+    for (int b = 0; b < 4; ++b) value = (value << 8) | tile.Byte(first + b);
   }
   uint8_t* to = args.packed + unit * UnitBytes(args.bits) + UnitWordOffset(args.bits, lane, word);
   *reinterpret_cast<uint32_t*>(to) = value;
@@ -166,22 +186,22 @@ absl::Status LaunchDecodeBits(const CudaDevice& device, const DecodeArguments& a
 
 }  // namespace
 
-absl::Status LaunchRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
-                          void* packed) {
+absl::Status LaunchRepack(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
+                          const void* trellis, void* packed) {
   const int64_t units_per_row = UnitsPerRow(shape.in_features);
   const int64_t units = shape.out_features / kUnitRows * units_per_row;
-  const int64_t items = units * 32 * 2 * bits;
+  const int64_t items = units * 32 * 2 * spec.bits;
   const LaunchOptions options = {
       .grid = static_cast<unsigned>((items + kRepackThreads - 1) / kRepackThreads),
       .block = kRepackThreads};
   return LaunchKernel(
-      device, options, RepackUnits,
+      device, options, QtipHasKernelLayout(spec) ? RepackUnits<KernelTile> : RepackUnits<PlainTile>,
       RepackArguments{.trellis = static_cast<const uint8_t*>(trellis),
                       .packed = static_cast<uint8_t*>(packed),
                       .units = units,
                       .units_per_row = static_cast<int>(units_per_row),
                       .tile_cols = static_cast<int>(shape.in_features / kQtipTileCols),
-                      .bits = bits});
+                      .bits = spec.bits});
 }
 
 absl::Status LaunchDecode(const CudaDevice& device, Shape shape, int bits, const void* packed,

@@ -10,39 +10,8 @@
 namespace qtipd {
 namespace {
 
-constexpr int kRepackThreads = 256;
 constexpr int kWarps = 16;
 constexpr int kSegmentColumns = 4;
-
-struct PlainRepackArguments {
-  const uint16_t* trellis;
-  uint8_t* packed;
-  int64_t units;
-  int units_per_row;
-  int tile_cols;
-  int bits;
-};
-
-// One thread a word of a unit. Byte i of a tile's string is the high byte of its word i / 2 where i
-// is even.
-__global__ void RepackPlainUnits(const PlainRepackArguments args) {
-  const int words = 2 * args.bits;
-  const int64_t item = static_cast<int64_t>(blockIdx.x) * kRepackThreads + threadIdx.x;
-  const int word = static_cast<int>(item % words);
-  const int lane = static_cast<int>(item / words % 32);
-  const int64_t unit = item / words / 32;
-  if (unit >= args.units) return;
-  const int64_t tile_col = unit % args.units_per_row * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
-  uint32_t value = 0;
-  if (tile_col < args.tile_cols) {
-    const int64_t tile = unit / args.units_per_row * args.tile_cols + tile_col;
-    const int first = 4 * args.bits * ((lane >> 2) & 3) + 2 * word;  // of the tile's 16-bit words
-    const uint16_t* from = args.trellis + tile * 16 * args.bits + first;
-    value = (static_cast<uint32_t>(from[0]) << 16) | from[1];
-  }
-  uint8_t* to = args.packed + unit * UnitBytes(args.bits) + UnitWordOffset(args.bits, lane, word);
-  *reinterpret_cast<uint32_t*>(to) = value;
-}
 
 const PlainKernels& KernelsOf(const QtipCodeSpec& spec) {
   const int rate = spec.bits - 1;
@@ -80,24 +49,6 @@ FusedConfig ChoosePlainConfig(const FusedProblem& problem, int multiprocessors) 
 
 bool HasPlainKernels(const QtipCodeSpec& spec) {
   return spec.state_bits == kQtipStateBits && !QtipHasKernelLayout(spec);
-}
-
-absl::Status LaunchPlainRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
-                               void* packed) {
-  const int64_t units_per_row = UnitsPerRow(shape.in_features);
-  const int64_t units = shape.out_features / kUnitRows * units_per_row;
-  const int64_t items = units * 32 * 2 * bits;
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>((items + kRepackThreads - 1) / kRepackThreads),
-      .block = kRepackThreads};
-  return LaunchKernel(
-      device, options, RepackPlainUnits,
-      PlainRepackArguments{.trellis = static_cast<const uint16_t*>(trellis),
-                           .packed = static_cast<uint8_t*>(packed),
-                           .units = units,
-                           .units_per_row = static_cast<int>(units_per_row),
-                           .tile_cols = static_cast<int>(shape.in_features / kQtipTileCols),
-                           .bits = bits});
 }
 
 absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,

@@ -113,30 +113,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   }
 }
 
-// StorePartial for the rows of a plain unit, over the code's scale.
-template <int kColumns>
-__device__ __forceinline__ void StorePlainPartial(float* partial, const float (&sums)[2][4],
-                                                  float scale, int lane) {
-  const int group = lane >> 2;
-  const int q = lane & 3;
-  const int segment = group >> 2;
-  if ((q >> 1) != segment) return;  // columns of the other segment
-  partial += segment * kColumns * kUnitRows;
-#pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    const int row = 4 * (group & 3) + 2 * c;
-    if constexpr (kColumns == 1) {
-      // All four columns of the segment are equal: two lanes write half of the rows each.
-      partial[row + (q & 1)] = ((q & 1) != 0 ? sums[c][2] : sums[c][0]) / scale;
-    } else {
-      float* column = partial + 2 * (q & 1) * kUnitRows;
-      column[row] = sums[c][0] / scale;
-      column[kUnitRows + row] = sums[c][1] / scale;
-      column[row + 1] = sums[c][2] / scale;
-      column[kUnitRows + row + 1] = sums[c][3] / scale;
-    }
-  }
-}
+inline constexpr SumRows kPlainLayoutRows = {.lane = 4, .sum = 2, .second = 1};
 
 // Warps share a row block by columns and loop over its units; the block's row groups go side by
 // side. One order of summation.
@@ -185,8 +162,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
         sums[i / 4][i % 4] = 0;
       }
     }
-    StorePlainPartial<kColumns>(partials + warp * 2 * kColumns * kUnitRows, totals, Code::kScale,
-                                lane);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) totals[i / 4][i % 4] /= Code::kScale;
+    StorePartial<kColumns, kPlainLayoutRows>(partials + warp * 2 * kColumns * kUnitRows, totals,
+                                             lane);
     __syncthreads();
     ReducePartials<kColumns>(args, partials, rows.first + chunk, min(row_step, rows.count - chunk),
                              2 * warps_per_row);

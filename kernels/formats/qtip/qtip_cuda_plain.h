@@ -15,11 +15,6 @@ namespace qtipd {
 // Whether these kernels know a code: plain layout and 16 state bits.
 bool HasPlainKernels(const QtipCodeSpec& spec);
 
-// Reorders plain words (qtip_layout.h) into units (qtip_cuda_layout.h), both in device memory:
-// QtipTrellisWords() * 2 and UnitLayerBytes() bytes. Enqueues.
-absl::Status LaunchPlainRepack(const CudaDevice& device, Shape shape, int bits, const void* trellis,
-                               void* packed);
-
 // W_trellis [out, in] row-major to `w`, 16-byte aligned, of `dtype` F16 (rounded once) or F32
 // (exact).   packed  units   tlut  spec.table_values() fp16, null for a code without a table
 // Enqueues; capturable.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/api/error.h"
+#include "kernels/cuda/upload.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
@@ -184,15 +185,6 @@ class QtipCudaWeights final : public ResidentWeights {
   const std::vector<Copy> copies_;
 };
 
-template <typename T>
-absl::StatusOr<Buffer> Upload(CudaDevice& device, const std::vector<T>& values) {
-  const size_t bytes = values.size() * sizeof(T);
-  if (bytes == 0) return Buffer();  // the table of a code that has none
-  QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
-  QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
-  return buffer;
-}
-
 }  // namespace
 
 uint64_t QtipCudaResidentBytes(Shape shape, const QtipCodeSpec& spec, int copies) {
@@ -217,9 +209,8 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
   QTIPD_ASSIGN_OR_RETURN(
       copies[0].packed,
       device.Allocate(UnitLayerBytes(shape.out_features, shape.in_features, layer.spec.bits)));
-  const auto repack = QtipHasKernelLayout(layer.spec) ? LaunchRepack : LaunchPlainRepack;
   QTIPD_RETURN_IF_ERROR(
-      repack(device, shape, layer.spec.bits, trellis.data(), copies[0].packed.data()));
+      LaunchRepack(device, shape, layer.spec, trellis.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
   return std::make_unique<QtipCudaWeights>(device, shape, layer.spec, std::move(sides),
                                            std::move(copies));
