@@ -111,28 +111,4 @@ void QtipUnpackTile(std::span<const uint16_t> trellis, const QtipCodeSpec& spec,
   QtipStatesFromPlain(std::span(plain).first(tile_words), spec, states);
 }
 
-std::vector<uint16_t> QtipKernelFromPlain(std::span<const uint16_t> plain, int bits, Shape shape) {
-  const int64_t tile_cols = shape.in_features / kQtipTileCols;
-  const int64_t tiles = shape.out_features / kQtipTileRows * tile_cols;
-  std::vector<uint16_t> kernel(plain.size());
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const auto words = plain.subspan(tile * QtipTileWords(bits), QtipTileWords(bits));
-    KernelFromChunks(ChunksFromPlain(words, bits), bits, tile_cols, tile / tile_cols,
-                     tile % tile_cols, kernel);
-  }
-  return kernel;
-}
-
-std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int bits, Shape shape) {
-  const int64_t tile_cols = shape.in_features / kQtipTileCols;
-  const int64_t tiles = shape.out_features / kQtipTileRows * tile_cols;
-  std::vector<uint16_t> plain(kernel.size());
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const auto words = std::span(plain).subspan(tile * QtipTileWords(bits), QtipTileWords(bits));
-    PlainFromChunks(ChunksFromKernel(kernel, bits, tile_cols, tile / tile_cols, tile % tile_cols),
-                    bits, words);
-  }
-  return plain;
-}
-
 }  // namespace qtipd

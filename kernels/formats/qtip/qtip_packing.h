@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "kernels/api/weight_format.h"
 #include "kernels/formats/qtip/qtip_code.h"
@@ -40,11 +39,6 @@ constexpr QtipElement QtipElementOf(const QtipCodeSpec& spec, int position) {
   if (QtipHasKernelLayout(spec)) return QtipElementOf(position);
   return {position / kQtipTileCols, position % kQtipTileCols};
 }
-
-// A whole matrix between plain and kernel layout, bits 2 to 4; both sides hold
-// QtipTrellisWords(shape, bits) words.
-std::vector<uint16_t> QtipKernelFromPlain(std::span<const uint16_t> plain, int bits, Shape shape);
-std::vector<uint16_t> QtipPlainFromKernel(std::span<const uint16_t> kernel, int bits, Shape shape);
 
 }  // namespace qtipd
 

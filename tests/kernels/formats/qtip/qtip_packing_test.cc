@@ -96,11 +96,6 @@ TEST_P(QtipPacking, UnpacksGoldenTiles) {
   }
 }
 
-TEST_P(QtipPacking, ConvertsBetweenLayouts) {
-  EXPECT_EQ(QtipKernelFromPlain(plain_, bits_, kGoldenShape), kernel_);
-  EXPECT_EQ(QtipPlainFromKernel(kernel_, bits_, kGoldenShape), plain_);
-}
-
 TEST_P(QtipPacking, EveryBitStringIsAPath) {
   constexpr Shape kShape = {64, 32};
   std::vector<uint16_t> trellis(QtipTrellisWords(64, 32, bits_));
