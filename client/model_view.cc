@@ -1,14 +1,38 @@
 #include "client/model_view.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "client/units.h"
+#include "kernels/io/checkpoint_directory.h"
 
 namespace qtipd {
 namespace {
 
-constexpr int kMostNamed = 3;
+constexpr size_t kMostNamed = 3;
+
+// The first of the names, and how many more there are.
+std::string SomeOf(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) {
+    absl::StrAppend(&text, i > 0 ? ", " : "", names[i]);
+  }
+  if (names.size() > kMostNamed)
+    absl::StrAppend(&text, " and ", names.size() - kMostNamed, " more");
+  return text;
+}
+
+// Of the absent tensors, those that belong to linears that are held.
+std::vector<std::string> AbsentOfLayers(const v1::Model& model) {
+  std::set<std::string> prefixes;
+  for (const v1::ModelLayer& layer : model.layers()) prefixes.insert(layer.prefix());
+  std::vector<std::string> tensors;
+  for (const std::string& tensor : model.absent_tensors()) {
+    if (prefixes.contains(LayerPrefix(tensor))) tensors.push_back(tensor);
+  }
+  return tensors;
+}
 
 Cell Bytes(uint64_t bytes) { return Cell(FormatBytes(bytes), std::to_string(bytes)); }
 
@@ -41,15 +65,18 @@ Table ModelTable(const v1::Model& model) {
 }
 
 std::string AbsentText(const v1::Model& model) {
-  const int count = model.absent_tensors_size();
-  if (count == 0) return "";
-  std::string text =
-      absl::StrCat("not held by the daemon: ", count, count == 1 ? " tensor" : " tensors",
-                   " of the imported directory: ");
-  for (int i = 0; i < std::min(count, kMostNamed); ++i) {
-    absl::StrAppend(&text, i > 0 ? ", " : "", model.absent_tensors(i));
+  const std::vector<std::string> absent(model.absent_tensors().begin(),
+                                        model.absent_tensors().end());
+  if (absent.empty()) return "";
+  std::string text = absl::StrCat("not held by the daemon: ", absent.size(),
+                                  absent.size() == 1 ? " tensor" : " tensors",
+                                  " of the imported directory: ", SomeOf(absent));
+  // These change what a linear gives, so they are named first of all.
+  if (const std::vector<std::string> own = AbsentOfLayers(model); !own.empty()) {
+    absl::StrAppend(
+        &text, "\nof them ", own.size(), own.size() == 1 ? " belongs" : " belong",
+        " to linears that are held, without what it adds to their outputs: ", SomeOf(own));
   }
-  if (count > kMostNamed) absl::StrAppend(&text, " and ", count - kMostNamed, " more");
   return text;
 }
 

@@ -14,7 +14,8 @@ namespace qtipd {
 // One row: what the model's layers are together.
 Table ModelTable(const v1::Model& model);
 
-// One line about the imported tensors that the daemon has not taken; empty where there are none.
+// A line about the imported tensors that the daemon has not taken, and one about those among them,
+// biases, that belong to linears that it has; empty where there are none.
 std::string AbsentText(const v1::Model& model);
 
 Table HessianTable(const std::vector<v1::Hessian>& hessians);

@@ -35,7 +35,8 @@ std::string RestText(const v1::Model& model) {
   const std::string absent = AbsentText(model);
   return absl::StrCat(absent, absent.empty() ? "" : "\n",
                       "the output has the quantized linears and config.json alone; embeddings, "
-                      "norms, other weights and the tokenizer are to be copied from the original");
+                      "norms, biases, other weights and the tokenizer are to be copied from the "
+                      "original");
 }
 
 absl::StatusOr<int> ExportModel(Session& session, Connection& connection, const v1::Model& model,

@@ -54,5 +54,16 @@ TEST(ModelView, TellsWhatIsNotHeld) {
             "not held by the daemon: 5 tensors of the imported directory: a, b, c and 2 more");
 }
 
+TEST(ModelView, NamesTheBiasesOfWhatIsHeld) {
+  v1::Model model;
+  model.add_layers()->set_prefix("l.1.q.");
+  for (const char* name : {"a", "b", "c", "l.1.q.bias", "l.2.q.bias"})
+    model.add_absent_tensors(name);
+  EXPECT_EQ(AbsentText(model),
+            "not held by the daemon: 5 tensors of the imported directory: a, b, c and 2 more\n"
+            "of them 1 belongs to linears that are held, without what it adds to their outputs: "
+            "l.1.q.bias");
+}
+
 }  // namespace
 }  // namespace qtipd

@@ -11,16 +11,15 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_linear_check.h"
 #include "kernels/formats/qtip/qtip_model_config.h"
+#include "kernels/io/checkpoint_directory.h"
 
 namespace qtipd {
 namespace {
 
-std::string PrefixOf(const std::string& tensor) {
-  const size_t dot = tensor.rfind('.');
-  return dot == std::string::npos ? "" : tensor.substr(0, dot + 1);
-}
+constexpr char kBias[] = "bias";
 
 // Of the tensors that no quantized linear has: a projection's plain weight must be on the skip
 // list.
@@ -43,11 +42,13 @@ absl::Status CheckComplete(const QtipModelConfig& config, const ModelPlan& plan)
   std::set<int64_t> layers;
   std::set<std::string> present;  // "0_q"
   const auto see = [&](const std::string& tensor) {
-    const std::optional<QtipLinearName> name = ParseQtipLinearName(PrefixOf(tensor));
+    const std::optional<QtipLinearName> name = ParseQtipLinearName(LayerPrefix(tensor));
     if (!name) return;
     layers.insert(name->layer);
     present.insert(name->SkipKey());
-    if (!tensor.ends_with("weight")) projections.emplace(name->projection, PrefixOf(tensor));
+    // Linears of either kind have a bias.
+    if (tensor.ends_with(".weight") || tensor.ends_with(".bias")) return;
+    projections.emplace(name->projection, LayerPrefix(tensor));
   };
   for (const ModelLinear& linear : plan.linears) see(linear.prefix + "trellis");
   for (const std::string& tensor : plan.other_tensors) see(tensor);
@@ -64,23 +65,18 @@ absl::Status CheckComplete(const QtipModelConfig& config, const ModelPlan& plan)
 }
 
 bool IsQuantized(const TensorMap& tensors) {
-  for (const char* name : {"trellis", "SU", "SV", "tlut", "rcp", "tp_rank"}) {
-    if (tensors.contains(name)) return true;
-  }
-  return false;
+  return std::ranges::any_of(kQtipTensorNames,
+                             [&](const char* name) { return tensors.contains(name); });
 }
 
-// Splits the tensors by layer: quantized linears with their names cut, and all others.
+// Splits the tensors by layer: quantized linears with their names cut, and all others. A linear's
+// bias is one of these: it is added to what the linear gives, and no part of W.
 ModelPlan FindLinears(const ModelCheckpoint& checkpoint) {
-  std::map<std::string, TensorMap> groups;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    const std::string prefix = PrefixOf(name);
-    groups[prefix][name.substr(prefix.size())] = tensor;
-  }
   ModelPlan plan;
   plan.other_tensors = checkpoint.absent_tensors;
-  for (auto& [prefix, tensors] : groups) {
+  for (auto& [prefix, tensors] : GroupByLayer(checkpoint.tensors)) {
     if (IsQuantized(tensors)) {
+      if (tensors.erase(kBias) > 0) plan.other_tensors.push_back(prefix + kBias);
       plan.linears.push_back({prefix, std::move(tensors), {}});
       continue;
     }

@@ -14,11 +14,15 @@ namespace qtipd {
 // Where `split_for_tp` is set and a linear lacks `rcp`, as a model has it that was fine-tuned as a
 // whole, the tensor is added: 2 for q, k, v, gate and up, 1 for o and down.
 //
-// Errors, all naming the key or the tensor: MODEL_CONFIG_INVALID; MODEL_CONFIG_CONTRADICTS;
-// MODEL_LAYER_UNQUANTIZED for a plain `weight` of a projection that the skip list does not name,
-// and for a projection that other layers have quantized and one has not at all; TENSOR_MISSING,
-// TENSOR_DTYPE_UNSUPPORTED, TENSOR_SHAPE_INVALID, TENSOR_VALUE_INVALID; NotFound/LAYER_NOT_FOUND
-// where there is no quantized linear. Source: checkpoints relaxml/*-QTIP-* on Hugging Face.
+// A linear's `bias` is among the plan's other tensors; any other tensor beside those of a layer is
+// refused, since nobody knows what it changes.
+//
+// Errors, all naming the key or the tensor: TENSOR_UNKNOWN; MODEL_CONFIG_INVALID;
+// MODEL_CONFIG_CONTRADICTS; MODEL_LAYER_UNQUANTIZED for a plain `weight` of a projection that the
+// skip list does not name, and for a projection that other layers have quantized and one has not at
+// all; TENSOR_MISSING, TENSOR_DTYPE_UNSUPPORTED, TENSOR_SHAPE_INVALID, TENSOR_VALUE_INVALID;
+// NotFound/LAYER_NOT_FOUND where there is no quantized linear. Source: checkpoints relaxml/*-QTIP-*
+// on Hugging Face.
 absl::StatusOr<ModelPlan> PlanQtipModel(const ModelCheckpoint& checkpoint);
 
 }  // namespace qtipd

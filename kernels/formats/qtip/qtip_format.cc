@@ -160,13 +160,12 @@ class QtipFormat final : public WeightFormat {
       const TensorMap& tensors, const std::map<std::string, OptionValue>& given) const override {
     QTIPD_ASSIGN_OR_RETURN(const Options stated, CheckOptions(schema_, given));
     QTIPD_RETURN_IF_ERROR(CheckImportOptions(given));
-    QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer,
-                           ParseQtipTensors(tensors, ChoiceOf(given, stated)));
-    PackedLayer packed{"qtip", {}, layer.shape, {}};
-    QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, WithSpec(given, layer.spec)));
-    for (const char* name : {"trellis", "SU", "SV", "tlut", "rcp", "tp_rank"}) {
-      if (const auto found = tensors.find(name); found != tensors.end())
-        packed.tensors.insert(*found);
+    PackedLayer packed{"qtip", {}, {}, tensors};
+    {  // Validate makes another copy of the trellis, which may be large.
+      QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer,
+                             ParseQtipTensors(tensors, ChoiceOf(given, stated)));
+      packed.shape = layer.shape;
+      QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, WithSpec(given, layer.spec)));
     }
     QTIPD_RETURN_IF_ERROR(Validate(packed));
     return packed;

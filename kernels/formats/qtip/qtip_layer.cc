@@ -32,10 +32,14 @@ absl::StatusOr<int> ReadScalar(const TensorMap& tensors, const std::string& name
   return static_cast<int>(value);
 }
 
-absl::Status CheckNoBias(const TensorMap& tensors) {
-  if (!tensors.contains("bias")) return absl::OkStatus();
-  return FieldError(absl::StatusCode::kUnimplemented, "LAYER_UNSUPPORTED", "bias",
-                    "a layer with a bias", "layers without bias");
+// What is left out would be lost, and may change what the others mean.
+absl::Status CheckNames(const TensorMap& tensors) {
+  if (tensors.contains("bias")) {
+    return FieldError(absl::StatusCode::kUnimplemented, "LAYER_UNSUPPORTED", "bias",
+                      "a layer with a bias",
+                      "layers without bias; of a whole model the bias is left out and named");
+  }
+  return CheckQtipTensorNames(tensors);
 }
 
 // Checks [out/16 * in/16, 16 * bits] and returns bits.
@@ -138,8 +142,8 @@ absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors, const QtipC
   QTIPD_ASSIGN_OR_RETURN(layer.spec, ReadQtipCode(tensors, choice));
   QTIPD_ASSIGN_OR_RETURN(layer.tlut, ReadQtipTlut(tensors, layer.spec));
   QTIPD_ASSIGN_OR_RETURN(layer.rcp, ReadScalar(tensors, "rcp", 0));
-  QTIPD_ASSIGN_OR_RETURN(layer.tp_rank, ReadScalar(tensors, "tp_rank", 8));
-  QTIPD_RETURN_IF_ERROR(CheckNoBias(tensors));
+  QTIPD_ASSIGN_OR_RETURN(layer.tp_rank, ReadScalar(tensors, "tp_rank", kQtipDefaultTpRank));
+  QTIPD_RETURN_IF_ERROR(CheckNames(tensors));
   layer.shape = {static_cast<int64_t>(layer.sv.size()), static_cast<int64_t>(layer.su.size())};
   QTIPD_RETURN_IF_ERROR(CheckRotations(layer));
   QTIPD_ASSIGN_OR_RETURN(layer.spec.bits, CheckTrellis(*trellis, layer.shape));

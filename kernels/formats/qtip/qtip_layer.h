@@ -2,6 +2,7 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_LAYER_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_LAYER_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,6 +16,13 @@
 #include "kernels/formats/qtip/qtip_layout.h"
 
 namespace qtipd {
+
+// The tensors that a layer can have; more of them are a layer that is not understood.
+inline constexpr std::array<const char*, 6> kQtipTensorNames = {"trellis", "SU",  "SV",
+                                                                "tlut",    "rcp", "tp_rank"};
+
+// Shards where a checkpoint has no `tp_rank`, as upstream.
+inline constexpr int kQtipDefaultTpRank = 8;
 
 // One layer:
 //   W_hat = diag(sv) H_out W_trellis H_in^T diag(su)
@@ -33,7 +41,7 @@ struct QtipLayer {
   std::vector<float> sv;       // [out_features]; any reals
   std::vector<uint16_t> tlut;  // spec.table_values() fp16 bits; empty for a code without a table
   int rcp = 0;                 // rotations in shards: 0 none, 1 of the inputs, 2 of the outputs
-  int tp_rank = 8;             // shards; upstream's default, meaningless where rcp is 0
+  int tp_rank = kQtipDefaultTpRank;  // shards; meaningless where rcp is 0
 
   QtipRotation input_rotation() const;
   QtipRotation output_rotation() const;
@@ -50,11 +58,11 @@ struct QtipCodeChoice {
 // `trellis`, the shape off SU and SV, an unknown code off the shape of `tlut`: [512, 2] is hyb,
 // [65536, V] lut, [2^Q] with Q to 15 quantlut. State bits are 16 unless chosen.
 //   trellis  I16 or U16 [out/16 * in/16, 16 * bits]     SU [in], SV [out], tlut: F16, BF16, F32
-//   rcp, tp_rank  integer scalars, may be missing: 0 and 8
+//   rcp, tp_rank  integer scalars, may be missing: 0 and kQtipDefaultTpRank
 // Errors, all naming the tensor or the option: TENSOR_MISSING, TENSOR_DTYPE_UNSUPPORTED,
 // TENSOR_SHAPE_INVALID, TENSOR_NOT_FINITE, TENSOR_VALUE_INVALID (rcp, and a tp_rank whose shards
-// cannot be rotated), CODE_REQUIRED, OPTION_INVALID, SHAPE_UNSUPPORTED, and
-// Unimplemented/LAYER_UNSUPPORTED for `bias`.
+// cannot be rotated), CODE_REQUIRED, OPTION_INVALID, SHAPE_UNSUPPORTED,
+// Unimplemented/LAYER_UNSUPPORTED for `bias`, and TENSOR_UNKNOWN for any other tensor.
 // Source: checkpoints relaxml/*-QTIP-* on Hugging Face.
 absl::StatusOr<QtipLayer> ParseQtipTensors(const TensorMap& tensors,
                                            const QtipCodeChoice& choice = {});

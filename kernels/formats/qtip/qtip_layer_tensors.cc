@@ -96,6 +96,17 @@ absl::StatusOr<const HostTensor*> FindQtipTensor(const TensorMap& tensors,
                     "a layer with trellis, SU, SV, and tlut where the code has a table");
 }
 
+absl::Status CheckQtipTensorNames(const TensorMap& tensors, const std::string& prefix) {
+  for (const auto& [name, tensor] : tensors) {
+    if (std::ranges::find(kQtipTensorNames, name) != kQtipTensorNames.end()) continue;
+    std::string known;
+    for (const char* one : kQtipTensorNames)
+      known += (known.empty() ? "" : ", ") + std::string(one);
+    return InvalidField("TENSOR_UNKNOWN", prefix + name, "a tensor beside those of a layer", known);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckQtipTensorLength(const std::string& name, const HostTensor& tensor) {
   const std::vector<int64_t>& shape = tensor.shape();
   int64_t count = 1;

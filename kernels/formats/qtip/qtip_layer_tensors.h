@@ -16,6 +16,10 @@ namespace qtipd {
 // The tensor `name`, owned by `tensors`. Errors: TENSOR_MISSING with the names there are.
 absl::StatusOr<const HostTensor*> FindQtipTensor(const TensorMap& tensors, const std::string& name);
 
+// Whether all tensors are among kQtipTensorNames. `prefix` comes before their names in errors.
+// Errors: TENSOR_UNKNOWN.
+absl::Status CheckQtipTensorNames(const TensorMap& tensors, const std::string& prefix = "");
+
 // Whether a tensor has as many elements as its shape says. Errors: TENSOR_SHAPE_INVALID.
 absl::Status CheckQtipTensorLength(const std::string& name, const HostTensor& tensor);
 

@@ -9,13 +9,14 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_layer_tensors.h"
 
 namespace qtipd {
 namespace {
 
 constexpr int64_t kTile = 16;
 constexpr int64_t kTileWeights = kTile * kTile;
-constexpr int kDefaultTpRank = 8;  // upstream's, where the tensor is missing
 
 // Projections of a decoder layer, and how tensor parallelism splits them: rcp.
 constexpr std::array<std::pair<std::string_view, int64_t>, 7> kProjections = {
@@ -37,6 +38,7 @@ class LinearCheck {
       : config_(config), linear_(linear), name_(ParseQtipLinearName(linear.prefix)) {}
 
   absl::Status Run() {
+    QTIPD_RETURN_IF_ERROR(CheckQtipTensorNames(linear_.tensors, linear_.prefix));
     QTIPD_RETURN_IF_ERROR(CheckPlace());
     QTIPD_ASSIGN_OR_RETURN(in_features_, VectorLength("SU"));
     QTIPD_ASSIGN_OR_RETURN(out_features_, VectorLength("SV"));
@@ -172,7 +174,7 @@ class LinearCheck {
 
   absl::Status CheckSplit() {
     QTIPD_ASSIGN_OR_RETURN(int64_t rcp, Scalar("rcp", -1, 0, 2));
-    QTIPD_ASSIGN_OR_RETURN(const int64_t tp_rank, Scalar("tp_rank", kDefaultTpRank, 1, 1024));
+    QTIPD_ASSIGN_OR_RETURN(const int64_t tp_rank, Scalar("tp_rank", kQtipDefaultTpRank, 1, 1024));
     if (rcp < 0 && config_.is_split) {
       QTIPD_ASSIGN_OR_RETURN(rcp, AddMissingSplit());
     }

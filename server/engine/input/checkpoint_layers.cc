@@ -1,26 +1,15 @@
 #include "server/engine/input/checkpoint_layers.h"
 
-#include <map>
 #include <vector>
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/io/checkpoint_directory.h"
 
 namespace qtipd {
 namespace {
 
 constexpr size_t kMaxListed = 20;
-
-// Tensors by what stands before their last dot, dot included.
-std::map<std::string, TensorMap> GroupByPrefix(const TensorMap& tensors) {
-  std::map<std::string, TensorMap> groups;
-  for (const auto& [name, tensor] : tensors) {
-    const size_t dot = name.rfind('.');
-    const size_t cut = dot == std::string::npos ? 0 : dot + 1;
-    groups[name.substr(0, cut)][name.substr(cut)] = tensor;
-  }
-  return groups;
-}
 
 const WeightFormat* Recognise(const TensorMap& tensors,
                               const std::vector<const WeightFormat*>& formats) {
@@ -55,7 +44,7 @@ absl::StatusOr<CheckpointLayer> FindLayer(const TensorMap& tensors, const std::s
     formats.push_back(wanted);
   }
   std::vector<CheckpointLayer> layers;
-  for (auto& [group_prefix, group] : GroupByPrefix(tensors)) {
+  for (auto& [group_prefix, group] : GroupByLayer(tensors)) {
     const WeightFormat* recognised = Recognise(group, formats);
     if (recognised != nullptr) layers.push_back({group_prefix, group, recognised});
   }

@@ -79,6 +79,34 @@ TEST_F(QtipCheckpointTest, FindsLinearsWithTheirOptions) {
   EXPECT_EQ(plan->other_tensors, (std::vector<std::string>{"lm_head.weight", "model.norm.weight"}));
 }
 
+TEST_F(QtipCheckpointTest, ABiasIsNamedAndNoPartOfItsLinear) {
+  model_.tensors[std::string(kQ0) + "bias"] = Zeros(DType::kF16, {64});
+  const auto plan = Plan();
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->linears[1].prefix, kQ0);
+  EXPECT_EQ(plan->linears[1].tensors.size(), 4u);
+  EXPECT_EQ(plan->other_tensors,
+            (std::vector<std::string>{std::string(kQ0) + "bias", "model.norm.weight"}));
+}
+
+TEST_F(QtipCheckpointTest, ABiasOfAnOrdinaryLinearSaysNothingOfTheOthers) {
+  AddLinear("model.layers.1.self_attn.q_proj.", 64, 32, 2, model_.tensors);
+  AddLinear("model.layers.1.mlp.down_proj.", 32, 128, 2, model_.tensors);
+  model_.config = Config({{"skip_list", "[\"0_o\"]"}});
+  model_.tensors["model.layers.0.self_attn.o_proj.weight"] = Zeros(DType::kF16, {64, 64});
+  model_.tensors["model.layers.0.self_attn.o_proj.bias"] = Zeros(DType::kF16, {64});
+  EXPECT_TRUE(Plan().ok()) << Plan().status();
+}
+
+TEST_F(QtipCheckpointTest, RefusesATensorThatItDoesNotKnow) {
+  for (const char* name : {"Wscale", "weight", "SU2"}) {
+    const std::string tensor = kQ0 + std::string(name);
+    model_.tensors[tensor] = Zeros(DType::kF32, {1});
+    EXPECT_EQ(Complaint(), "TENSOR_UNKNOWN " + tensor);
+    model_.tensors.erase(tensor);
+  }
+}
+
 TEST_F(QtipCheckpointTest, AProjectionMayHaveARateOfItsOwn) {
   AddLinear(kDown0, 32, 128, 4, model_.tensors);
   EXPECT_EQ(Complaint(), "MODEL_CONFIG_CONTRADICTS config.json quip_params.K");

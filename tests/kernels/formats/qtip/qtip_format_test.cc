@@ -130,10 +130,10 @@ TEST_F(QtipFormat, RefusesOptionsThatContradictTheTensors) {
   EXPECT_EQ(Refusal(tensors, {{"vector_dim", int64_t{1}}}), "OPTION_INVALID vector_dim");
 }
 
-TEST_F(QtipFormat, LeavesForeignTensorsOut) {
+TEST_F(QtipFormat, LosesNoForeignTensor) {
   TensorMap tensors = GoldenLayer(golden_, 2);
   tensors["notes"] = tensors["SU"];
-  EXPECT_FALSE(format_->Import(tensors, {})->tensors.contains("notes"));
+  EXPECT_EQ(Refusal(tensors, {}), "TENSOR_UNKNOWN notes");
 }
 
 TEST_F(QtipFormat, RefusesAStoredLayerWhoseShapeLies) {

@@ -164,6 +164,14 @@ TEST(QtipLayer, RefusesABias) {
   EXPECT_EQ(Refusal(tensors), "LAYER_UNSUPPORTED bias");
 }
 
+TEST(QtipLayer, RefusesATensorThatItDoesNotKnow) {
+  for (const char* name : {"Wscale", "trellis2", "weight"}) {
+    TensorMap tensors = SmallTensors();
+    tensors[name] = HostTensor::Take(DType::kF32, {1}, std::vector<float>(1));
+    EXPECT_EQ(Refusal(tensors), std::string("TENSOR_UNKNOWN ") + name);
+  }
+}
+
 TensorMap Sharded(Shape shape, int64_t rcp, int64_t tp_rank) {
   QtipLayer layer = SmallLayer(2);
   layer.shape = shape;
