@@ -17,9 +17,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A config has a few kilobytes; an index a line a tensor, like a safetensors header.
+// A config has a few kilobytes, an index a line of some 100 bytes for a tensor.
 constexpr uint64_t kMaxConfigBytes = uint64_t{4} << 20;
-constexpr uint64_t kMaxIndexBytes = kMaxSafetensorsHeaderBytes;
 
 absl::StatusOr<std::string> ReadText(const FileResolver& resolve, const std::string& name,
                                      uint64_t max_bytes) {

@@ -18,6 +18,10 @@ inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kSingleTensorFile[] = "model.safetensors";
 inline constexpr char kTensorIndexFile[] = "model.safetensors.index.json";
 
+// Of an index, which is parsed as a whole and takes up to twenty times its size in memory
+// meanwhile: 160,000 tensors at 100 bytes a line.
+inline constexpr uint64_t kMaxIndexBytes = uint64_t{16} << 20;
+
 // "model-00002-of-00007.safetensors"; `shard` counts from 1.
 std::string ShardFileName(int shard, int shards);
 
@@ -49,7 +53,7 @@ absl::StatusOr<std::map<std::string, std::string>> ParseTensorIndex(std::string_
 std::string TensorIndexText(const std::map<std::string, std::string>& file_of_tensor,
                             uint64_t total_bytes);
 
-// A tensor's name up to and with its last dot: the layer that it belongs to.
+// A tensor's name up to and with its last dot, or nothing: the layer that it belongs to.
 std::string LayerPrefix(const std::string& tensor_name);
 
 // Whether `tensors`, names without a prefix, can be a quantized layer: any but `weight` and `bias`.

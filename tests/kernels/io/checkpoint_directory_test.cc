@@ -86,6 +86,17 @@ TEST_F(CheckpointDirectoryTest, RefusesAConfigBeyondReason) {
   EXPECT_EQ(Reason(), "FILE_TOO_LARGE");
 }
 
+TEST_F(CheckpointDirectoryTest, RefusesAnIndexBeyondItsBound) {
+  Write("config.json", "{}");
+  Write(kTensorIndexFile, "");
+  std::filesystem::resize_file(directory_ / kTensorIndexFile, kMaxIndexBytes + 1);
+  const ErrorInfo info = GetErrorInfo(Read().status());
+  EXPECT_EQ(info.reason, "FILE_TOO_LARGE");
+  EXPECT_EQ(info.metadata.at("allowed"), "at most 16777216 bytes");
+  std::filesystem::resize_file(directory_ / kTensorIndexFile, kMaxIndexBytes);
+  EXPECT_EQ(Reason(), "MODEL_INDEX_INVALID");
+}
+
 TEST_F(CheckpointDirectoryTest, GroupsTensorsByLayer) {
   const HostTensor one = HostTensor::Take(DType::kF32, {1}, std::vector<float>{1});
   const auto groups = GroupByLayer({{"a.b.weight", one}, {"a.b.bias", one}, {"c", one}});
