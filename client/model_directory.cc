@@ -85,8 +85,12 @@ absl::Status WriteFile(const std::string& directory, const std::string& name,
 class ModelWriter {
  public:
   ModelWriter(Session& session, Connection& connection, const v1::Model& model,
-              const std::string& directory)
-      : session_(session), connection_(connection), model_(model), directory_(directory) {}
+              const std::string& directory, const InterruptScope& interrupt)
+      : session_(session),
+        connection_(connection),
+        model_(model),
+        directory_(directory),
+        interrupt_(interrupt) {}
 
   absl::Status Write(uint64_t shard_bytes) {
     std::vector<uint64_t> sizes;
@@ -108,6 +112,8 @@ class ModelWriter {
   uint64_t tensor_bytes() const { return tensor_bytes_; }
 
  private:
+  static absl::Status Interrupted() { return InterruptedByUser("export", "nothing was written"); }
+
   absl::Status WriteText(const std::string& name, const std::string& text) {
     files_.push_back(name);
     return WriteFile(directory_, name, text);
@@ -124,7 +130,8 @@ class ModelWriter {
       request.set_name(layer.artifact());
       request.set_form(v1::EXPORT_FORM_PACKED);
       QTIPD_RETURN_IF_ERROR(
-          DownloadArtifact(session_, connection_, request, parts.back(), true).status());
+          DownloadArtifact(session_, connection_, request, parts.back(), true, interrupt_)
+              .status());
       QTIPD_ASSIGN_OR_RETURN(const SafetensorsFile part, ReadSafetensors(parts.back()));
       for (const auto& [tensor, value] : part.tensors) {
         tensors[layer.prefix() + tensor] = value;
@@ -134,8 +141,10 @@ class ModelWriter {
     }
     QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory_));
     QTIPD_RETURN_IF_ERROR(
-        WriteSafetensors(tensors, {{"format", "pt"}},
-                         [&](std::span<const std::byte> bytes) { return file.Write(bytes); }));
+        WriteSafetensors(tensors, {{"format", "pt"}}, [&](std::span<const std::byte> bytes) {
+          if (interrupt_.WasInterrupted()) return Interrupted();
+          return file.Write(bytes);
+        }));
     QTIPD_RETURN_IF_ERROR(file.Commit(name));
     files_.push_back(name);
     std::error_code ignored;  // the directory goes or stays as a whole
@@ -147,6 +156,7 @@ class ModelWriter {
   Connection& connection_;
   const v1::Model& model_;
   const std::string& directory_;
+  const InterruptScope& interrupt_;
   std::map<std::string, std::string> index_;  // tensor -> file
   std::vector<std::string> files_;
   uint64_t tensor_bytes_ = 0;
@@ -189,9 +199,9 @@ std::vector<int> CutIntoShards(const std::vector<uint64_t>& layer_bytes, uint64_
 
 absl::StatusOr<ModelExport> DownloadModel(Session& session, Connection& connection,
                                           const v1::Model& model, const std::string& path,
-                                          uint64_t shard_bytes) {
+                                          uint64_t shard_bytes, const InterruptScope& interrupt) {
   QTIPD_ASSIGN_OR_RETURN(NewDirectory directory, NewDirectory::Create(path));
-  ModelWriter writer(session, connection, model, directory.path());
+  ModelWriter writer(session, connection, model, directory.path(), interrupt);
   QTIPD_RETURN_IF_ERROR(writer.Write(shard_bytes));
   QTIPD_RETURN_IF_ERROR(directory.Commit());
   return ModelExport{path, writer.files(), writer.tensor_bytes()};

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/connection.h"
+#include "client/interrupt.h"
 #include "client/session.h"
 #include "kernels/io/checkpoint_directory.h"
 
@@ -32,12 +33,13 @@ struct ModelExport {
 
 // Writes config.json and the layers' checkpoint tensors, whole layers to files of at most
 // `shard_bytes` (a larger layer gets one of its own), with an index where there are several. Takes
-// the space of one file beside the result. The directory appears complete or not at all.
+// the space of one file beside the result. The directory appears complete or not at all, also where
+// `interrupt` catches a signal.
 // Errors: FILE_EXISTS unless `path` is not there or an empty directory; FILE_NOT_WRITABLE; those of
 // DownloadArtifact.
 absl::StatusOr<ModelExport> DownloadModel(Session& session, Connection& connection,
                                           const v1::Model& model, const std::string& path,
-                                          uint64_t shard_bytes);
+                                          uint64_t shard_bytes, const InterruptScope& interrupt);
 
 // Consecutive layers that go into one file together: how many into each.
 std::vector<int> CutIntoShards(const std::vector<uint64_t>& layer_bytes, uint64_t shard_bytes);

@@ -168,8 +168,7 @@ class Waiter {
       outcome = cancelled.ok() ? "the daemon was told to cancel it"
                                : absl::StrCat("it could not be cancelled: ", cancelled.message());
     }
-    return MakeError(absl::StatusCode::kCancelled, "INTERRUPTED_BY_USER",
-                     absl::StrCat(name_, ": got an interrupt, ", outcome));
+    return InterruptedByUser(name_, outcome);
   }
 
   void Show(const Operation& operation) {

@@ -88,7 +88,8 @@ absl::StatusOr<std::string> UploadTensors(Session& session, Connection& connecti
 
 absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connection,
                                           const v1::ExportArtifactRequest& request,
-                                          const std::string& path, bool may_overwrite) {
+                                          const std::string& path, bool may_overwrite,
+                                          const InterruptScope& interrupt) {
   std::error_code ignored;
   if (!may_overwrite && std::filesystem::exists(path, ignored)) {
     return FieldError(absl::StatusCode::kAlreadyExists, "FILE_EXISTS", "file", path,
@@ -99,6 +100,7 @@ absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connecti
   ProgressBar bar(session.err(), isatty(STDERR_FILENO) == 1);
   grpc::ClientContext context;
   LimitStream(session, connection, context);
+  const InterruptWatch watch(interrupt, [&context] { context.TryCancel(); });
   const auto reader = connection.qtip().ExportArtifact(&context, request);
   Sha256 hash;
   Download download;
@@ -115,6 +117,7 @@ absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connecti
   if (!written.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
   QTIPD_RETURN_IF_ERROR(written);
+  if (interrupt.WasInterrupted()) return InterruptedByUser("export", "nothing was written");
   QTIPD_RETURN_IF_ERROR(FromGrpc(finished, connection.target()));
   if (const std::string got = hash.Finish(); got != download.sha256 || total != download.bytes) {
     return FieldError(absl::StatusCode::kDataLoss, "DOWNLOAD_HASH_MISMATCH", "sha256", got,

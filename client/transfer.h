@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/connection.h"
+#include "client/interrupt.h"
 #include "client/session.h"
 #include "kernels/api/host_tensor.h"
 
@@ -26,10 +27,11 @@ struct Download {
 
 // Writes an artefact to `path` through a temporary file beside it, renamed once the hash is right,
 // so that `path` is either whole or as it was. Errors: FILE_EXISTS unless `may_overwrite`;
-// FILE_NOT_WRITABLE; DataLoss/DOWNLOAD_HASH_MISMATCH.
+// FILE_NOT_WRITABLE; DataLoss/DOWNLOAD_HASH_MISMATCH; INTERRUPTED_BY_USER once `interrupt` says so.
 absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connection,
                                           const v1::ExportArtifactRequest& request,
-                                          const std::string& path, bool may_overwrite);
+                                          const std::string& path, bool may_overwrite,
+                                          const InterruptScope& interrupt);
 
 }  // namespace qtipd
 

@@ -47,8 +47,10 @@ absl::StatusOr<int> ExportModel(Session& session, Connection& connection, const 
   if (flags.force) {
     return UsageError("--force", "given for a model", "a directory that is not there yet");
   }
-  QTIPD_ASSIGN_OR_RETURN(const ModelExport made,
-                         DownloadModel(session, connection, model, flags.file, flags.shard_bytes));
+  const InterruptScope interrupt;
+  QTIPD_ASSIGN_OR_RETURN(
+      const ModelExport made,
+      DownloadModel(session, connection, model, flags.file, flags.shard_bytes, interrupt));
   if (session.is_json()) {
     session.PrintJson({{"name", flags.name},
                        {"form", flags.form},
@@ -102,8 +104,10 @@ absl::StatusOr<int> Export(Session& session, const ExportFlags& flags) {
     return UsageError("--max-shard-bytes", "given for an artefact",
                       "it for a model alone: an artefact is one file");
   }
-  QTIPD_ASSIGN_OR_RETURN(const Download download,
-                         DownloadArtifact(session, *connection, request, flags.file, flags.force));
+  const InterruptScope interrupt;
+  QTIPD_ASSIGN_OR_RETURN(
+      const Download download,
+      DownloadArtifact(session, *connection, request, flags.file, flags.force, interrupt));
   if (session.is_json()) {
     session.PrintJson({{"name", flags.name},
                        {"form", flags.form},
