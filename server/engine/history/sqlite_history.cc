@@ -9,6 +9,7 @@
 #include "kernels/api/status.h"
 #include "server/engine/history/history_store.h"
 #include "server/engine/history/model_json.h"
+#include "server/engine/history/name_taken.h"
 #include "server/engine/history/profile_json.h"
 #include "server/engine/history/record_json.h"
 #include "server/engine/history/sqlite.h"
@@ -231,8 +232,7 @@ class SqliteHistory final : public HistoryStore {
     QTIPD_RETURN_IF_ERROR(
         insert.Bind(record.name).Bind(record.sha256).Bind(HessianToJson(record)).Execute());
     if (database_->changes() == 1) return absl::OkStatus();
-    return FieldError(absl::StatusCode::kAlreadyExists, "HESSIAN_EXISTS", "name", record.name,
-                      "a name that no Hessian has, or to add to that one");
+    return HessianExists(record.name);
   }
 
   absl::Status UpdateHessian(const HessianRecord& record) override {
@@ -494,8 +494,7 @@ class SqliteHistory final : public HistoryStore {
                               .Bind(ArtifactToJson(record))
                               .Execute());
     if (database_->changes() == 1) return absl::OkStatus();
-    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_EXISTS", "name", record.name,
-                      "a name that no artifact has");
+    return ArtifactExists(record.name);
   }
 
   absl::Status NoSuchArtifact(const std::string& name) {

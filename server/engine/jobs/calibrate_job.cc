@@ -79,7 +79,8 @@ class Accumulation {
 
 absl::Status CheckCalibrate(const CalibrateSpec& spec, const JobContext& context) {
   if (spec.tensor.empty()) {
-    return InvalidField("TENSOR_MISSING", "tensor", "nothing", "the name of a tensor in the file");
+    return InvalidField("TENSOR_NAME_MISSING", "tensor", "nothing",
+                        "the name of a tensor in the file");
   }
   if (spec.add) {
     QTIPD_RETURN_IF_ERROR(context.hessians.Get(spec.name).status());

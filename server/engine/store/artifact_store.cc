@@ -13,6 +13,7 @@
 #include "kernels/api/status.h"
 #include "server/base/atomic_file.h"
 #include "server/base/log_text.h"
+#include "server/engine/history/name_taken.h"
 #include "server/engine/store/model_store.h"
 #include "spdlog/spdlog.h"
 
@@ -114,8 +115,7 @@ absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
   if (absl::IsNotFound(existing.status())) return std::optional<ArtifactRecord>();
   if (!existing.ok()) return existing.status();
   if (!if_absent) {
-    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_EXISTS", "name", wanted.name,
-                      "a name that no artifact has");
+    return ArtifactExists(wanted.name);
   }
   if (wanted.recipe_sha256.empty()) return std::optional<ArtifactRecord>();
   if (existing->recipe_sha256 == wanted.recipe_sha256) return std::optional(*std::move(existing));

@@ -11,6 +11,7 @@
 #include "kernels/io/safetensors.h"
 #include "server/base/atomic_file.h"
 #include "server/base/sha256.h"
+#include "server/engine/history/name_taken.h"
 #include "server/engine/store/artifact_store.h"
 
 namespace qtipd {
@@ -61,8 +62,7 @@ absl::Status HessianStore::CheckNewName(const std::string& name) {
   const absl::StatusOr<HessianRecord> existing = history_.GetHessian(name);
   if (absl::IsNotFound(existing.status())) return absl::OkStatus();
   if (!existing.ok()) return existing.status();
-  return FieldError(absl::StatusCode::kAlreadyExists, "HESSIAN_EXISTS", "name", name,
-                    "a name that no Hessian has, or to add to that one");
+  return HessianExists(name);
 }
 
 absl::Status HessianStore::Delete(const std::string& name) {

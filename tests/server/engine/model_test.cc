@@ -249,6 +249,9 @@ TEST_F(HessianTest, ARefusalLeavesTheOldOne) {
             OperationState::kSucceeded);
   const std::string before = engine_->GetHessian("h")->sha256;
   EXPECT_EQ(Reason(Calibrate(Ones())), "HESSIAN_EXISTS");
+  CalibrateSpec nameless = Calibrate(Ones(), true);
+  nameless.tensor = "";
+  EXPECT_EQ(Reason(nameless), "TENSOR_NAME_MISSING");
   EXPECT_EQ(Reason(Calibrate(Ones({2, 8}), true)), "HESSIAN_SHAPE");
   EXPECT_EQ(Reason(Calibrate(Floats({1, 4}, {1, 2, NAN, 4}), true)), "NON_FINITE");
   EXPECT_EQ(Reason(Calibrate(Ones({4}), true)), "TENSOR_SHAPE_UNSUPPORTED");
