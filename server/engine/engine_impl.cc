@@ -76,6 +76,7 @@ EngineImpl::~EngineImpl() { Shutdown(); }
 absl::Status EngineImpl::Start(const std::vector<DeviceChoice>& choices) {
   QTIPD_RETURN_IF_ERROR(operations_.Restore());
   QTIPD_RETURN_IF_ERROR(artifacts_.Restore());
+  QTIPD_RETURN_IF_ERROR(hessians_.Restore());
   for (const DeviceChoice& choice : choices) {
     DeviceExecutor::Config config;
     config.backend = choice.backend;

@@ -11,6 +11,7 @@
 #include "server/base/atomic_file.h"
 #include "server/base/sha256.h"
 #include "server/engine/history/record_json.h"
+#include "server/engine/store/stored_files.h"
 
 namespace qtipd {
 namespace {
@@ -24,8 +25,6 @@ constexpr char kOptionsKey[] = "qtipd.options";
 constexpr char kSeedKey[] = "qtipd.seed";
 constexpr char kOutKey[] = "qtipd.out_features";
 constexpr char kInKey[] = "qtipd.in_features";
-
-std::string FileName(const std::string& sha256) { return sha256 + ".safetensors"; }
 
 SafetensorsMetadata MakeMetadata(const PackedLayer& layer, uint64_t seed) {
   return {
@@ -84,12 +83,14 @@ absl::StatusOr<PackedLayer> Interpret(SafetensorsFile file, const Registry& regi
 }  // namespace
 
 std::string ArtifactPath(const std::string& directory, const std::string& sha256) {
-  return directory + "/" + FileName(sha256);
+  return directory + "/" + StoredFileName(sha256);
 }
 
-absl::Status StagedArtifact::Commit() { return file.Commit(FileName(sha256)); }
+absl::Status StagedArtifact::Commit() { return file.Commit(StoredFileName(sha256)); }
 
-absl::Status StagedArtifact::CommitUnsynced() { return file.CommitUnsynced(FileName(sha256)); }
+absl::Status StagedArtifact::CommitUnsynced() {
+  return file.CommitUnsynced(StoredFileName(sha256));
+}
 
 absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
                                                  const PackedLayer& layer, uint64_t seed) {

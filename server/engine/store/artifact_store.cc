@@ -3,10 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
+#include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "kernels/api/error.h"
@@ -15,6 +14,7 @@
 #include "server/base/log_text.h"
 #include "server/engine/history/name_taken.h"
 #include "server/engine/store/model_store.h"
+#include "server/engine/store/stored_files.h"
 #include "spdlog/spdlog.h"
 
 namespace qtipd {
@@ -89,20 +89,20 @@ ArtifactStore::ArtifactStore(std::string directory, HistoryStore& history, const
     : directory_(std::move(directory)), history_(history), registry_(registry), metrics_(metrics) {}
 
 absl::Status ArtifactStore::Restore() {
-  std::error_code ignored;  // an unreadable entry is reported when it is used
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
-    if (entry.path().filename().string().starts_with(".tmp-")) unlink(entry.path().c_str());
-  }
+  RemoveTemporaryFiles(directory_);
+  std::set<std::string> known;
   PageRequest page{.page_size = 1000};
   do {
     QTIPD_ASSIGN_OR_RETURN(const Page<ArtifactRecord> records, history_.ListArtifacts(page));
     for (const ArtifactRecord& record : records.items) {
+      known.insert(record.sha256);
       const std::string path = ArtifactPath(directory_, record.sha256);
       if (access(path.c_str(), R_OK) == 0) continue;
       spdlog::error("artifact_file_missing artifact={} path={}", record.name, LogText(path));
     }
     page.page_token = records.next_page_token;
   } while (!page.page_token.empty());
+  ReportUnnamedFiles("artifact", FindUnnamedFiles(directory_, known));
   std::lock_guard lock(mutex_);
   ReportTotals();
   return absl::OkStatus();

@@ -26,8 +26,9 @@ class ArtifactStore {
   ArtifactStore(std::string directory, HistoryStore& history, const Registry& registry,
                 MetricsSink& metrics);
 
-  // Removes what a crash left half-written, reports records whose file is missing (log), and tells
-  // the metrics what is there. Opens no artefact: start-up stays quick.
+  // Removes what a crash left half-written, reports records whose file is missing and files that no
+  // record names (log), and tells the metrics what is there. Opens no artefact: start-up stays
+  // quick.
   absl::Status Restore();
 
   // Whether an artefact may be created as `wanted.name`: nothing, if the name is free; the existing

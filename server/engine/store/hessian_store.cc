@@ -2,8 +2,7 @@
 
 #include <unistd.h>
 
-#include <filesystem>
-#include <system_error>
+#include <set>
 #include <utility>
 
 #include "kernels/api/error.h"
@@ -13,6 +12,7 @@
 #include "server/base/sha256.h"
 #include "server/engine/history/name_taken.h"
 #include "server/engine/store/artifact_store.h"
+#include "server/engine/store/stored_files.h"
 
 namespace qtipd {
 namespace {
@@ -20,8 +20,6 @@ namespace {
 constexpr char kTensor[] = "sum";
 
 int64_t TriangleSize(int64_t n) { return n * (n + 1) / 2; }
-
-std::string FileName(const std::string& sha256) { return sha256 + ".safetensors"; }
 
 absl::Status Damaged(const std::string& path, const std::string& what) {
   return MakeError(absl::StatusCode::kDataLoss, "HESSIAN_FILE_DAMAGED",
@@ -31,15 +29,23 @@ absl::Status Damaged(const std::string& path, const std::string& what) {
 }  // namespace
 
 HessianStore::HessianStore(std::string directory, HistoryStore& history)
-    : directory_(std::move(directory)), history_(history) {
-  std::error_code ignored;  // what cannot be removed now will be at the next start
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
-    if (entry.path().filename().string().starts_with(".tmp-")) unlink(entry.path().c_str());
-  }
+    : directory_(std::move(directory)), history_(history) {}
+
+absl::Status HessianStore::Restore() {
+  RemoveTemporaryFiles(directory_);
+  std::set<std::string> known;
+  PageRequest page{.page_size = 1000};
+  do {
+    QTIPD_ASSIGN_OR_RETURN(const Page<HessianRecord> records, history_.ListHessians(page));
+    for (const HessianRecord& record : records.items) known.insert(record.sha256);
+    page.page_token = records.next_page_token;
+  } while (!page.page_token.empty());
+  ReportUnnamedFiles("hessian", FindUnnamedFiles(directory_, known));
+  return absl::OkStatus();
 }
 
 std::string HessianStore::PathOf(const std::string& sha256) const {
-  return directory_ + "/" + FileName(sha256);
+  return directory_ + "/" + StoredFileName(sha256);
 }
 
 absl::StatusOr<HessianStore::Stored> HessianStore::Open(const std::string& name) {
@@ -97,7 +103,7 @@ absl::Status HessianStore::Save(HessianRecord& record, const std::string& replac
                         "a Hessian that nobody else changes meanwhile; add to it again");
     }
   }
-  absl::Status saved = file.Commit(FileName(record.sha256));
+  absl::Status saved = file.Commit(StoredFileName(record.sha256));
   if (saved.ok()) {
     saved = replaces ? history_.UpdateHessian(record) : history_.InsertHessian(record);
   }

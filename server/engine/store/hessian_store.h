@@ -19,8 +19,11 @@ namespace qtipd {
 // of X^T X by rows. Thread-safe. A file appears before its record and goes after it.
 class HessianStore {
  public:
-  // `history` outlives the store; `directory` exists. Removes what a crash left half-written.
+  // `history` outlives the store; `directory` exists.
   HessianStore(std::string directory, HistoryStore& history);
+
+  // Removes what a crash left half-written, and reports files that no record names (log).
+  absl::Status Restore();
 
   struct Stored {
     HessianRecord record;

@@ -10,6 +10,7 @@
 #include "server/base/sha256.h"
 #include "server/engine/store/artifact_file.h"
 #include "server/engine/store/exporter.h"
+#include "server/engine/store/stored_files.h"
 #include "server/engine/store/upload_store.h"
 #include "tests/fakes/fake_format.h"
 #include "tests/fakes/fake_metrics.h"
@@ -171,6 +172,23 @@ TEST_F(ArtifactStoreTest, RestoreRemovesHalfWrittenFilesAndNothingElse) {
   EXPECT_FALSE(std::filesystem::exists(files_ + "/.tmp-abc123"));
   EXPECT_TRUE(std::filesystem::exists(files_ + "/notes.txt"));
   EXPECT_TRUE(std::filesystem::exists(FileOf(record)));
+}
+
+TEST_F(ArtifactStoreTest, FilesThatNoRecordNamesAreFoundAndLeftAlone) {
+  const ArtifactRecord record = Save("w");
+  const std::string lost = files_ + "/" + std::string(64, 'a') + ".safetensors";
+  std::ofstream(lost) << "artefact";
+  for (const std::string& other :
+       {std::string(64, 'A') + ".safetensors", std::string("a.safetensors"),
+        std::string(64, 'b') + ".txt", std::string(64, 'c')}) {
+    std::ofstream(files_ + "/" + other) << "mine";
+  }
+  const UnnamedFiles found = FindUnnamedFiles(files_, {record.sha256});
+  EXPECT_EQ(found.count, 1);
+  EXPECT_EQ(found.bytes, 8u);
+  EXPECT_EQ(found.example, lost);
+  ASSERT_TRUE(store_->Restore().ok());
+  EXPECT_TRUE(std::filesystem::exists(lost));
 }
 
 TEST_F(ArtifactStoreTest, MetricsFollowTheTotals) {
