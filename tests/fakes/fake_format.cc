@@ -44,7 +44,9 @@ class FakeFormat final : public WeightFormat {
   absl::StatusOr<TensorMap> Export(const PackedLayer& layer) const override {
     return layer.tensors;
   }
-  bool RecognisesModel(const std::string& config) const override { return config == "fake model"; }
+  bool RecognisesModel(const std::string& config) const override {
+    return config.starts_with("fake model");
+  }
   absl::StatusOr<ModelPlan> PlanModel(const ModelCheckpoint& checkpoint) const override {
     ModelPlan plan{.linears = {}, .other_tensors = checkpoint.absent_tensors};
     for (const auto& [name, tensor] : checkpoint.tensors) {

@@ -1,6 +1,8 @@
 #include "server/engine/jobs/import_model_job.h"
 
+#include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -46,16 +48,20 @@ absl::StatusOr<const WeightFormat*> FindModelFormat(const std::string& config,
 }
 
 // Keeps the linears below `prefix`, a whole path component; the tensors of the others are not held.
-absl::Status KeepBelow(const std::string& prefix, ModelPlan& plan) {
+absl::Status KeepBelow(const std::string& prefix, const ModelCheckpoint& checkpoint,
+                       ModelPlan& plan) {
   if (prefix.empty()) return absl::OkStatus();
   const std::string whole = prefix.ends_with('.') ? prefix : prefix + ".";
   std::erase_if(plan.linears, [&](const ModelLinear& linear) {
     if (linear.prefix.starts_with(whole)) return false;
     for (const auto& [name, unused] : linear.tensors) {
-      plan.other_tensors.push_back(linear.prefix + name);
+      const std::string tensor = linear.prefix + name;
+      // A format may have added one of its own.
+      if (checkpoint.tensors.contains(tensor)) plan.other_tensors.push_back(tensor);
     }
     return true;
   });
+  std::sort(plan.other_tensors.begin(), plan.other_tensors.end());
   if (!plan.linears.empty()) return absl::OkStatus();
   return FieldError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "prefix", prefix,
                     "what the name of a quantized linear in the model begins with");
@@ -70,24 +76,43 @@ void DropPages(const ModelLinear& linear, const ModelCheckpoint& checkpoint) {
   }
 }
 
+// `added` to what there is of the model: the linears of one config, and not held is what neither
+// has. Errors: ARTIFACT_RECIPE_DIFFERS.
+absl::StatusOr<ModelRecord> JoinModels(ModelRecord before, const ModelRecord& added,
+                                       const ModelPlan& plan) {
+  if (before.format != added.format || !IsSameConfig(before.config, added.config)) {
+    return FieldError(absl::StatusCode::kAlreadyExists, "ARTIFACT_RECIPE_DIFFERS", "config.json",
+                      "another one than that of model " + added.name,
+                      "the same config, or a free name");
+  }
+  std::set<std::string> held;
+  for (const ModelLinear& linear : plan.linears) {
+    for (const auto& [name, unused] : linear.tensors) held.insert(linear.prefix + name);
+  }
+  std::erase_if(before.absent_tensors, [&](const std::string& t) { return held.contains(t); });
+  return before;
+}
+
 class ModelImport {
  public:
   ModelImport(const ImportSpec& spec, const JobContext& context, const WeightFormat& format)
       : spec_(spec), context_(context), format_(format) {}
 
-  // Names that are taken, before anything is read.
-  absl::Status CheckNames(const ModelPlan& plan) const {
-    for (const ModelLinear& linear : plan.linears) {
-      if (linear.prefix.empty()) {
-        return InvalidField("NAME_INVALID", "prefix of a layer's tensors", "nothing",
-                            "a prefix such as model.layers.0.self_attn.q_proj.");
-      }
-      QTIPD_RETURN_IF_ERROR(
-          context_.artifacts
-              .CheckNewName({.name = LayerArtifactName(spec_.name, linear.prefix)}, spec_.if_absent)
-              .status());
+  // Decides what the model's record will be and refuses names that are taken, before any tensor is
+  // read.
+  absl::Status Prepare(const ModelCheckpoint& checkpoint, const ModelPlan& plan) {
+    QTIPD_ASSIGN_OR_RETURN(std::optional<ModelRecord> before,
+                           context_.artifacts.CheckNewModel(spec_.name, spec_.if_absent));
+    record_ = {.name = spec_.name,
+               .format = std::string(format_.id()),
+               .config = checkpoint.config,
+               .absent_tensors = plan.other_tensors,
+               .source = "import " + SourceName(spec_),
+               .create_time = context_.clock.NowUnixMillis()};
+    if (before) {
+      QTIPD_ASSIGN_OR_RETURN(record_, JoinModels(*std::move(before), record_, plan));
     }
-    return absl::OkStatus();
+    return CheckNames(plan);
   }
 
   absl::Status Stage(const ModelLinear& linear) {
@@ -110,20 +135,27 @@ class ModelImport {
     return absl::OkStatus();
   }
 
-  absl::Status Save(const ModelCheckpoint& checkpoint, ModelPlan plan) {
-    return context_.artifacts.SaveModel(std::move(staged_),
-                                        {.name = spec_.name,
-                                         .format = std::string(format_.id()),
-                                         .config = checkpoint.config,
-                                         .absent_tensors = std::move(plan.other_tensors),
-                                         .source = "import " + SourceName(spec_),
-                                         .create_time = context_.clock.NowUnixMillis()});
-  }
+  absl::Status Save() { return context_.artifacts.SaveModel(std::move(staged_), record_); }
 
  private:
+  absl::Status CheckNames(const ModelPlan& plan) const {
+    for (const ModelLinear& linear : plan.linears) {
+      if (linear.prefix.empty()) {
+        return InvalidField("NAME_INVALID", "prefix of a layer's tensors", "nothing",
+                            "a prefix such as model.layers.0.self_attn.q_proj.");
+      }
+      QTIPD_RETURN_IF_ERROR(
+          context_.artifacts
+              .CheckNewName({.name = LayerArtifactName(spec_.name, linear.prefix)}, spec_.if_absent)
+              .status());
+    }
+    return absl::OkStatus();
+  }
+
   const ImportSpec& spec_;
   const JobContext& context_;
   const WeightFormat& format_;
+  ModelRecord record_;
   std::vector<ArtifactStore::Staged> staged_;
 };
 
@@ -144,6 +176,7 @@ absl::Status CheckModelImport(const ImportSpec& spec, const JobContext& context)
     return InvalidField("OPTION_INVALID", name, OptionText(value),
                         "none with a model: its config.json tells");
   }
+  QTIPD_RETURN_IF_ERROR(context.artifacts.CheckNewModel(spec.name, spec.if_absent).status());
   // An artefact of the model's own name would hide the model.
   QTIPD_RETURN_IF_ERROR(context.artifacts.CheckNewName({.name = spec.name}, false).status());
   if (spec.model_config.empty()) return absl::OkStatus();
@@ -157,9 +190,9 @@ absl::StatusOr<std::string> RunModelImport(const ImportSpec& spec, const JobCont
   QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format,
                          FindModelFormat(checkpoint.config, spec.format, context.registry));
   QTIPD_ASSIGN_OR_RETURN(ModelPlan plan, format->PlanModel(checkpoint));
-  QTIPD_RETURN_IF_ERROR(KeepBelow(spec.prefix, plan));
+  QTIPD_RETURN_IF_ERROR(KeepBelow(spec.prefix, checkpoint, plan));
   ModelImport import(spec, context, *format);
-  QTIPD_RETURN_IF_ERROR(import.CheckNames(plan));
+  QTIPD_RETURN_IF_ERROR(import.Prepare(checkpoint, plan));
   const double step = (kStoreEnd - kPlanEnd) / static_cast<double>(plan.linears.size());
   for (size_t i = 0; i < plan.linears.size(); ++i) {
     if (progress.IsCancelled()) return absl::CancelledError("import");
@@ -169,7 +202,7 @@ absl::StatusOr<std::string> RunModelImport(const ImportSpec& spec, const JobCont
   }
   if (progress.IsCancelled()) return absl::CancelledError("import");
   progress.Report(kStoreEnd, "store");
-  QTIPD_RETURN_IF_ERROR(import.Save(checkpoint, std::move(plan)));
+  QTIPD_RETURN_IF_ERROR(import.Save());
   return spec.name;
 }
 

@@ -122,6 +122,16 @@ absl::StatusOr<std::optional<ArtifactRecord>> ArtifactStore::CheckNewName(
   return RecipeDiffers(*existing, wanted);
 }
 
+absl::StatusOr<std::optional<ModelRecord>> ArtifactStore::CheckNewModel(const std::string& name,
+                                                                        bool if_absent) {
+  QTIPD_ASSIGN_OR_RETURN(std::optional<ModelRecord> model, history_.GetModel(name));
+  if (!model) return model;
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<ArtifactRecord> layers, history_.ArtifactsOfModel(name));
+  if (layers.empty()) return std::optional<ModelRecord>();  // all deleted, one by one
+  if (!if_absent) return ModelExists(name);
+  return model;
+}
+
 absl::StatusOr<ArtifactStore::Staged> ArtifactStore::Stage(const PackedLayer& layer,
                                                            ArtifactRecord record) {
   Describe(layer, record);

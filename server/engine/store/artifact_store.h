@@ -38,6 +38,10 @@ class ArtifactStore {
   absl::StatusOr<std::optional<ArtifactRecord>> CheckNewName(const ArtifactRecord& wanted,
                                                              bool if_absent);
 
+  // Whether a model may be imported as `name`: nothing, if no model of that name has artefacts; its
+  // record, if `if_absent`. Errors: AlreadyExists/ARTIFACT_EXISTS.
+  absl::StatusOr<std::optional<ModelRecord>> CheckNewModel(const std::string& name, bool if_absent);
+
   // Writes the layer and then its record; fills in what follows from the layer: sha256, format,
   // options, shape, packed_bytes, bits_per_weight and compression_ratio. Blocking.
   // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED.

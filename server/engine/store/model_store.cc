@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "kernels/io/safetensors.h"
+#include "nlohmann/json.hpp"
 
 namespace qtipd {
 namespace {
@@ -28,6 +29,15 @@ absl::StatusOr<PackedLayer> MapLayer(const ArtifactRecord& record, const Artifac
 
 std::string LayerArtifactName(const std::string& model, const std::string& prefix) {
   return model + "/" + (prefix.ends_with('.') ? prefix.substr(0, prefix.size() - 1) : prefix);
+}
+
+bool IsSameConfig(const std::string& left, const std::string& right) {
+  if (left == right) return true;
+  const auto parse = [](const std::string& text) {
+    return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  };
+  const nlohmann::json json = parse(left);
+  return !json.is_discarded() && json == parse(right);
 }
 
 absl::Status ModelNotFound(const std::string& name) {

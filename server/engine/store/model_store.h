@@ -23,6 +23,9 @@ std::string LayerArtifactName(const std::string& model, const std::string& prefi
 absl::StatusOr<ModelView> ReadModel(const std::string& name, HistoryStore& history,
                                     const ArtifactStore& artifacts, const Registry& registry);
 
+// Whether two texts of a config.json mean the same: equal, or equal as JSON.
+bool IsSameConfig(const std::string& left, const std::string& right);
+
 absl::Status ModelNotFound(const std::string& name);
 
 }  // namespace qtipd

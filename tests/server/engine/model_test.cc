@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "kernels/io/checkpoint_directory.h"
+#include "server/engine/store/model_store.h"
 #include "tests/server/engine/engine_fixture.h"
 
 namespace qtipd {
@@ -91,6 +92,7 @@ TEST_F(ModelTest, ReadsADirectoryOfTheServer) {
   EXPECT_EQ(engine_->GetModel("m")->layers.size(), 2u);
   EXPECT_EQ(engine_->GetModel("m")->record.absent_tensors, std::vector<std::string>{"norm.weight"});
   ImportSpec whole = Served();  // the allowed directory itself
+  whole.name = "n";
   whole.file.server_path = allowed_;
   EXPECT_EQ(Reason(Error(whole)), "FILE_NOT_FOUND");
 }
@@ -155,6 +157,50 @@ TEST_F(ModelTest, ATakenNameIsToldBeforeAnythingIsRead) {
   spec = Uploaded(Layers());
   spec.name = "n";  // would be hidden by the artefact
   EXPECT_EQ(Reason(Error(spec)), "ARTIFACT_EXISTS");
+}
+
+TEST_F(ModelTest, OfOneConfigPartsMayFollow) {
+  ImportSpec spec = Uploaded(Layers());
+  spec.prefix = "a";
+  ASSERT_TRUE(Error(spec).ok());
+  EXPECT_EQ(engine_->GetModel("m")->record.absent_tensors,
+            (std::vector<std::string>{"b.q.rounded", "norm.weight"}));
+  spec = Uploaded(Layers());
+  spec.prefix = "b";
+  EXPECT_EQ(Reason(Error(spec)), "ARTIFACT_EXISTS");  // the model, none of the layers
+  spec = Uploaded(Layers());
+  spec.prefix = "b";
+  spec.if_absent = true;
+  ASSERT_TRUE(Error(spec).ok());
+  EXPECT_EQ(engine_->GetModel("m")->layers.size(), 3u);
+  EXPECT_EQ(engine_->GetModel("m")->record.absent_tensors, std::vector<std::string>{"norm.weight"});
+}
+
+TEST_F(ModelTest, AnotherModelDoesNotTakeTheName) {
+  ASSERT_TRUE(Error(Uploaded({{"a.q.rounded", Ones()}})).ok());
+  ImportSpec spec = Uploaded({{"b.q.rounded", Ones()}});
+  spec.model_config = "fake model too";
+  spec.if_absent = true;
+  const absl::Status status = Error(spec);
+  EXPECT_EQ(Reason(status), "ARTIFACT_RECIPE_DIFFERS");
+  EXPECT_EQ(GetErrorInfo(status).metadata.at("field"), "config.json");
+  EXPECT_EQ(engine_->GetModel("m")->layers.size(), 1u);
+  EXPECT_EQ(FilesIn("artifacts"), 1u);
+  // Nothing is left of it once its artefacts are gone.
+  ASSERT_TRUE(engine_->DeleteArtifact("m/a.q").ok());
+  spec = Uploaded({{"b.q.rounded", Ones()}});
+  spec.model_config = "fake model too";
+  spec.absent_tensors = {};
+  ASSERT_TRUE(Error(spec).ok());
+  EXPECT_EQ(engine_->GetModel("m")->record.config, "fake model too of 1");
+  EXPECT_TRUE(engine_->GetModel("m")->record.absent_tensors.empty());
+}
+
+TEST(IsSameConfig, ComparesWhatJsonMeans) {
+  EXPECT_TRUE(IsSameConfig("no JSON", "no JSON"));
+  EXPECT_FALSE(IsSameConfig("no JSON", "nor this"));
+  EXPECT_TRUE(IsSameConfig(R"({"a": 1, "b": [2]})", R"({"b":[2],"a":1})"));
+  EXPECT_FALSE(IsSameConfig(R"({"a": 1})", R"({"a": 2})"));
 }
 
 TEST_F(ModelTest, APrefixTakesAPart) {
