@@ -1,13 +1,16 @@
 """Starts real daemons and runs the real qtipctl, for the tests of this folder."""
 
 import array
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import unittest
 
 BIN = pathlib.Path(os.environ["QTIPD_BIN"])
@@ -62,10 +65,62 @@ class Result:
         return lines[0].split(": ")[1]
 
 
+def start_qtipctl(target, *arguments):
+    return subprocess.Popen([BIN / "qtipctl", *map(str, arguments)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True,
+                            env={**os.environ, "QTIPCTL_TARGET": target})
+
+
 def qtipctl(target, *arguments, timeout=100):
     environment = {**os.environ, "QTIPCTL_TARGET": target}
     return Result(subprocess.run([BIN / "qtipctl", *map(str, arguments)], capture_output=True,
                                  text=True, env=environment, timeout=timeout))
+
+
+class Stalling:
+    """A relay to a daemon that swallows what the daemon sends after its first bytes."""
+
+    def __init__(self, target, after):
+        self.daemon, self.left = target.rsplit(":", 1), after
+        self.has_stalled = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.target = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.sockets, self.threads = [self.listener], []
+
+    def __enter__(self):
+        self.start(self.accept)
+        return self
+
+    def __exit__(self, *_):
+        for one in self.sockets:
+            with contextlib.suppress(OSError):  # the other side may have gone
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        for thread in self.threads:
+            thread.join()
+
+    def start(self, work, *arguments):
+        self.threads.append(threading.Thread(target=work, args=arguments))
+        self.threads[-1].start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                client, _ = self.listener.accept()
+                daemon = socket.create_connection((self.daemon[0], int(self.daemon[1])))
+                self.sockets += [client, daemon]
+                self.start(self.relay, client, daemon, False)
+                self.start(self.relay, daemon, client, True)
+
+    def relay(self, source, sink, is_limited):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if is_limited and self.left < len(data):
+                    self.left = -1
+                    self.has_stalled.set()
+                    continue
+                self.left -= len(data) if is_limited else 0
+                sink.sendall(data)
 
 
 class DaemonTest(unittest.TestCase):

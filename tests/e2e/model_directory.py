@@ -1,6 +1,8 @@
 """Makes small model directories in the layout of published QTIP checkpoints."""
 
 import json
+import math
+import os
 import pathlib
 import random
 import struct
@@ -107,6 +109,33 @@ class Model:
                                                  for name in self.tensors if place[name] == file})
         (directory / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": place}))
         return directory
+
+
+def write_sparse_model(directory, linears, shards, side, bits):
+    """A directory of square linears that takes no room on the disk: all of them are zeros."""
+    directory = pathlib.Path(directory)
+    directory.mkdir()
+    config = {"num_hidden_layers": linears, "quip_params": {
+        "K": bits, "L": 16, "V": 2, "codebook": "bitshift", "decode_mode": "quantlut_sym",
+        "tlut_bits": 9}}
+    (directory / "config.json").write_text(json.dumps(config))
+    tensors = {"trellis": ("I16", [side * side // 256, 16 * bits]), "SU": ("F16", [side]),
+               "SV": ("F16", [side]), "tlut": ("F16", [512, 2])}
+    place = {}
+    for shard in range(shards):
+        file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        header, end = {}, 0
+        for layer in range(shard, linears, shards):
+            for name, (dtype, shape) in tensors.items():
+                full = f"model.layers.{layer}.mlp.gate_proj.{name}"
+                begin, end = end, end + 2 * math.prod(shape)
+                header[full] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+                place[full] = file
+        text = json.dumps(header).encode()
+        (directory / file).write_bytes(struct.pack("<Q", len(text)) + text)
+        os.truncate(directory / file, 8 + len(text) + end)
+    (directory / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": place}))
+    return directory
 
 
 def read_model(directory):

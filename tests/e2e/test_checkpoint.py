@@ -2,12 +2,17 @@
 
 import json
 import math
+import os
 import pathlib
 import shutil
+import signal
 import struct
+import tempfile
+import unittest
 
-from harness import DaemonTest, f32, matrix, read_safetensors, write_safetensors
-from model_directory import INDEX, Model, floats, read_model, scalar
+from harness import (Daemon, DaemonTest, Stalling, f32, matrix, qtipctl, read_safetensors,
+                     start_qtipctl, write_safetensors)
+from model_directory import INDEX, Model, floats, read_model, scalar, write_sparse_model
 
 Q0 = "model.layers.0.self_attn.q_proj."
 LAST = "model.layers.1.self_attn.v_proj."  # the last one in the order of import
@@ -102,6 +107,10 @@ class Models(ModelTest):
         self.assertEqual(len(again["layers"]), 7)
         other = Model(layers=1, seed=2).write(self.directory("-other"))
         self.refused("ARTIFACT_RECIPE_DIFFERS", "import", other, "--name", "m", "--if-absent")
+        more = Model(layers=2, bits=3).write(self.directory("-more"))
+        part = ("import", more, "--name", "m", "--prefix", "model.layers.1")
+        self.refused("ARTIFACT_EXISTS", *part, allowed="name: got m, allowed a name that no model has")
+        self.refused("ARTIFACT_RECIPE_DIFFERS", *part, "--if-absent", allowed="config.json: got another")
         self.done("artifacts", "delete", "m", "--model")
         self.refused("MODEL_NOT_FOUND", "artifacts", "delete", "m", "--model")
 
@@ -122,25 +131,46 @@ class Models(ModelTest):
                   "--random", "32x32")
         self.refused("MODEL_NOT_UNIFORM", "export", "own", self.directory("-out"), allowed="2 and 3")
 
-    def test_a_servers_directory_is_never_in_memory_as_a_whole(self):
+    def test_a_bias_is_left_out_and_named(self):
         model = Model(layers=1)
-        for layer in range(16):
-            for name in ("gate", "up"):
-                model.add_linear(f"model.layers.{layer}.mlp.{name}_proj.", (2048, 2048), 4, "F16",
-                                 False)
-        model.config["num_hidden_layers"] = 16
-        model.config["quip_params"].update(
-            K=4, **{f"K_{name}_proj": 2 for name in ("q", "k", "v", "o", "down")},
-            skip_list=[f"{layer}_{name}" for layer in range(1, 16)
-                       for name in ("q", "k", "v", "o", "down")])
+        bias = Q0 + "bias"
+        model.tensors[bias] = model.plain(64)
         path = model.write(self.directory())
-        before = self.daemon.peak_memory()
-        self.done("import", "--server-path", path, "--name", "m")
-        grown = self.daemon.peak_memory() - before
-        self.done("artifacts", "delete", "m", "--model")
-        size = sum(file.stat().st_size for file in path.iterdir())
-        self.assertGreater(size, 64 << 20)
-        self.assertLess(grown, size / 2)
+        self.addCleanup(self.done, "artifacts", "delete", "m", "--model")
+        for source in ((path,), ("--server-path", path)):
+            imported = self.done("import", *source, "--name", "m")
+            self.assertIn(bias, imported["absentTensors"])
+            out = self.directory("-out")
+            exported = self.done("export", "m", out)
+            self.assertIn(bias, exported["absentTensors"])
+            self.assertEqual(sorted({*read_model(out)[1], *exported["absentTensors"]}),
+                             sorted(model.tensors))
+            self.done("artifacts", "delete", "m", "--model")
+        told = "without what it adds to their outputs: " + bias
+        self.assertIn(told, self.ctl("import", path, "--name", "m").out)
+        self.assertIn(told, self.ctl("export", "m", self.directory("-out")).out)
+
+    def test_an_interrupted_export_leaves_nothing(self):
+        model = Model(layers=1)
+        model.add_linear(LAST, (1024, 1024), 2, "F16", False)
+        model.config["num_hidden_layers"] = 2
+        model.config["quip_params"]["skip_list"] = [
+            f"1_{name}" for name in ("q", "k", "o", "gate", "up", "down")]
+        self.done("import", model.write(self.directory()), "--name", "m")
+        self.addCleanup(self.done, "artifacts", "delete", "m", "--model")
+        folder = self.directory("-folder")
+        folder.mkdir()
+        for what in ("m", "m/" + LAST[:-1]):
+            # The linear's 256 KiB never arrive as a whole, so that the signal meets a download.
+            with Stalling(self.daemon.target, after=200_000) as stalling:
+                process = start_qtipctl(stalling.target, "export", what, folder / "out")
+                self.assertTrue(stalling.has_stalled.wait(60))
+                self.assertNotEqual(list(folder.iterdir()), [])
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, out), (2, ""))
+            self.assertIn("error: INTERRUPTED_BY_USER: export", err)
+            self.assertEqual(list(folder.iterdir()), [])
 
     def test_a_directory_with_something_in_it_is_left_alone(self):
         path = Model(layers=1).write(self.directory())
@@ -154,6 +184,30 @@ class Models(ModelTest):
         self.assertEqual(sorted(file.name for file in path.iterdir()), before)
         self.assertEqual([file.name for file in self.scratch.glob(".tmp-*")], [])
         self.refused("ARTIFACT_NOT_FOUND", "export", "nope", self.directory("-out"))
+
+
+@unittest.skipIf(os.environ.get("QTIPD_SANITIZE"), "a sanitizer keeps memory of its own")
+class Memory(unittest.TestCase):
+    """What the daemon holds while it imports is a few linears, however many there are."""
+
+    LINEAR = 8192 * 8192 * 4 // 8  # bytes
+
+    def test_a_servers_directory_is_never_in_memory_as_a_whole(self):
+        scratch = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="qtipd-e2e-")))
+        daemon = Daemon(scratch / "data", f"--server-path={scratch}")
+        self.addCleanup(daemon.stop)
+        peaks = [daemon.peak_memory()]
+        for linears, shards in ((4, 1), (16, 4)):
+            path = write_sparse_model(scratch / str(linears), linears, shards, 8192, bits=4)
+            done = qtipctl(daemon.target, "-o", "json", "import", "--server-path", path, "--name", "m")
+            self.assertEqual(done.code, 0, done.err)
+            self.assertEqual(len(done.json["layers"]), linears)
+            self.assertEqual(qtipctl(daemon.target, "artifacts", "delete", "m", "--model").code, 0)
+            peaks.append(daemon.peak_memory())
+        start, few, many = peaks
+        # The mapped pages of one linear and the copy of it that is checked.
+        self.assertLess(few - start, 3 * self.LINEAR)
+        self.assertLess(many - few, self.LINEAR / 2)
 
 
 class BadModels(ModelTest):
@@ -185,13 +239,18 @@ class BadModels(ModelTest):
         self.both(reason, model.write(self.directory()), named)
 
     def test_keys_that_contradict_the_tensors(self):
-        self.config("MODEL_CONFIG_CONTRADICTS", "quip_params.K: got 3, allowed 2, that of", K=3)
-        self.config("MODEL_CONFIG_CONTRADICTS", "quip_params.K_v_proj: got 4", K_v_proj=4)
-        self.config("MODEL_CONFIG_CONTRADICTS", "quip_params.decode_mode: got 1mad",
-                    decode_mode="1mad", V=1)
-        self.config("MODEL_CONFIG_CONTRADICTS", "quip_params.split_for_tp: got true",
-                    split_for_tp=True)
-        self.config("MODEL_CONFIG_CONTRADICTS", "quip_params.skip_list: got 0_q", skip_list=["0_q"])
+        first = "model.layers.0.mlp.down_proj."  # in the order of import
+        for named, params in (
+                (f"quip_params.K: got 3, allowed 2, that of {first}trellis [32, 32]", {"K": 3}),
+                ("quip_params.K_v_proj: got 4, allowed 2, that of "
+                 "model.layers.0.self_attn.v_proj.trellis [8, 32]", {"K_v_proj": 4}),
+                (f"quip_params.decode_mode: got 1mad, allowed a code with a table, as {first}tlut is "
+                 "there", {"decode_mode": "1mad", "V": 1}),
+                (f"quip_params.split_for_tp: got true, allowed false, as {first}rcp is 0",
+                 {"split_for_tp": True}),
+                ("quip_params.skip_list: got 0_q, allowed no linear that is quantized, as "
+                 f"{Q0}trellis says", {"skip_list": ["0_q"]})):
+            self.config("MODEL_CONFIG_CONTRADICTS", named, **params)
 
     def test_keys_that_make_no_sense(self):
         self.config("MODEL_CONFIG_INVALID", "quip_params.L: got 17, allowed 8 to 16", L=17)
@@ -227,6 +286,8 @@ class BadModels(ModelTest):
                     Q0 + "trellis", ("I16", [15, 32], bytes(15 * 64)))
         self.tensor("TENSOR_DTYPE_UNSUPPORTED", f"{Q0}SU: got I16", Q0 + "SU", ("I16", [64], bytes(128)))
         self.tensor("TENSOR_MISSING", f"{Q0}SV", Q0 + "SV", None)
+        self.tensor("TENSOR_UNKNOWN", f"{LAST}Wscale: got a tensor beside those of a layer, allowed "
+                    "trellis, SU,", LAST + "Wscale", ("F32", [1], f32([1.0])))
         self.tensor("TENSOR_VALUE_INVALID", f"{Q0}rcp: got 3", Q0 + "rcp", scalar(3))
         self.tensor("MODEL_CONFIG_CONTRADICTS", f"{Q0}rcp is 2", Q0 + "rcp", scalar(2))
 

@@ -120,14 +120,17 @@ class BadFiles(DaemonTest):
 
     def tearDown(self):
         self.assertEqual(self.ctl("health").code, 0)
+        names = [artifact["name"] for artifact in self.done("artifacts", "list")["artifacts"]]
+        self.assertNotIn("n", names)
+        self.assertEqual(list((self.scratch / "data" / "artifacts").glob(".tmp-*")), [])
 
     def file(self, **tensors):
         return write_safetensors(self.scratch / f"{self.id()}.safetensors", tensors)
 
-    def both(self, reason, path, *flags):
+    def both(self, reason, path, *flags, allowed=""):
         for source in ("--input", "--server-path"):
             self.refused(reason, "quantize", "--name", "n", "--bits", "2", source, path,
-                         "--tensor", "w", *flags)
+                         "--tensor", "w", *flags, allowed=allowed)
 
     def raw(self, content):
         path = self.scratch / "raw.safetensors"
@@ -149,7 +152,11 @@ class BadFiles(DaemonTest):
     def test_a_hessian_that_is_not_positive_definite(self):
         values = [1.0 if row == column else 10.0 for row in range(32) for column in range(32)]
         path = self.file(w=matrix(32, 32), h=("F32", [32, 32], f32(values)))
-        self.both("HESSIAN_NOT_POSITIVE_DEFINITE", path, "--hessian", "h")
+        self.both("HESSIAN_NOT_POSITIVE_DEFINITE", path, "--hessian", "h",
+                  allowed="h as hessian: got ")
+        # Above zero once regularised, it is taken.
+        self.done("quantize", "--name", "regular", "--bits", "2", "--input", path, "--tensor", "w",
+                  "--hessian", "h", "--option", "sigma_reg=10")
 
     def test_a_missing_file(self):
         self.both("FILE_NOT_FOUND", self.scratch / "none.safetensors")
