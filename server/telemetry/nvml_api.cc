@@ -10,153 +10,11 @@
 #include <utility>
 
 #include "kernels/api/error.h"
+#include "server/telemetry/nvml_sources.h"
 
 namespace qtipd {
+namespace nvml {
 namespace {
-
-// ---- What NVML's ABI says -----------------------------------------------------------------------
-
-constexpr int kSmClock = 1;      // NVML_CLOCK_SM
-constexpr int kMemoryClock = 2;  // NVML_CLOCK_MEM
-constexpr int kGpuSensor = 0;    // NVML_TEMPERATURE_GPU
-constexpr int kSlowdown = 1;     // NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-constexpr int kCorrected = 0;    // NVML_MEMORY_ERROR_TYPE_CORRECTED
-constexpr int kUncorrected = 1;
-constexpr int kVolatile = 0;             // NVML_VOLATILE_ECC: since the driver was loaded
-constexpr uint32_t kPowerInstant = 186;  // NVML_FI_DEV_POWER_INSTANT
-constexpr int kUnsignedInt = 1;          // NVML_VALUE_TYPE_UNSIGNED_INT
-constexpr size_t kTextBytes = 96;
-
-struct FieldValue {  // nvmlFieldValue_t
-  uint32_t field_id;
-  uint32_t scope_id;
-  int64_t timestamp;
-  int64_t latency_microseconds;
-  int value_type;
-  int result;
-  union {
-    uint32_t u32;
-    uint64_t u64;
-    double f64;
-  } value;
-};
-static_assert(sizeof(FieldValue) == 40);
-
-struct TemperatureV1 {  // nvmlTemperature_v1_t
-  uint32_t version = sizeof(TemperatureV1) | 1u << 24;
-  int sensor = kGpuSensor;
-  int celsius = 0;
-};
-static_assert(sizeof(TemperatureV1) == 12);
-
-struct ProcessInfo {  // nvmlProcessInfo_v2_t, which the calls _v2 and _v3 fill
-  uint32_t pid;
-  uint64_t memory_bytes;
-  uint32_t gpu_instance;
-  uint32_t compute_instance;
-};
-static_assert(sizeof(ProcessInfo) == 24);
-
-struct ProcessUtilization {  // nvmlProcessUtilizationSample_t
-  uint32_t pid;
-  uint64_t microseconds;
-  uint32_t sm_percent;
-  uint32_t memory_percent;
-  uint32_t encoder_percent;
-  uint32_t decoder_percent;
-};
-static_assert(sizeof(ProcessUtilization) == 32);
-
-using InitCall = int();
-using TextCall = int(char*, unsigned);
-using DeviceTextCall = int(NvmlDevice, char*, unsigned);
-using FindCall = int(const char*, NvmlDevice*);
-using ParentCall = int(NvmlDevice, NvmlDevice*);
-using U32Call = int(NvmlDevice, uint32_t*);
-using U32OfCall = int(NvmlDevice, int, uint32_t*);
-using U64Call = int(NvmlDevice, uint64_t*);
-using PairCall = int(NvmlDevice, uint32_t*, uint32_t*);
-using EccCall = int(NvmlDevice, int, int, uint64_t*);
-using FieldCall = int(NvmlDevice, int, FieldValue*);
-using TemperatureCall = int(NvmlDevice, TemperatureV1*);
-using ProcessesCall = int(NvmlDevice, uint32_t*, ProcessInfo*);
-using UtilizationCall = int(NvmlDevice, ProcessUtilization*, uint32_t*, uint64_t);
-using LockCall = int(NvmlDevice, uint32_t, uint32_t);
-using ResetCall = int(NvmlDevice);
-using ErrorCall = const char*(int);
-
-// ---- Which call gives which quantity ------------------------------------------------------------
-
-enum class Shape { kU32, kU32Of, kU64, kPair, kEcc };
-
-struct Source {
-  NvmlQuantity quantity;
-  const char* name;  // of the quantity
-  Shape shape;
-  const char* symbol;
-  const char* older = nullptr;  // the same call in libraries before
-  int argument = 0;
-};
-
-using enum NvmlQuantity;
-constexpr Source kSources[] = {
-    {kSmClockMhz, "sm_clock_mhz", Shape::kU32Of, "nvmlDeviceGetClockInfo", nullptr, kSmClock},
-    {kMemoryClockMhz, "memory_clock_mhz", Shape::kU32Of, "nvmlDeviceGetClockInfo", nullptr,
-     kMemoryClock},
-    {kSmClockMaximumMhz, "sm_clock_maximum_mhz", Shape::kU32Of, "nvmlDeviceGetMaxClockInfo",
-     nullptr, kSmClock},
-    {kMemoryClockMaximumMhz, "memory_clock_maximum_mhz", Shape::kU32Of, "nvmlDeviceGetMaxClockInfo",
-     nullptr, kMemoryClock},
-    {kSmClockApplicationMhz, "sm_clock_application_mhz", Shape::kU32Of,
-     "nvmlDeviceGetApplicationsClock", nullptr, kSmClock},
-    {kMemoryClockApplicationMhz, "memory_clock_application_mhz", Shape::kU32Of,
-     "nvmlDeviceGetApplicationsClock", nullptr, kMemoryClock},
-    {kSmClockDefaultMhz, "sm_clock_default_mhz", Shape::kU32Of,
-     "nvmlDeviceGetDefaultApplicationsClock", nullptr, kSmClock},
-    {kMemoryClockDefaultMhz, "memory_clock_default_mhz", Shape::kU32Of,
-     "nvmlDeviceGetDefaultApplicationsClock", nullptr, kMemoryClock},
-    {kTemperatureCelsius, "temperature_celsius", Shape::kU32Of, "nvmlDeviceGetTemperature", nullptr,
-     kGpuSensor},
-    {kTemperatureSlowdownCelsius, "temperature_slowdown_celsius", Shape::kU32Of,
-     "nvmlDeviceGetTemperatureThreshold", nullptr, kSlowdown},
-    {kPowerMilliwatts, "power_milliwatts", Shape::kU32, "nvmlDeviceGetPowerUsage"},
-    {kPowerLimitMilliwatts, "power_limit_milliwatts", Shape::kU32,
-     "nvmlDeviceGetEnforcedPowerLimit"},
-    {kPowerLimitDefaultMilliwatts, "power_limit_default_milliwatts", Shape::kU32,
-     "nvmlDeviceGetPowerManagementDefaultLimit"},
-    {kEnergyMillijoules, "energy_millijoules", Shape::kU64, "nvmlDeviceGetTotalEnergyConsumption"},
-    {kClockEventReasons, "clock_event_reasons", Shape::kU64,
-     "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"},
-    {kEccCorrected, "ecc_corrected", Shape::kEcc, "nvmlDeviceGetTotalEccErrors", nullptr,
-     kCorrected},
-    {kEccUncorrected, "ecc_uncorrected", Shape::kEcc, "nvmlDeviceGetTotalEccErrors", nullptr,
-     kUncorrected},
-    {kEccMode, "ecc_mode", Shape::kPair, "nvmlDeviceGetEccMode"},
-    {kPersistenceMode, "persistence_mode", Shape::kU32, "nvmlDeviceGetPersistenceMode"},
-    {kComputeMode, "compute_mode", Shape::kU32, "nvmlDeviceGetComputeMode"},
-    {kMigMode, "mig_mode", Shape::kPair, "nvmlDeviceGetMigMode"},
-    {kPcieGeneration, "pcie_generation", Shape::kU32, "nvmlDeviceGetCurrPcieLinkGeneration"},
-    {kPcieGenerationMaximum, "pcie_generation_maximum", Shape::kU32,
-     "nvmlDeviceGetMaxPcieLinkGeneration"},
-    {kPcieWidth, "pcie_width", Shape::kU32, "nvmlDeviceGetCurrPcieLinkWidth"},
-    {kPcieWidthMaximum, "pcie_width_maximum", Shape::kU32, "nvmlDeviceGetMaxPcieLinkWidth"},
-};
-static_assert(std::size(kSources) == static_cast<size_t>(kCount));
-static_assert(
-    [] {
-      for (size_t i = 0; i < std::size(kSources); ++i) {
-        if (static_cast<size_t>(kSources[i].quantity) != i) return false;
-      }
-      return true;
-    }(),
-    "sources stand in the order of the quantities");
-
-// Each kind of process list by its newest call first.
-constexpr std::pair<const char*, const char*> kProcessCalls[] = {
-    {"nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2"},
-    {"nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2"},
-    {"nvmlDeviceGetMPSComputeRunningProcesses_v3", "nvmlDeviceGetMPSComputeRunningProcesses_v2"},
-};
 
 // "Not available" is all ones, in 32 or 64 bits.
 template <typename T>
@@ -394,13 +252,14 @@ class NvmlLibrary final : public Nvml {
 };
 
 }  // namespace
+}  // namespace nvml
 
 std::string_view NvmlQuantityName(NvmlQuantity quantity) {
-  return kSources[static_cast<size_t>(quantity)].name;
+  return nvml::kSources[static_cast<size_t>(quantity)].name;
 }
 
 absl::StatusOr<std::shared_ptr<Nvml>> OpenNvmlWith(const std::function<void*(const char*)>& find) {
-  auto library = std::make_shared<NvmlLibrary>(find);
+  auto library = std::make_shared<nvml::NvmlLibrary>(find);
   absl::Status initialized = library->Initialize();
   if (!initialized.ok()) return initialized;
   return std::shared_ptr<Nvml>(std::move(library));
