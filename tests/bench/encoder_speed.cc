@@ -3,13 +3,15 @@
 //   encoder_speed MODULE|cpu OUTxIN CODE:BITS...
 //
 // W from N(0, 1); H dense, random and positive definite: 16 outer products of N(0, 1) vectors and a
-// diagonal. Two runs of each; both are printed, for the first loads libraries.
+// diagonal. Two runs of each; both are printed, for the first loads libraries. With
+// QTIPD_BENCH_AVX2 set, the CPU uses no instructions beyond AVX2.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "hwy/highway.h"
 #include "kernels/api/backend.h"
 #include "kernels/api/builtin.h"
 #include "kernels/api/random.h"
@@ -115,6 +117,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: encoder_speed MODULE|cpu OUTxIN CODE:BITS...\n");
     return 2;
   }
+  if (std::getenv("QTIPD_BENCH_AVX2") != nullptr) hwy::DisableTargets(HWY_AVX2 - 1);
   const absl::Status status = qtipd::Main(argc, argv);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return status.ok() ? 0 : 1;

@@ -1,4 +1,4 @@
-// Search of as many tiles at a time as a vector has lanes, for code `hyb` in kernel layout: its
+// Search of 16 tiles at a time, SIMD lanes being tiles, for code `hyb` in kernel layout: its
 // states have 1024 different pairs of weights, so a step needs 1024 branch metrics for 65,536
 // states.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_TILE_SEARCH_H_
@@ -14,9 +14,10 @@ namespace qtipd {
 
 // `bits` 2 to 4; `tlut` [512][2] as fp16 bits.
 //
-// Costs are 16-bit integers with a saturating sum, 32 tiles at a time with AVX-512. A saturated sum
-// is a lower bound, so a path whose recomputed cost equals the sum found is the best one; a tile
-// for which that fails (outliers) is searched again with fp32 costs.
+// Costs are 16-bit integers with a saturating sum; at 2 bits the lowest 4 bits say where a cost
+// comes from. A saturated sum is a lower bound, so a path whose recomputed cost equals the sum
+// found is the best one; a tile for which that fails (outliers) goes through the search of single
+// tiles.
 std::unique_ptr<QtipSearchTables> MakeQtipTileSearchTables(int bits,
                                                            std::span<const uint16_t> tlut);
 
