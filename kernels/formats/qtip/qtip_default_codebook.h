@@ -9,7 +9,7 @@
 
 namespace qtipd {
 
-// [512][2] as fp16 bits; constant data, the same on every machine. Made by tools/train_codebook.cc.
+// [512][2] as fp16 bits; constant data, the same in every version. Made by tools/train_codebook.cc.
 std::span<const uint16_t, kQtipLutValues> QtipDefaultTlut();
 
 // Root mean square of the decoded weights of all states.
