@@ -6,12 +6,15 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/benchmark.h"
+#include "client/parse.h"
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "toml++/toml.h"
 
 namespace qtipd {
 namespace {
+
+constexpr char kShapes[] = "a list of shapes such as '4096x14336'";
 
 // Reads typed keys of one file and remembers the first that is missing or of another type.
 class Reader {
@@ -96,12 +99,46 @@ void ReadCells(const toml::array& array, Reader& reader, std::vector<DistortionC
   }
 }
 
+// A case for every shape and number of bits of a group. All keys but these and the batches are
+// options.
+void ReadCaseGroup(const toml::table& table, const std::string& path, Reader& reader,
+                   std::vector<SpeedCase>& cases) {
+  SpeedCase group;
+  group.batches = reader.GetList<int64_t>(path + ".batches", "a list of whole numbers");
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (name == "shapes" || name == "bits" || name == "batches") continue;
+    group.options[name] = ReadOption(path + "." + name, node, reader);
+  }
+  const auto all_bits = reader.GetList<int64_t>(path + ".bits", "a list of whole numbers");
+  for (const std::string& text : reader.GetList<std::string>(path + ".shapes", kShapes)) {
+    const absl::StatusOr<v1::Shape> shape = ParseShape(path + ".shapes", text);
+    if (!shape.ok()) return reader.Fail(path + ".shapes", kShapes);
+    for (const int64_t bits : all_bits) {
+      SpeedCase& speed_case = cases.emplace_back(group);
+      speed_case.shape = *shape;
+      speed_case.options["bits"].set_integer(bits);
+    }
+  }
+}
+
+void ReadCases(const toml::array& array, Reader& reader, std::vector<SpeedCase>& cases) {
+  for (size_t i = 0; i < array.size(); ++i) {
+    const std::string path = absl::StrCat("cases[", i, "]");
+    if (const toml::table* table = array[i].as_table()) {
+      ReadCaseGroup(*table, path, reader, cases);
+    } else {
+      reader.Fail(path, "a table");
+    }
+  }
+}
+
+// All but the batches.
 void ReadBenchmark(Reader& reader, v1::StartBenchmarkRequest& request) {
   for (const std::string& path :
        reader.GetList<std::string>("benchmark.paths", "a list of paths")) {
     request.add_paths(path);
   }
-  request.add_batches(reader.Get<int64_t>("benchmark.batch", "a whole number"));
   const auto cache =
       ParseCacheMode("benchmark.cache", reader.Get<std::string>("benchmark.cache", kCacheModes));
   if (cache.ok()) {
@@ -114,13 +151,25 @@ void ReadBenchmark(Reader& reader, v1::StartBenchmarkRequest& request) {
   request.set_seed(static_cast<uint64_t>(reader.Get<int64_t>("benchmark.seed", "a whole number")));
 }
 
+v1::Shape Square(int64_t size) {
+  v1::Shape shape;
+  shape.set_out_features(size);
+  shape.set_in_features(size);
+  return shape;
+}
+
+// "bits-2_code-hyb" for names of artefacts.
+std::string NamePart(const OptionMap& options) {
+  return absl::StrReplaceAll(OptionsText(options), {{" ", "_"}, {"=", "-"}});
+}
+
 // Quantizes a matrix of N(0,1) numbers, or finds it there from an earlier run.
-v1::StartQuantizeRequest RandomMatrixRequest(const Suite& suite, uint64_t seed) {
+v1::StartQuantizeRequest RandomMatrixRequest(const Suite& suite, const v1::Shape& shape,
+                                             uint64_t seed) {
   v1::StartQuantizeRequest request;
   request.set_format(suite.format);
   *request.mutable_format_options() = suite.options;
-  request.mutable_random()->mutable_shape()->set_out_features(suite.size);
-  request.mutable_random()->mutable_shape()->set_in_features(suite.size);
+  *request.mutable_random()->mutable_shape() = shape;
   request.mutable_random()->set_seed(seed);
   request.set_seed(seed);
   request.set_if_absent(true);
@@ -141,15 +190,21 @@ absl::StatusOr<Suite> ParseSuite(const SuiteSource& source) {
   suite.name = reader.Get<std::string>("name", "a text");
   suite.summary = reader.Get<std::string>("summary", "a text");
   suite.format = reader.Get<std::string>("format", "a weight format's id");
-  suite.size = reader.Get<int64_t>("size", "a whole number");
   suite.seed = static_cast<uint64_t>(reader.Get<int64_t>("seed", "a whole number"));
   ReadOptions(file, reader, suite.options);
   if (const toml::array* cells = file["cells"].as_array()) {
+    suite.size = reader.Get<int64_t>("size", "a whole number");
     suite.matrices = reader.Get<int64_t>("matrices", "a whole number");
     ReadCells(*cells, reader, suite.cells);
+  } else if (const toml::array* cases = file["cases"].as_array()) {
+    suite.repeats = reader.Get<int64_t>("repeats", "a whole number");
+    ReadCases(*cases, reader, suite.cases);
+    ReadBenchmark(reader, suite.benchmark);
   } else {
+    suite.size = reader.Get<int64_t>("size", "a whole number");
     suite.bits = reader.GetList<int64_t>("bits", "a list of whole numbers");
     ReadBenchmark(reader, suite.benchmark);
+    suite.benchmark.add_batches(reader.Get<int64_t>("benchmark.batch", "a whole number"));
   }
   QTIPD_RETURN_IF_ERROR(reader.status());
   return suite;
@@ -171,7 +226,7 @@ std::string SuiteArtifactName(const Suite& suite, int64_t bits) {
 }
 
 v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits) {
-  v1::StartQuantizeRequest request = RandomMatrixRequest(suite, suite.seed);
+  v1::StartQuantizeRequest request = RandomMatrixRequest(suite, Square(suite.size), suite.seed);
   request.set_name(SuiteArtifactName(suite, bits));
   (*request.mutable_format_options())["bits"].set_integer(bits);
   return request;
@@ -180,11 +235,24 @@ v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits) 
 v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const DistortionCell& cell,
                                                    int64_t index) {
   v1::StartQuantizeRequest request =
-      RandomMatrixRequest(suite, suite.seed + static_cast<uint64_t>(index));
-  const std::string options =
-      absl::StrReplaceAll(OptionsText(cell.options), {{" ", "_"}, {"=", "-"}});
-  request.set_name(absl::StrCat("suite/", suite.name, "/", suite.size, "/", options, "/", index));
+      RandomMatrixRequest(suite, Square(suite.size), suite.seed + static_cast<uint64_t>(index));
+  request.set_name(
+      absl::StrCat("suite/", suite.name, "/", suite.size, "/", NamePart(cell.options), "/", index));
   for (const auto& [name, value] : cell.options) (*request.mutable_format_options())[name] = value;
+  return request;
+}
+
+std::string SpeedCaseText(const SpeedCase& speed_case) {
+  return absl::StrCat(ShapeText(speed_case.shape), " ", OptionsText(speed_case.options));
+}
+
+v1::StartQuantizeRequest SpeedQuantizeRequest(const Suite& suite, const SpeedCase& speed_case) {
+  v1::StartQuantizeRequest request = RandomMatrixRequest(suite, speed_case.shape, suite.seed);
+  request.set_name(absl::StrCat("suite/", suite.name, "/", ShapeText(speed_case.shape), "/",
+                                NamePart(speed_case.options)));
+  for (const auto& [name, value] : speed_case.options) {
+    (*request.mutable_format_options())[name] = value;
+  }
   return request;
 }
 

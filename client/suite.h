@@ -22,9 +22,19 @@ struct DistortionCell {
   std::optional<double> published_error;
 };
 
+// One matrix of a table of speeds, benchmarked at several batches.
+struct SpeedCase {
+  v1::Shape shape;
+  OptionMap options;  // all that differ from the suite's
+  std::vector<int64_t> batches;
+};
+
+// "4096x14336 bits=2 code=hyb"
+std::string SpeedCaseText(const SpeedCase& speed_case);
+
 // One square matrix, quantized at several rates; every rate is benchmarked the same way. Or, where
 // it has cells, a distortion table: every cell quantizes several matrices, and nothing is
-// benchmarked.
+// benchmarked. Or, where it has cases, a table of speeds.
 struct Suite {
   std::string name;
   std::string summary;
@@ -36,6 +46,8 @@ struct Suite {
   v1::StartBenchmarkRequest benchmark;  // without artefact, device and request id
   std::vector<DistortionCell> cells;
   int64_t matrices = 0;  // a cell, each with a seed of its own from `seed` on
+  std::vector<SpeedCase> cases;
+  int64_t repeats = 0;  // benchmarks of each case
 };
 
 // A suite's file as it was compiled in.
@@ -61,6 +73,9 @@ v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits);
 // "suite/distortion/256/<options>/<index>".
 v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const DistortionCell& cell,
                                                    int64_t index);
+
+// The request for the matrix of a case; its artefact is "suite/kernels/4096x14336/<options>".
+v1::StartQuantizeRequest SpeedQuantizeRequest(const Suite& suite, const SpeedCase& speed_case);
 
 }  // namespace qtipd
 

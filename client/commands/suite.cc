@@ -1,6 +1,8 @@
-// qtipctl suite list | run NAME [--size N] [--only TEXT] [--out DIR]
+// qtipctl suite list | run NAME [--size N] [--only TEXT] [--repeats N] [--out DIR]
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -40,6 +42,7 @@ struct RunFlags {
   std::string name;
   std::optional<int64_t> size;  // else the suite's own
   std::string only;             // part of the cells' texts; empty: all
+  std::optional<int64_t> repeats;
   std::string out = "results";
 };
 
@@ -61,13 +64,36 @@ absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, c
   return results;
 }
 
+// Every matrix as a square of `size`; cases that so become the same are one.
+void SetSize(Suite& suite, int64_t size) {
+  suite.size = size;
+  std::map<std::string, SpeedCase> squares;
+  for (SpeedCase& speed_case : suite.cases) {
+    speed_case.shape.set_out_features(size);
+    speed_case.shape.set_in_features(size);
+    SpeedCase& square = squares.try_emplace(SpeedCaseText(speed_case), speed_case).first->second;
+    std::set<int64_t> batches(square.batches.begin(), square.batches.end());
+    batches.insert(speed_case.batches.begin(), speed_case.batches.end());
+    square.batches.assign(batches.begin(), batches.end());
+  }
+  suite.cases.clear();
+  for (auto& [text, square] : squares) suite.cases.push_back(std::move(square));
+}
+
 absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
   QTIPD_ASSIGN_OR_RETURN(Suite suite, FindSuite(flags.name));
   if (flags.size && *flags.size < kMinSize) {
     return UsageError("--size", std::to_string(*flags.size),
                       absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
   }
-  suite.size = flags.size.value_or(suite.size);
+  if (flags.size) SetSize(suite, *flags.size);
+  if (flags.repeats && (suite.cases.empty() || *flags.repeats < 1)) {
+    return UsageError(
+        "--repeats", std::to_string(*flags.repeats),
+        suite.cases.empty() ? "no such flag: this suite does not repeat its cases" : "at least 1");
+  }
+  suite.repeats = flags.repeats.value_or(suite.repeats);
+  if (!suite.cases.empty()) return RunSpeedSuite(session, suite, flags.only, flags.out);
   if (!suite.cells.empty() || !flags.only.empty()) {
     return RunDistortionSuite(session, suite, flags.only, flags.out);
   }
@@ -99,7 +125,9 @@ void AddSuiteCommand(CLI::App& root, Action& action) {
   CLI::App* run = AddVerb(*verb, "run", "Quantize, measure, print, and write CSV files");
   run->add_option("NAME", flags->name, "The suite's name")->required();
   run->add_option("--size", flags->size, "out_features and in_features, instead of the suite's");
-  run->add_option("--only", flags->only, "Of distortion, the cells whose text contains this");
+  run->add_option("--only", flags->only,
+                  "Of distortion and kernels, the cells whose text contains this");
+  run->add_option("--repeats", flags->repeats, "Of kernels, how often each cell is measured");
   run->add_option("--out", flags->out, "Files go to DIR/<device name>/")->capture_default_str();
   run->callback(
       [&action, flags] { action = [flags](Session& session) { return Run(session, *flags); }; });

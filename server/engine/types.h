@@ -207,6 +207,8 @@ struct Statistics {
 struct StepResult {
   std::string name;
   double median_seconds = 0;  // 0: too short to tell from nothing
+  // Of the step by itself, replayed back to back, where that is another measurement.
+  std::optional<double> alone_seconds;
 };
 
 // The least time that the device's own measured ceiling allows a run, by the limit that binds.

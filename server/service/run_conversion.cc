@@ -102,6 +102,7 @@ v1::BenchmarkResult ResultProto(const BenchmarkResult& result, Samples samples) 
     v1::StepLatency* latency = proto.add_steps();
     latency->set_name(step.name);
     latency->set_median_seconds(step.median_seconds);
+    if (step.alone_seconds) latency->set_alone_seconds(*step.alone_seconds);
   }
   proto.set_bytes_per_run(result.bytes_per_run);
   proto.set_effective_bytes_per_second(result.effective_bytes_per_second);

@@ -49,6 +49,33 @@ TEST(DistortionQuantizeRequest, HasASeedAndANameOfItsOwnForEveryMatrix) {
   EXPECT_TRUE(request.if_absent());
 }
 
+TEST(FindSuite, GivesTheTableOfSpeeds) {
+  const auto suite = FindSuite("kernels");
+  ASSERT_TRUE(suite.ok()) << suite.status();
+  EXPECT_EQ(suite->repeats, 5);
+  EXPECT_EQ(suite->benchmark.batches_size(), 0) << "every case has its own";
+  const SpeedCase& second = suite->cases.at(1);
+  EXPECT_EQ(SpeedCaseText(second), "4096x4096 bits=2 code=hyb");
+  EXPECT_EQ(second.batches, std::vector<int64_t>{1});
+  const v1::StartQuantizeRequest request = SpeedQuantizeRequest(*suite, suite->cases.at(4));
+  EXPECT_EQ(request.name(), "suite/kernels/14336x4096/bits-1_code-hyb");
+  EXPECT_EQ(request.random().shape().out_features(), 14336);
+  EXPECT_EQ(request.random().shape().in_features(), 4096);
+  EXPECT_EQ(request.format_options().at("bits").integer(), 1);
+  EXPECT_TRUE(request.if_absent());
+}
+
+TEST(ParseSuite, NamesAShapeThatIsNone) {
+  SuiteSource kernels;
+  for (const SuiteSource& source : BuiltinSuites()) {
+    if (source.file == "kernels.toml") kernels = source;
+  }
+  const std::string changed = absl::StrReplaceAll(
+      absl::string_view(kernels.text.data(), kernels.text.size()), {{"14336x4096", "14336by4096"}});
+  const absl::Status status = ParseSuite({"changed.toml", changed}).status();
+  EXPECT_EQ(GetErrorInfo(status).metadata["field"], "changed.toml: cases[0].shapes");
+}
+
 TEST(FindSuite, NamesTheSuitesThereAre) {
   const absl::Status status = FindSuite("nope").status();
   EXPECT_EQ(GetErrorInfo(status).reason, "SUITE_NOT_FOUND");
@@ -67,7 +94,7 @@ TEST(SuiteQuantizeRequest, NamesTheArtifactAfterSuiteSizeAndRate) {
 
 // The published benchmark with one text in place of another.
 absl::Status ParseWith(const std::string& old_text, const std::string& new_text) {
-  const SuiteSource source = BuiltinSuites()[1];
+  const SuiteSource source = BuiltinSuites().back();
   const std::string changed = absl::StrReplaceAll(
       absl::string_view(source.text.data(), source.text.size()), {{old_text, new_text}});
   EXPECT_NE(changed, source.text);

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pathlib
 
 from harness import Daemon, DaemonTest, f32, matrix, qtipctl, read_safetensors, write_safetensors
@@ -150,9 +151,12 @@ class Suite(DaemonTest):
         return self.ctl("suite", "run", "qtip-eval", "--size", "128", "--out",
                         self.scratch / "results")
 
-    def rows(self, name):
-        path, = (self.scratch / "results").glob(f"*/{name}")
+    def rows_of(self, folder, name):
+        path, = (self.scratch / folder).glob(f"*/{name}")
         return list(csv.DictReader(path.open()))
+
+    def rows(self, name):
+        return self.rows_of("results", name)
 
     def test_writes_the_published_columns_and_can_run_again(self):
         for _ in range(2):
@@ -186,6 +190,22 @@ class Suite(DaemonTest):
         self.assertFalse([a for a in listed if a["name"].startswith("suite/distortion/")])
         self.refused("USAGE", "suite", "run", "distortion", "--only", "bits=9", allowed="cell")
         self.refused("USAGE", "suite", "run", "qtip-eval", "--only", "bits=2", allowed="cells")
+
+    def test_measures_the_table_of_speeds(self):
+        result = self.ctl("suite", "run", "kernels", "--size", "128", "--only", "bits=2 code=hyb",
+                          "--repeats", "2", "--out", self.scratch / "speeds")
+        self.assertEqual(result.code, 0, result.err)
+        runs = self.rows_of("speeds", "kernels/speeds.csv")
+        measured = {(row["batch"], row["run"]) for row in runs}
+        self.assertEqual(len(measured), 14)  # batches 1 to 64, each in two runs
+        self.assertTrue(all(float(row["fused_seconds"]) > float(row["kernel_seconds"]) > 0
+                            for row in runs))
+        self.assertIn("dequant faster from batch", result.out)
+        whole, = (self.scratch / "speeds").glob("*/kernels/runs.json")
+        self.assertEqual(len(json.loads(whole.read_text())["runs"]), 2)
+        self.refused("USAGE", "suite", "run", "kernels", "--only", "bits=9", allowed="cell")
+        self.refused("USAGE", "suite", "run", "kernels", "--repeats", "0", allowed="at least 1")
+        self.refused("USAGE", "suite", "run", "qtip-eval", "--repeats", "2", allowed="no such flag")
 
     def test_names_the_suites_there_are(self):
         self.refused("SUITE_NOT_FOUND", "suite", "run", "nope", allowed="qtip-eval")

@@ -117,6 +117,25 @@ absl::StatusOr<std::vector<double>> DifferencesOfPrefixes(
   return differences;
 }
 
+// Fills alone_seconds. A step that has to run the one before cannot be measured alone.
+absl::Status MeasureAlone(CacheMode mode, Device& device, const StepRange& whole,
+                          const StepBudget& budget, Clock& clock,
+                          const std::function<bool()>& is_cancelled,
+                          std::vector<StepResult>& steps) {
+  const double share = budget.max_seconds / whole.end_step;
+  for (int step = 0; step < whole.end_step; ++step) {
+    if (whole.path->RepeatsPrevious(step)) continue;
+    StepRange alone = whole;
+    alone.first_step = step;
+    alone.end_step = step + 1;
+    const Rounds rounds(budget, share, clock, is_cancelled);
+    QTIPD_ASSIGN_OR_RETURN(const auto sampler, MakeSampler(mode, device, alone));
+    QTIPD_RETURN_IF_ERROR(WarmUp(*sampler, clock, kStepWarmUpSeconds).status());
+    QTIPD_ASSIGN_OR_RETURN(steps[step].alone_seconds, MedianOf(*sampler, rounds));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& device,
@@ -131,7 +150,11 @@ absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& dev
           ? StepsInPlace(mode, device, whole,
                          Rounds(budget, budget.max_seconds, clock, is_cancelled))
           : DifferencesOfPrefixes(mode, device, whole, whole_median, budget, clock, is_cancelled));
-  return Named(*whole.path, seconds);
+  std::vector<StepResult> steps = Named(*whole.path, seconds);
+  if (!device.info().is_synchronous && IsBackToBack(mode)) {
+    QTIPD_RETURN_IF_ERROR(MeasureAlone(mode, device, whole, budget, clock, is_cancelled, steps));
+  }
+  return steps;
 }
 
 bool StepsAddUp(std::span<const StepResult> steps, double whole_median) {

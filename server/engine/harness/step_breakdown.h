@@ -29,7 +29,8 @@ inline constexpr int kLeastStepRepetitions = 5;
 // median, less that of the step before if it repeats that one. Otherwise step k costs T(first k
 // steps) - T(first k - 1), each T a median over samples of `mode`, with T(all) = `whole_median`, so
 // that the steps add up to the whole; noise that would make a step negative is given to its
-// neighbour. Errors: Cancelled; the device's own.
+// neighbour. There every step is replayed alone too, unless `mode` keeps runs apart, for its
+// alone_seconds, within the budget once more. Errors: Cancelled; the device's own.
 absl::StatusOr<std::vector<StepResult>> MeasureSteps(CacheMode mode, Device& device,
                                                      const StepRange& whole, double whole_median,
                                                      const StepBudget& budget, Clock& clock,

@@ -333,9 +333,11 @@ BenchmarkResult ParseResult(const Json& json) {
   result.stop_reason = FromName(json.at("stop_reason"), StopReasonName, StopReason::kConverged,
                                 StopReason::kCancelled);
   result.is_stable = json.at("is_stable");
-  for (const auto& [name, seconds] :
-       json.at("steps").get<std::vector<std::pair<std::string, double>>>()) {
-    result.steps.push_back({name, seconds});
+  for (const Json& step : json.at("steps")) {
+    StepResult& read = result.steps.emplace_back();
+    read.name = step.at(0);
+    read.median_seconds = step.at(1);
+    if (step.size() > 2) read.alone_seconds = step.at(2).get<double>();
   }
   result.bytes_per_run = json.at("bytes_per_run");
   result.effective_bytes_per_second = Number(json, "effective_bytes_per_second");
@@ -418,8 +420,11 @@ std::string RunToJson(const RunRecord& run) {
 absl::StatusOr<RunRecord> RunFromJson(const std::string& text) { return Read(text, ParseRun); }
 
 std::string ResultToJson(const BenchmarkResult& result) {
-  std::vector<std::pair<std::string, double>> steps;
-  for (const StepResult& step : result.steps) steps.emplace_back(step.name, step.median_seconds);
+  Json steps = Json::array();
+  for (const StepResult& step : result.steps) {
+    Json& written = steps.emplace_back(Json::array({step.name, step.median_seconds}));
+    if (step.alone_seconds) written.push_back(*step.alone_seconds);
+  }
   return Dump({{"path", result.path},
                {"batch", result.batch},
                {"cache_mode", CacheModeName(result.cache_mode)},

@@ -246,6 +246,23 @@ TEST_F(HarnessTest, StepsOnAGpuAddUpToTheWhole) {
   EXPECT_NEAR((*steps)[2].median_seconds, 1e-6, 1e-12);
 }
 
+TEST_F(HarnessTest, StepsOnAGpuAreMeasuredAloneToo) {
+  control_->info.is_synchronous = false;
+  NotingPath path(16, 3);
+  path.repeating_step = 2;
+  // Alone the second step costs 5 us, in its place 4.
+  control_->replay_seconds = [&](int64_t) {
+    const NotingPath::OneRun& last = path.runs.back();
+    return 16e-6 * (last.first_step == 1 ? 5 : std::vector<double>{0, 1, 5, 6}[last.end_step]);
+  };
+  const auto steps = *MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 6e-6,
+                                   {.repetitions = 5}, clock_, never_);
+  EXPECT_NEAR(steps[1].median_seconds, 4e-6, 1e-12);
+  ASSERT_TRUE(steps[1].alone_seconds.has_value());
+  EXPECT_NEAR(*steps[1].alone_seconds, 5e-6, 1e-12);
+  EXPECT_FALSE(steps[2].alone_seconds.has_value()) << "it runs the one before as well";
+}
+
 TEST_F(HarnessTest, NoiseMakesNoStepNegative) {
   control_->info.is_synchronous = false;
   NotingPath path(16, 3);
@@ -271,6 +288,7 @@ TEST_F(HarnessTest, ColdStepsAddUpToTheWholeOnASynchronousDeviceToo) {
                                    {.repetitions = 5}, clock_, never_);
   EXPECT_NEAR(steps[0].median_seconds, 2e-6, 1e-12);
   EXPECT_NEAR(steps[1].median_seconds, 3e-6, 1e-12);
+  EXPECT_FALSE(steps[0].alone_seconds.has_value());
 }
 
 TEST_F(HarnessTest, StepsTakeNoMoreThanTheirTime) {
@@ -282,7 +300,8 @@ TEST_F(HarnessTest, StepsTakeNoMoreThanTheirTime) {
     const StepBudget budget{.repetitions = 1000, .max_seconds = 1};
     ASSERT_TRUE(
         MeasureSteps(CacheMode::kRotate, *device_, Whole(path), 1, budget, clock_, never_).ok());
-    EXPECT_LE(control_->replays, 12);
+    // Alone as well where steps are differences.
+    EXPECT_LE(control_->replays, is_synchronous ? 12 : 26);
   }
 }
 

@@ -143,7 +143,7 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   result.latency.modes = 2;
   result.latency.p95 = 0.25;
   result.wall_seconds = 1.5;
-  result.steps = {{"input_rotation", 0.25}};
+  result.steps = {{"input_rotation", 0.25, {}}, {"fused_decode", 0.5, 0.75}};
   result.relative_error = std::numeric_limits<double>::infinity();
   result.status = InvalidField("RESULT_INCORRECT", "f", "g", "a");
   RunRecord run;
@@ -181,6 +181,8 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   EXPECT_EQ(read.cache_mode, CacheMode::kHot);
   EXPECT_EQ(read.stop_reason, StopReason::kTimeout);
   EXPECT_EQ(read.steps.at(0).name, "input_rotation");
+  EXPECT_FALSE(read.steps.at(0).alone_seconds.has_value());
+  EXPECT_EQ(read.steps.at(1).alone_seconds, 0.75);
   EXPECT_TRUE(std::isnan(read.relative_error));  // JSON has no infinity
   EXPECT_EQ(GetErrorInfo(read.status).metadata, GetErrorInfo(result.status).metadata);
   EXPECT_EQ(Reason(history_->GetRun("999").status()), "RUN_NOT_FOUND");

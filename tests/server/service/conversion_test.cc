@@ -143,7 +143,7 @@ RunRecord OneRun() {
   measured.path = "fused";
   measured.latency.median = 2e-6;
   measured.samples = {1e-6, 2e-6, 3e-6};
-  measured.steps = {{"input_rotation", 1e-7}};
+  measured.steps = {{"input_rotation", 1e-7, 2e-7}};
   BenchmarkResult failed;
   failed.path = "dense";
   failed.status =
@@ -160,6 +160,7 @@ TEST(RunConversion, KeepsSamplesInOrder) {
   EXPECT_EQ(latency.stop_reason(), "CONVERGED");
   EXPECT_EQ(proto.results(0).cache_mode(), "rotate");
   EXPECT_EQ(proto.results(0).steps(0).name(), "input_rotation");
+  EXPECT_EQ(proto.results(0).steps(0).alone_seconds(), 2e-7);
 }
 
 TEST(RunConversion, CarriesWhatTheDeviceWasLike) {

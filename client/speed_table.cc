@@ -1,0 +1,175 @@
+#include "client/speed_table.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "client/artifact_view.h"
+#include "client/run_view.h"
+#include "client/units.h"
+
+namespace qtipd {
+namespace {
+
+constexpr char kKernelStep[] = "fused_decode";
+
+using Seconds = std::optional<double>;
+
+// The figures of a case and batch in one run.
+struct Speeds {
+  Seconds dense, dequant, fused, kernel, read;
+};
+
+Seconds MedianOf(const v1::BenchmarkResult* result) {
+  return result == nullptr ? Seconds() : result->latency().median();
+}
+
+Seconds KernelSeconds(const v1::BenchmarkResult& fused) {
+  for (const v1::StepLatency& step : fused.steps()) {
+    if (step.name() != kKernelStep) continue;
+    return step.has_alone_seconds() ? step.alone_seconds() : step.median_seconds();
+  }
+  return std::nullopt;
+}
+
+Speeds SpeedsOf(const v1::Run& run, int64_t batch) {
+  const v1::BenchmarkResult* fused = FindMeasured(run, "fused", batch);
+  Speeds speeds{.dense = MedianOf(FindMeasured(run, "dense", batch)),
+                .dequant = MedianOf(FindMeasured(run, "dequant", batch)),
+                .fused = MedianOf(fused),
+                .kernel = {},
+                .read = {}};
+  if (fused == nullptr) return speeds;
+  speeds.kernel = KernelSeconds(*fused);
+  if (fused->has_packed_read_seconds()) speeds.read = fused->packed_read_seconds();
+  return speeds;
+}
+
+// One figure of all runs, ascending; those that were not measured are left out.
+std::vector<double> Sorted(const SpeedResult& result, int64_t batch, Seconds Speeds::*figure) {
+  std::vector<double> values;
+  for (const v1::Run& run : result.runs) {
+    if (const Seconds seconds = SpeedsOf(run, batch).*figure) values.push_back(*seconds);
+  }
+  std::ranges::sort(values);
+  return values;
+}
+
+// Of an even number of values the lower middle one, which is one that was measured.
+Seconds Median(const std::vector<double>& sorted) {
+  return sorted.empty() ? Seconds() : sorted[(sorted.size() - 1) / 2];
+}
+
+Seconds Median(const SpeedResult& result, int64_t batch, Seconds Speeds::*figure) {
+  return Median(Sorted(result, batch, figure));
+}
+
+Cell Microseconds(Seconds seconds) {
+  if (!seconds) return Absent();
+  return Cell(FormatNumber(*seconds * 1e6, 4), ExactNumber(*seconds));
+}
+
+Cell Exact(Seconds seconds) { return seconds ? Cell(ExactNumber(*seconds)) : Absent(); }
+
+Cell Ratio(Seconds dense, Seconds ours) {
+  if (!dense || !ours || *ours <= 0) return Absent();
+  return Cell(absl::StrCat(FormatNumber(*dense / *ours, 3), "x"), ExactNumber(*dense / *ours));
+}
+
+Cell Spread(const std::vector<double>& sorted) {
+  if (sorted.size() < 2 || sorted.front() <= 0) return Absent();
+  const double spread = (sorted.back() - sorted.front()) / *Median(sorted);
+  return Cell(FormatPercent(spread), ExactNumber(spread));
+}
+
+std::vector<Cell> CaseCells(const SpeedCase& speed_case, int64_t batch) {
+  return {ShapeText(speed_case.shape), OptionText(speed_case.options, "code", "-"),
+          OptionText(speed_case.options, "bits", "-"), std::to_string(batch)};
+}
+
+std::vector<Column> CaseColumns() {
+  return {{"shape", "shape"},
+          {"code", "code"},
+          {"bits", "bits", Align::kRight},
+          {"batch", "batch", Align::kRight}};
+}
+
+}  // namespace
+
+Table SpeedTable(const std::vector<SpeedResult>& results) {
+  std::vector<Column> columns = CaseColumns();
+  const Column figures[] = {{"dense µs", "dense_seconds", Align::kRight},
+                            {"dequant µs", "dequant_seconds", Align::kRight},
+                            {"fused µs", "fused_seconds", Align::kRight},
+                            {"vs dense", "fused_speedup", Align::kRight},
+                            {"kernel µs", "kernel_seconds", Align::kRight},
+                            {"spread", "kernel_spread", Align::kRight},
+                            {"vs dense", "kernel_speedup", Align::kRight},
+                            {"read µs", "read_seconds", Align::kRight}};
+  columns.insert(columns.end(), std::begin(figures), std::end(figures));
+  Table table(std::move(columns));
+  for (const SpeedResult& result : results) {
+    for (const int64_t batch : result.speed_case.batches) {
+      const auto median = [&](Seconds Speeds::*figure) { return Median(result, batch, figure); };
+      const Seconds dense = median(&Speeds::dense);
+      const std::vector<double> kernel = Sorted(result, batch, &Speeds::kernel);
+      std::vector<Cell> row = CaseCells(result.speed_case, batch);
+      for (Cell cell : {Microseconds(dense), Microseconds(median(&Speeds::dequant)),
+                        Microseconds(median(&Speeds::fused)), Ratio(dense, median(&Speeds::fused)),
+                        Microseconds(Median(kernel)), Spread(kernel), Ratio(dense, Median(kernel)),
+                        Microseconds(median(&Speeds::read))}) {
+        row.push_back(std::move(cell));
+      }
+      table.AddRow(std::move(row));
+    }
+  }
+  return table;
+}
+
+Table SpeedRunsTable(const std::vector<SpeedResult>& results) {
+  std::vector<Column> columns = CaseColumns();
+  for (const char* name : {"run", "dense_seconds", "dequant_seconds", "fused_seconds",
+                           "kernel_seconds", "read_seconds"}) {
+    columns.push_back({name, name, Align::kRight});
+  }
+  Table table(std::move(columns));
+  for (const SpeedResult& result : results) {
+    for (const int64_t batch : result.speed_case.batches) {
+      for (const v1::Run& run : result.runs) {
+        const Speeds speeds = SpeedsOf(run, batch);
+        std::vector<Cell> row = CaseCells(result.speed_case, batch);
+        row.emplace_back(run.id());
+        for (const Seconds& seconds :
+             {speeds.dense, speeds.dequant, speeds.fused, speeds.kernel, speeds.read}) {
+          row.push_back(Exact(seconds));
+        }
+        table.AddRow(std::move(row));
+      }
+    }
+  }
+  return table;
+}
+
+Table CrossoverTable(const std::vector<SpeedResult>& results) {
+  Table table({{"shape", "shape"},
+               {"code", "code"},
+               {"bits", "bits", Align::kRight},
+               {"dequant faster from batch", "crossover_batch", Align::kRight}});
+  for (const SpeedResult& result : results) {
+    std::vector<int64_t> batches = result.speed_case.batches;
+    if (batches.size() < 2) continue;
+    std::ranges::sort(batches);
+    const auto crossover = std::ranges::find_if(batches, [&](int64_t batch) {
+      const Seconds fused = Median(result, batch, &Speeds::fused);
+      const Seconds dequant = Median(result, batch, &Speeds::dequant);
+      return dequant && (!fused || *dequant < *fused);
+    });
+    std::vector<Cell> row = CaseCells(result.speed_case, 0);
+    row.back() = crossover == batches.end() ? Cell(absl::StrCat("none to ", batches.back()), "")
+                                            : Cell(std::to_string(*crossover));
+    table.AddRow(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace qtipd
