@@ -3,13 +3,14 @@
 #define QTIPD_SERVER_ENGINE_INPUT_MATRIX_SOURCE_H_
 
 #include <cstdint>
-#include <functional>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/api/host_tensor.h"
+#include "kernels/api/weight_format.h"
+#include "server/engine/input/float_array.h"
 #include "server/engine/input/input_files.h"
 #include "server/engine/store/hessian_store.h"
 #include "server/engine/types.h"
@@ -34,20 +35,24 @@ absl::StatusOr<SourceTensors> OpenSource(InputFiles& files, HessianStore& hessia
                                          const TensorSource& source);
 
 // W in fp32, row-major. Errors: InvalidArgument/NON_FINITE naming tensor and first index;
-// InvalidArgument/WEIGHTS_ALL_ZERO.
-absl::StatusOr<std::vector<float>> ReadWeights(const SourceTensors& tensors,
-                                               const std::string& tensor_name);
+// InvalidArgument/WEIGHTS_ALL_ZERO; Cancelled.
+absl::StatusOr<FloatArray> ReadWeights(const SourceTensors& tensors, const std::string& tensor_name,
+                                       const Progress& progress);
 
-// H as [n, n] in fp32, mean folded in; empty where there is none. Errors: NON_FINITE,
-// InvalidArgument/HESSIAN_NOT_SYMMETRIC.
-absl::StatusOr<std::vector<float>> ReadHessian(const SourceTensors& tensors,
-                                               const std::string& tensor_name);
+// H as [n, n] in fp32, mean folded in; empty where there is none. Takes no memory beside it.
+// Errors: NON_FINITE, InvalidArgument/HESSIAN_NOT_SYMMETRIC, Cancelled.
+absl::StatusOr<FloatArray> ReadHessian(const SourceTensors& tensors, const std::string& tensor_name,
+                                       const Progress& progress);
 
-// N(0,1) weights of `source`, the same bytes everywhere; all cores.
-std::vector<float> RandomWeights(const RandomSource& source);
+// N(0,1) weights of `source`, the same bytes everywhere; all cores. Errors: Cancelled.
+absl::StatusOr<FloatArray> RandomWeights(const RandomSource& source, const Progress& progress);
 
-// Hash of everything in the source that determines the result; for recipes.
-std::string ContentSha256(const SourceTensors& tensors);
+// Some of the same weights again, unchecked: values[i] is element first + i.
+void ReadWeightsAgain(const SourceTensors& tensors, int64_t first, std::span<float> values);
+void RandomWeightsAgain(const RandomSource& source, int64_t first, std::span<float> values);
+
+// Hash of everything in the source that determines the result; for recipes. Errors: Cancelled.
+absl::StatusOr<std::string> ContentSha256(const SourceTensors& tensors, const Progress& progress);
 
 }  // namespace qtipd
 

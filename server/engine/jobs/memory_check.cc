@@ -24,10 +24,12 @@ QuantizeMemory EstimateQuantize(const WeightFormat& format, const Options& optio
   const uint64_t h = has_hessian ? MatrixBytes(shape.in_features, shape.in_features) : 0;
   const WeightFormat::Workspace workspace =
       format.QuantizeWorkspace(options, shape, has_hessian, device.backend);
-  // Afterwards the artefact is loaded and decoded to fp32, to measure its errors.
+  // Afterwards W and H are given back, and the artefact is loaded and decoded to fp32, to measure
+  // its errors.
   const uint64_t quality = w + format.PackedBytes(options, shape);
   if (device.is_synchronous) {
-    return {w + h + std::max(workspace.host_bytes + workspace.device_bytes, quality), 0};
+    const uint64_t packed = format.PackedBytes(options, shape);
+    return {std::max(w + h + workspace.host_bytes + workspace.device_bytes, quality + packed), 0};
   }
   return {w + h + workspace.host_bytes, std::max(workspace.device_bytes, quality)};
 }

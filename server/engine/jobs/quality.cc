@@ -14,7 +14,8 @@ namespace qtipd {
 namespace {
 
 constexpr int64_t kVectors = 16;
-constexpr int64_t kRowsPerCopy = 512;  // rows brought to the host at a time
+constexpr int64_t kBlockElements = int64_t{1} << 22;  // brought to the host at a time, about
+constexpr int64_t kRowsPerThread = 16;
 
 struct Sums {
   double error = 0;         // sum of (W - W_hat)^2
@@ -61,29 +62,33 @@ double Ratio(double error, double whole) {
 }  // namespace
 
 absl::StatusOr<Quality> MeasureQuality(Device& device, ResidentWeights& resident,
-                                       std::span<const float> weights, Progress& progress) {
+                                       const WeightReader& read_weights, Progress& progress) {
   const Shape shape = resident.shape();
   const int64_t rows = shape.out_features;
   const int64_t columns = shape.in_features;
-  QTIPD_ASSIGN_OR_RETURN(const Buffer decoded, device.Allocate(weights.size() * sizeof(float)));
+  QTIPD_ASSIGN_OR_RETURN(const Buffer decoded,
+                         device.Allocate(static_cast<size_t>(rows * columns) * sizeof(float)));
   QTIPD_RETURN_IF_ERROR(resident.DecodeOriginal(decoded.data(), DType::kF32));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
 
   std::vector<float> x(static_cast<size_t>(columns * kVectors));
   FillNormal(0, RandomStream::kQualityActivations, 0, x);
-  std::vector<float> block(static_cast<size_t>(std::min(rows, kRowsPerCopy) * columns));
+  const int64_t block_rows = std::clamp(kBlockElements / columns, int64_t{1}, rows);
+  std::vector<float> block(static_cast<size_t>(block_rows * columns));
+  std::vector<float> weights(block.size());
   std::vector<Sums> by_row(static_cast<size_t>(rows));
-  for (int64_t first = 0; first < rows; first += kRowsPerCopy) {
+  for (int64_t first = 0; first < rows; first += block_rows) {
     if (progress.IsCancelled()) return absl::CancelledError("cancelled while measuring errors");
     progress.Report(static_cast<double>(first) / static_cast<double>(rows), "quality");
-    const int64_t count = std::min(kRowsPerCopy, rows - first);
+    const int64_t count = std::min(block_rows, rows - first);
     QTIPD_RETURN_IF_ERROR(device.CopyToHost(block.data(), decoded.as<float>() + first * columns,
                                             static_cast<size_t>(count * columns) * sizeof(float)));
-    ParallelBlocks(count, 16, [&](int64_t begin, int64_t end) {
+    ParallelBlocks(count, kRowsPerThread, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        const auto offset = static_cast<size_t>((first + row) * columns);
-        by_row[first + row] = CompareRow(weights.subspan(offset, static_cast<size_t>(columns)),
-                                         block.data() + row * columns, x.data());
+        const std::span<float> w = std::span(weights).subspan(static_cast<size_t>(row * columns),
+                                                              static_cast<size_t>(columns));
+        read_weights((first + row) * columns, w);
+        by_row[first + row] = CompareRow(w, block.data() + row * columns, x.data());
       }
     });
   }

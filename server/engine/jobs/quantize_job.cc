@@ -66,7 +66,8 @@ struct Input {
   bool has_hessian = false;
 };
 
-absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& context) {
+absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& context,
+                                const Progress& progress) {
   Input input;
   if (spec.random) {
     input.shape = spec.random->shape;
@@ -76,7 +77,7 @@ absl::StatusOr<Input> OpenInput(const QuantizeSpec& spec, const JobContext& cont
   QTIPD_ASSIGN_OR_RETURN(input.tensors, OpenSource(context.files, context.hessians, *spec.tensor));
   input.shape = input.tensors->shape;
   input.has_hessian = input.tensors->has_hessian;
-  input.content = ContentSha256(*input.tensors);
+  QTIPD_ASSIGN_OR_RETURN(input.content, ContentSha256(*input.tensors, progress));
   return input;
 }
 
@@ -113,25 +114,38 @@ absl::Status CheckMemory(const WeightFormat& format, const Options& options, con
 }
 
 struct Matrices {
-  std::vector<float> weights;
-  std::vector<float> hessian;
+  FloatArray weights;
+  FloatArray hessian;
 };
 
-absl::StatusOr<Matrices> ReadMatrices(const QuantizeSpec& spec, const Input& input) {
-  if (spec.random) return Matrices{RandomWeights(*spec.random), {}};
+absl::StatusOr<Matrices> ReadMatrices(const QuantizeSpec& spec, const Input& input,
+                                      const Progress& progress) {
   Matrices matrices;
-  QTIPD_ASSIGN_OR_RETURN(matrices.weights, ReadWeights(*input.tensors, spec.tensor->tensor));
+  if (spec.random) {
+    QTIPD_ASSIGN_OR_RETURN(matrices.weights, RandomWeights(*spec.random, progress));
+    return matrices;
+  }
   const TensorSource& source = *spec.tensor;
-  QTIPD_ASSIGN_OR_RETURN(matrices.hessian, ReadHessian(*input.tensors, source.hessian_name.empty()
-                                                                           ? source.hessian_tensor
-                                                                           : source.hessian_name));
+  QTIPD_ASSIGN_OR_RETURN(matrices.weights, ReadWeights(*input.tensors, source.tensor, progress));
+  QTIPD_ASSIGN_OR_RETURN(
+      matrices.hessian,
+      ReadHessian(*input.tensors,
+                  source.hessian_name.empty() ? source.hessian_tensor : source.hessian_name,
+                  progress));
   return matrices;
 }
 
-// Quantizes and measures; fills the parts of `record` that follow from that.
-absl::StatusOr<std::pair<PackedLayer, std::unique_ptr<ResidentWeights>>> QuantizeAndMeasure(
-    const QuantizeProblem& problem, const FormatBackend& backend, Clock& clock, DeviceLease& lease,
-    Progress& progress, ArtifactRecord& record) {
+// Quantizes, and gives W and H back; fills the parts of `record` that follow from that.
+absl::StatusOr<PackedLayer> QuantizeMatrices(const QuantizeSpec& spec, const Options& options,
+                                             Shape shape, Matrices matrices,
+                                             const FormatBackend& backend, Clock& clock,
+                                             DeviceLease& lease, Progress& progress,
+                                             ArtifactRecord& record) {
+  const QuantizeProblem problem{.shape = shape,
+                                .weights = matrices.weights.span(),
+                                .hessian = matrices.hessian.span(),
+                                .options = options,
+                                .seed = spec.seed};
   PartialProgress quantizing(progress, kInputEnd, kQuantizeEnd);
   QuantizeReport report;
   const double start = clock.MonotonicSeconds();
@@ -140,13 +154,28 @@ absl::StatusOr<std::pair<PackedLayer, std::unique_ptr<ResidentWeights>>> Quantiz
   record.quantize_seconds = clock.MonotonicSeconds() - start;
   record.quantize_step_seconds = report.step_seconds;
   record.scale_trials = report.scale_trials;
+  record.quality = Quality{.proxy_error = report.proxy_error};
+  return layer;
+}
+
+// Loads the layer and compares it with W, which is read again: quantizing worked in its memory.
+absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadAndMeasure(
+    const QuantizeSpec& spec, const Input& input, const PackedLayer& layer,
+    const FormatBackend& backend, DeviceLease& lease, Progress& progress, ArtifactRecord& record) {
   QTIPD_ASSIGN_OR_RETURN(auto resident, backend.Load(lease.device, layer));
   PartialProgress measuring(progress, kQuantizeEnd, kQualityEnd);
+  const auto read_weights = [&](int64_t first, std::span<float> values) {
+    if (spec.random) {
+      RandomWeightsAgain(*spec.random, first, values);
+    } else {
+      ReadWeightsAgain(*input.tensors, first, values);
+    }
+  };
   QTIPD_ASSIGN_OR_RETURN(Quality quality,
-                         MeasureQuality(lease.device, *resident, problem.weights, measuring));
-  quality.proxy_error = report.proxy_error;
+                         MeasureQuality(lease.device, *resident, read_weights, measuring));
+  quality.proxy_error = record.quality->proxy_error;
   record.quality = quality;
-  return std::make_pair(std::move(layer), std::move(resident));
+  return resident;
 }
 
 // A format knows a Hessian as such; the user knows the tensor or the name that it came by.
@@ -189,7 +218,7 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
   QTIPD_ASSIGN_OR_RETURN(const FormatBackend* backend,
                          context.registry.FindBackend(spec.format, lease.device.info().backend));
   QTIPD_ASSIGN_OR_RETURN(Options options, CheckOptions(format->schema(), spec.options));
-  QTIPD_ASSIGN_OR_RETURN(const Input input, OpenInput(spec, context));
+  QTIPD_ASSIGN_OR_RETURN(const Input input, OpenInput(spec, context, progress));
   QTIPD_RETURN_IF_ERROR(CheckAddressable(input.shape));
   QTIPD_RETURN_IF_ERROR(format->CheckShape(options, input.shape));
 
@@ -199,20 +228,19 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
   if (existing) return existing->name;
 
   QTIPD_RETURN_IF_ERROR(CheckMemory(*format, options, input, lease));
-  QTIPD_ASSIGN_OR_RETURN(const Matrices matrices, ReadMatrices(spec, input));
-  QuantizeProblem problem{.shape = input.shape,
-                          .weights = matrices.weights,
-                          .hessian = matrices.hessian,
-                          .options = std::move(options),
-                          .seed = spec.seed};
-  auto made_or = QuantizeAndMeasure(problem, *backend, context.clock, lease, progress, record);
-  if (!made_or.ok()) return WithHessianName(made_or.status(), spec);
-  auto made = *std::move(made_or);
+  QTIPD_ASSIGN_OR_RETURN(Matrices matrices, ReadMatrices(spec, input, progress));
+  absl::StatusOr<PackedLayer> made =
+      QuantizeMatrices(spec, options, input.shape, std::move(matrices), *backend, context.clock,
+                       lease, progress, record);
+  if (!made.ok()) return WithHessianName(made.status(), spec);
+  const PackedLayer layer = *std::move(made);
+  QTIPD_ASSIGN_OR_RETURN(auto resident,
+                         LoadAndMeasure(spec, input, layer, *backend, lease, progress, record));
   progress.Report(kQualityEnd, "store");
   record.quantized_on = lease.device.info().name;
   record.create_time = context.clock.NowUnixMillis();
-  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(made.first, std::move(record)));
-  lease.residents.Put(record.sha256, record.format, std::move(made.second), false);
+  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record)));
+  lease.residents.Put(record.sha256, record.format, std::move(resident), false);
   return record.name;
 }
 
