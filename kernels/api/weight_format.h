@@ -43,15 +43,16 @@ class Progress {
   virtual ~Progress() = default;
   // `fraction` of the whole in [0, 1]; `stage` names the step, for example "viterbi".
   virtual void Report(double fraction, std::string_view stage) = 0;
-  // Once true, the work returns absl::CancelledError at the next tile or column block.
+  // Once true, the work returns absl::CancelledError within a fraction of a second.
   virtual bool IsCancelled() const = 0;
 };
 
-// Input of Quantize. All host memory, owned by the caller for the duration of the call.
+// Input of Quantize. All host memory, owned by the caller, which Quantize works in: what W and H
+// hold afterwards means nothing, so that neither is ever there twice.
 struct QuantizeProblem {
   Shape shape;
-  std::span<const float> weights;  // [out_features, in_features], finite (checked by the caller)
-  std::span<const float> hessian;  // [in_features, in_features] symmetric, or empty: the identity
+  std::span<float> weights;  // [out_features, in_features], finite (checked by the caller)
+  std::span<float> hessian;  // [in_features, in_features] symmetric, or empty: the identity
   Options options;
   uint64_t seed = 0;  // random sign vectors
 };
@@ -175,8 +176,8 @@ class WeightFormat {
   virtual absl::Status CheckShape(const Options& options, Shape shape) const = 0;
   // Exact bytes of the packed tensors.
   virtual uint64_t PackedBytes(const Options& options, Shape shape) const = 0;
-  // Upper bounds of memory that quantizing takes beyond W and H on the host, and on the device
-  // (0 where the backend is the CPU, whose memory is the host's).
+  // Upper bounds of memory that quantizing takes beyond W and H on the host, the result included,
+  // and on the device (0 where the backend is the CPU, whose memory is the host's).
   struct Workspace {
     uint64_t host_bytes = 0;
     uint64_t device_bytes = 0;

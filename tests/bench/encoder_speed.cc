@@ -59,11 +59,17 @@ absl::StatusOr<Shape> ParseShape(const std::string& text) {
   return absl::InvalidArgumentError("shape: got " + text + ", allowed OUTxIN");
 }
 
-absl::Status Run(Device& device, const Registry& registry, const QuantizeProblem& problem,
+absl::Status Run(Device& device, const Registry& registry, const QuantizeProblem& given,
                  const std::string& name) {
   QTIPD_ASSIGN_OR_RETURN(const FormatBackend* backend,
                          registry.FindBackend("qtip", device.info().backend));
   for (int run = 0; run < kRuns; ++run) {
+    // Quantizing works in the memory of W and H.
+    std::vector<float> weights(given.weights.begin(), given.weights.end());
+    std::vector<float> hessian(given.hessian.begin(), given.hessian.end());
+    QuantizeProblem problem = given;
+    problem.weights = weights;
+    problem.hessian = hessian;
     SilentProgress progress;
     QuantizeReport report;
     QTIPD_RETURN_IF_ERROR(backend->Quantize(device, problem, progress, report).status());
@@ -90,8 +96,8 @@ absl::Status Main(int argc, char** argv) {
   QTIPD_ASSIGN_OR_RETURN(const auto device, backend->OpenDevice(0));
   QTIPD_ASSIGN_OR_RETURN(const Shape shape, ParseShape(argv[2]));
   std::printf("%s, %s\n", device->info().name.c_str(), argv[2]);
-  const std::vector<float> weights = Normal(1, shape.out_features * shape.in_features);
-  const std::vector<float> hessian = RandomHessian(shape.in_features);
+  std::vector<float> weights = Normal(1, shape.out_features * shape.in_features);
+  std::vector<float> hessian = RandomHessian(shape.in_features);
   QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format, registry.FindFormat("qtip"));
   for (int i = 3; i < argc; ++i) {
     const std::string name = argv[i];

@@ -114,14 +114,13 @@ absl::StatusOr<PackedLayer> Quantize(const FormatCase& format_case, Shape shape,
                          registry.FindBackend(format_case.format, device.info().backend));
   std::vector<float> normal(shape.out_features * shape.in_features);
   FillNormal(11, RandomStream::kWeights, 0, normal);
+  if (weights != nullptr) *weights = normal;
   QuantizeProblem problem{
       .shape = shape, .weights = normal, .hessian = {}, .options = {}, .seed = 5};
   QTIPD_ASSIGN_OR_RETURN(problem.options, CheckOptions(format->schema(), format_case.given));
   SilentProgress progress;
   QuantizeReport report;
-  auto layer = backend->Quantize(device, problem, progress, report);
-  if (weights != nullptr) *weights = std::move(normal);
-  return layer;
+  return backend->Quantize(device, problem, progress, report);
 }
 
 absl::StatusOr<PackedLayer> QuantizedLayer(const FormatCase& format_case, Shape shape) {

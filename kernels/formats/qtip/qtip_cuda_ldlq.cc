@@ -47,12 +47,12 @@ absl::Status CudaLdlq::UploadTable(std::span<const uint16_t> tlut) {
 }
 
 absl::StatusOr<double> CudaLdlq::Encode(const CudaPanel& panel, const Watch& watch) {
-  QTIPD_ASSIGN_OR_RETURN(const double energy, Energy(panel));
+  QTIPD_ASSIGN_OR_RETURN(const double energy, Energy(panel, 0, watch));
   QTIPD_RETURN_IF_ERROR(
       cholesky_ == nullptr
           ? EncodeTiles(Arguments(panel), panel.rows * cols_ / kQtipTileWeights, watch)
           : EncodeWithFeedback(panel, watch));
-  QTIPD_ASSIGN_OR_RETURN(const double error, Energy(panel));
+  QTIPD_ASSIGN_OR_RETURN(const double error, Energy(panel, 1, watch));
   return energy > 0 ? error / energy : 0;
 }
 
@@ -137,8 +137,8 @@ absl::Status CudaLdlq::FeedBack(const CudaPanel& panel, const EncodeFeedback& gr
   return absl::OkStatus();
 }
 
-// tr(A H A^T) of what the panel's weights hold.
-absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel) {
+// tr(A H A^T) of what the panel's weights hold, measured when `done` of the panel is.
+absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel, double done, const Watch& watch) {
   if (cholesky_ == nullptr) return SumOfSquaresOnCuda(*device_, panel.weights, panel.rows * cols_);
   const float one = 1;
   const auto n = static_cast<int>(cols_);
@@ -155,6 +155,7 @@ absl::StatusOr<double> CudaLdlq::Energy(const CudaPanel& panel) {
     QTIPD_ASSIGN_OR_RETURN(const double part,
                            SumOfSquaresOnCuda(*device_, product.as<float>(), rows * cols_));
     energy += part;
+    QTIPD_RETURN_IF_ERROR(watch(done));
   }
   return energy;
 }

@@ -54,7 +54,7 @@ class CudaLdlq {
   absl::Status EncodeTiles(EncodeArguments arguments, int64_t tiles, const Watch& watch) const;
   absl::Status EncodeWithFeedback(const CudaPanel& panel, const Watch& watch);
   absl::Status FeedBack(const CudaPanel& panel, const EncodeFeedback& group, float* product);
-  absl::StatusOr<double> Energy(const CudaPanel& panel);
+  absl::StatusOr<double> Energy(const CudaPanel& panel, double done, const Watch& watch);
 
   CudaDevice* device_;
   QtipCodeSpec spec_;

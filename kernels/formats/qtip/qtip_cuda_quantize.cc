@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +23,9 @@
 
 namespace qtipd {
 namespace {
+
+// Bytes copied between two looks at the progress: about 20 ms from pageable memory.
+constexpr size_t kCopyBytes = size_t{1} << 26;
 
 constexpr double kScaleSearchFrom = 0.04;
 constexpr double kViterbiFrom = 0.05;
@@ -75,6 +80,25 @@ class Quantizer {
                                    : absl::OkStatus();
   }
 
+  // Calls copy(offset, bytes) for pieces of [0, bytes).
+  template <typename Copy>
+  absl::Status InPieces(size_t bytes, const Copy& copy) const {
+    for (size_t offset = 0; offset < bytes; offset += kCopyBytes) {
+      QTIPD_RETURN_IF_ERROR(CheckCancelled());
+      QTIPD_RETURN_IF_ERROR(copy(offset, std::min(kCopyBytes, bytes - offset)));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Buffer> UploadMatrix(std::span<const float> values) {
+    const auto bytes = std::as_bytes(values);
+    QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device_.Allocate(bytes.size()));
+    QTIPD_RETURN_IF_ERROR(InPieces(bytes.size(), [&](size_t offset, size_t count) {
+      return device_.CopyToDevice(buffer.as<std::byte>() + offset, bytes.data() + offset, count);
+    }));
+    return buffer;
+  }
+
   // H^T of one side: W_r = H_out^T W H_in.
   absl::StatusOr<CudaRotation> Rotation(int64_t size) {
     return MakeCudaRotation(device_, {.size = size}, HadamardDirection::kTransposed);
@@ -84,7 +108,7 @@ class Quantizer {
   absl::Status Preprocess() {
     QTIPD_ASSIGN_OR_RETURN(su_, Upload(device_, ingredients_.signs.su));
     QTIPD_ASSIGN_OR_RETURN(sv_, Upload(device_, ingredients_.signs.sv));
-    QTIPD_ASSIGN_OR_RETURN(weights_, Upload(device_, problem_.weights));
+    QTIPD_ASSIGN_OR_RETURN(weights_, UploadMatrix(problem_.weights));
     QTIPD_ASSIGN_OR_RETURN(trellis_, device_.Allocate(TrellisBytes(rows_)));
     auto* weights = weights_.as<float>();
     QTIPD_RETURN_IF_ERROR(
@@ -124,7 +148,7 @@ class Quantizer {
     for (int64_t i = 0; i < cols_; ++i) trace += problem_.hessian[i * cols_ + i];
     const double ridge =
         problem_.options.GetDouble("sigma_reg") * trace / static_cast<double>(cols_);
-    QTIPD_ASSIGN_OR_RETURN(hessian_, Upload(device_, problem_.hessian));
+    QTIPD_ASSIGN_OR_RETURN(hessian_, UploadMatrix(problem_.hessian));
     auto* hessian = hessian_.as<float>();
     QTIPD_RETURN_IF_ERROR(
         LaunchScale(device_, hessian, su_.as<float>(), su_.as<float>(), cols_, cols_, hessian));
@@ -186,15 +210,17 @@ class Quantizer {
     layer.shape = problem_.shape;
     layer.spec = spec_;
     layer.trellis.resize(QtipTrellisWords(rows_, cols_, spec_.bits));
-    QTIPD_RETURN_IF_ERROR(
-        device_.CopyToHost(layer.trellis.data(), trellis_.data(), trellis_.bytes()));
+    auto* words = reinterpret_cast<std::byte*>(layer.trellis.data());
+    QTIPD_RETURN_IF_ERROR(InPieces(trellis_.bytes(), [&](size_t offset, size_t count) {
+      return device_.CopyToHost(words + offset, trellis_.as<std::byte>() + offset, count);
+    }));
     layer.su = ingredients_.signs.su;
     layer.sv = ingredients_.signs.sv;
     for (float& sign : layer.sv) sign *= scale_;
     layer.tlut = ingredients_.tlut;
     std::map<std::string, OptionValue> options = problem_.options.values();
     options["scale_override"] = scale_override_;
-    return MakePackedQtipLayer(layer, Options(std::move(options)));
+    return MakePackedQtipLayer(std::move(layer), Options(std::move(options)));
   }
 
   CudaDevice& device_;
@@ -223,7 +249,7 @@ absl::StatusOr<PackedLayer> QuantizeQtipOnCuda(CudaDevice& device, const Quantiz
                                                const QtipIngredients& ingredients,
                                                Progress& progress, QuantizeReport& report) {
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(problem.shape));
-  QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features));
+  QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features, progress));
   report = {};
   QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
   return Quantizer(device, problem, spec, ingredients, progress).Run(report);

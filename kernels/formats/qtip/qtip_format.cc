@@ -11,12 +11,12 @@
 #include "kernels/api/status.h"
 #include "kernels/formats/qtip/qtip_checkpoint.h"
 #include "kernels/formats/qtip/qtip_cpu.h"
+#include "kernels/formats/qtip/qtip_cpu_workspace.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_model_config.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
-#include "kernels/formats/qtip/qtip_viterbi.h"
 
 namespace qtipd {
 namespace {
@@ -60,10 +60,6 @@ OptionSchema MakeSchema() {
        .maximum = 10.0},
   };
 }
-
-// Bytes per weight of what the CPU encoder holds: a float of weights, one of samples or feedback,
-// one of errors, and up to one 16-bit state.
-constexpr uint64_t kHostBytesPerWeight = 4 + 4 + 4 + 2;
 
 // Beside W, H and the trellis, a GPU encoder keeps survivor costs of the tiles in flight (2 MiB
 // each at 2 bits, four to a multiprocessor: 1.04 GiB on an H200), panels of 128 columns and 1024
@@ -138,17 +134,11 @@ class QtipFormat final : public WeightFormat {
       return {.host_bytes = packed,
               .device_bytes = sizeof(float) * (weights + squares) + packed + kDeviceScratchBytes};
     }
-    const uint64_t bytes = kHostBytesPerWeight * weights + 16 * squares + packed;
     const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    const QtipCodeSpec spec = Spec(options);
-    uint64_t scratch = QtipEncoder::ScratchBytes(spec, threads);
-    if (!QtipGivenScale(options)) {
-      // The sample has at most one strip of 16 rows or kQtipSampleWeights.
-      scratch += QtipEncoder::ScratchBytes(spec, threads, QtipEncoder::Batches::kFew);
-      scratch +=
-          kHostBytesPerWeight * std::max(kQtipSampleWeights, kQtipTileRows * shape.in_features);
-    }
-    return {.host_bytes = bytes + scratch, .device_bytes = 0};
+    const bool finds_scale = !QtipGivenScale(options);
+    return {.host_bytes = packed + QtipCpuWorkspaceBytes(Spec(options), shape, has_hessian,
+                                                         finds_scale, threads),
+            .device_bytes = 0};
   }
 
   bool Recognises(const TensorMap& tensors) const override {

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "kernels/api/weight_format.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_hadamard.h"
@@ -39,14 +40,19 @@ template <typename T>
 void HadamardColumns(ThreadPool& pool, std::span<T> matrix, int64_t rows, int64_t cols,
                      HadamardDirection direction);
 
-// W_r = H_out^T diag(sv) W diag(su) H_in, [out, in].
-std::vector<float> RotateWeights(ThreadPool& pool, std::span<const float> weights, Shape shape,
-                                 const QtipSigns& signs);
+// Threads that rotate a matrix with `rows` rows: as many as the buffers of whole columns that they
+// need fit into a quarter of a GiB, `threads` at most; and the bytes of these buffers.
+int QtipRotationThreads(int64_t rows, int threads);
+uint64_t QtipRotationBytes(Shape shape, int threads);
 
-// H_r = H_in^T diag(su) (H + sigma_reg mean(diag H) I) diag(su) H_in, [in, in], in double precision
-// for the factorisation that follows.
-std::vector<double> RotateHessian(ThreadPool& pool, std::span<const float> hessian,
-                                  const std::vector<float>& su, double sigma_reg);
+// weights [out, in] <- W_r = H_out^T diag(sv) W diag(su) H_in. Errors: Cancelled.
+absl::Status RotateWeights(ThreadPool& pool, const Progress& progress, std::span<float> weights,
+                           Shape shape, const QtipSigns& signs);
+
+// hessian [in, in] <- H_r = H_in^T diag(su) (H + sigma_reg mean(diag H) I) diag(su) H_in, computed
+// in double precision and rounded to fp32 after each side. Errors: Cancelled.
+absl::Status RotateHessian(ThreadPool& pool, const Progress& progress, std::span<float> hessian,
+                           const std::vector<float>& su, double sigma_reg);
 
 }  // namespace qtipd
 

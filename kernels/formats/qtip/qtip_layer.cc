@@ -169,23 +169,25 @@ absl::StatusOr<QtipLayer> ParseQtipLayer(const PackedLayer& packed) {
   return layer;
 }
 
-TensorMap QtipTensors(const QtipLayer& layer) {
+TensorMap QtipTensors(QtipLayer layer) {
   const int64_t tiles = layer.shape.out_features * layer.shape.in_features / kQtipTileWeights;
   TensorMap tensors;
-  tensors["trellis"] =
-      HostTensor::Take(DType::kI16, {tiles, QtipTileWords(layer.spec.bits)}, layer.trellis);
-  tensors["SU"] = HostTensor::Take(DType::kF32, {layer.shape.in_features}, layer.su);
-  tensors["SV"] = HostTensor::Take(DType::kF32, {layer.shape.out_features}, layer.sv);
+  tensors["trellis"] = HostTensor::Take(DType::kI16, {tiles, QtipTileWords(layer.spec.bits)},
+                                        std::move(layer.trellis));
+  tensors["SU"] = HostTensor::Take(DType::kF32, {layer.shape.in_features}, std::move(layer.su));
+  tensors["SV"] = HostTensor::Take(DType::kF32, {layer.shape.out_features}, std::move(layer.sv));
   if (!layer.tlut.empty()) {
-    tensors["tlut"] = HostTensor::Take(DType::kF16, QtipTableShape(layer.spec), layer.tlut);
+    tensors["tlut"] =
+        HostTensor::Take(DType::kF16, QtipTableShape(layer.spec), std::move(layer.tlut));
   }
   tensors["rcp"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{layer.rcp});
   tensors["tp_rank"] = HostTensor::Take(DType::kI64, {}, std::vector<int64_t>{layer.tp_rank});
   return tensors;
 }
 
-PackedLayer MakePackedQtipLayer(const QtipLayer& layer, Options options) {
-  return {"qtip", std::move(options), layer.shape, QtipTensors(layer)};
+PackedLayer MakePackedQtipLayer(QtipLayer layer, Options options) {
+  const Shape shape = layer.shape;
+  return {"qtip", std::move(options), shape, QtipTensors(std::move(layer))};
 }
 
 }  // namespace qtipd

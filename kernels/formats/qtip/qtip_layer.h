@@ -72,11 +72,11 @@ absl::StatusOr<QtipLayer> ParseQtipLayer(const PackedLayer& layer);
 
 // The checkpoint tensors of a layer: trellis I16, SU and SV F32, tlut F16 where the code has one,
 // rcp and tp_rank I64.
-TensorMap QtipTensors(const QtipLayer& layer);
+TensorMap QtipTensors(QtipLayer layer);
 
 // A packed layer of format "qtip". `options` are those it was made with, the
 // code's among them.
-PackedLayer MakePackedQtipLayer(const QtipLayer& layer, Options options);
+PackedLayer MakePackedQtipLayer(QtipLayer layer, Options options);
 
 // Whether the format takes this shape, each side rotated as a whole. Errors: SHAPE_UNSUPPORTED
 // naming the nearest that it takes.

@@ -3,14 +3,10 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <string>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "kernels/api/error.h"
 #include "kernels/api/status.h"
-
-// LAPACK, from OpenBLAS; column-major, `uplo` 'U' or 'L'.
-extern "C" void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+#include "kernels/formats/qtip/qtip_pieces.h"
 
 namespace qtipd {
 namespace {
@@ -18,141 +14,220 @@ namespace {
 constexpr int64_t kBlock = 16;
 // Columns between two updates of everything to their left; inside, feedback goes block by block.
 constexpr int64_t kGroup = 128;
+// Columns of W L that are computed at a time.
+constexpr int64_t kEnergyCols = 512;
+// Parts of a matrix product between two looks at the progress.
+constexpr int64_t kProductRows = 2048;
+constexpr int64_t kProductDepth = 1024;
+static_assert(kProductRows * kProductDepth * kEnergyCols <= kQtipPieceProducts);
 
-// Replaces the lower triangle of a row-major matrix by its Cholesky factor.
-absl::Status Cholesky(std::vector<double>& matrix, int64_t size) {
-  const int n = static_cast<int>(size);
-  int info = 0;
-  // Row-major lower is column-major upper.
-  dpotrf_("U", &n, matrix.data(), &n, &info);
-  if (info == 0) return absl::OkStatus();
-  return InvalidField(
-      "HESSIAN_NOT_POSITIVE_DEFINITE", "hessian",
-      absl::StrCat("a matrix whose leading minor ", info, " is not positive after regularisation"),
-      "positive definite matrices; a larger sigma_reg may help");
-}
+// Multiplications an element, about, of PivotEnergy.
+constexpr int64_t kEnergyProducts = 16;
 
-// Solves y P = x for one row of 16, P the lower triangular pivot with row stride `stride`.
-void SolveRow(const double* pivot, int64_t stride, const double* x, float* y) {
-  double solved[kBlock];
-  for (int64_t k = kBlock - 1; k >= 0; --k) {
-    double sum = x[k];
-    for (int64_t j = k + 1; j < kBlock; ++j) sum -= solved[j] * pivot[j * stride + k];
-    solved[k] = sum / pivot[k * stride + k];
-  }
-  for (int64_t k = 0; k < kBlock; ++k) y[k] = static_cast<float>(solved[k]);
-}
-
-// |P_c C_c|^2 summed over rows and blocks, where `panel` [rows][blocks * 16] holds P.
-double PivotEnergy(const float* pivots, const float* panel, int64_t rows, int64_t blocks) {
+// |P_c C_c|^2 summed over blocks, where `row` [blocks * 16] holds P.
+double PivotEnergy(const float* pivots, const float* row, int64_t blocks) {
   double energy = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t block = 0; block < blocks; ++block) {
-      const float* p = panel + (row * blocks + block) * kBlock;
-      const float* c = pivots + block * kBlock * kBlock;
-      for (int64_t k = 0; k < kBlock; ++k) {
-        double sum = 0;
-        for (int64_t j = k; j < kBlock; ++j) sum += double{p[j]} * c[j * kBlock + k];
-        energy += sum * sum;
-      }
+  for (int64_t block = 0; block < blocks; ++block) {
+    const float* p = row + block * kBlock;
+    const float* c = pivots + block * kBlock * kBlock;
+    for (int64_t k = 0; k < kBlock; ++k) {
+      double sum = 0;
+      for (int64_t j = k; j < kBlock; ++j) sum += double{p[j]} * c[j * kBlock + k];
+      energy += sum * sum;
     }
   }
   return energy;
 }
 
-// c[rows, cols] = a[rows, depth] b[depth, cols] + beta c, row-major with row strides.
-void Multiply(int64_t rows, int64_t cols, int64_t depth, const float* a, int64_t a_stride,
-              const float* b, int64_t b_stride, float beta, float* c, int64_t c_stride) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(rows),
-              static_cast<int>(cols), static_cast<int>(depth), 1.0f, a, static_cast<int>(a_stride),
-              b, static_cast<int>(b_stride), beta, c, static_cast<int>(c_stride));
+// A factor or the result of a product: row-major with a row stride.
+template <typename T>
+struct Strided {
+  T* data;
+  int64_t stride;
+};
+
+// c[rows, cols] = a[rows, depth] b[depth, cols] + beta c, cols at most kEnergyCols.
+absl::Status Multiply(const Progress& progress, int64_t rows, int64_t cols, int64_t depth,
+                      Strided<const float> a, Strided<const float> b, float beta,
+                      Strided<float> c) {
+  for (int64_t row = 0; row < rows; row += kProductRows) {
+    for (int64_t begin = 0; begin < depth; begin += kProductDepth) {
+      QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress));
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
+                  static_cast<int>(std::min(kProductRows, rows - row)), static_cast<int>(cols),
+                  static_cast<int>(std::min(kProductDepth, depth - begin)), 1.0f,
+                  a.data + row * a.stride + begin, static_cast<int>(a.stride),
+                  b.data + begin * b.stride, static_cast<int>(b.stride), begin == 0 ? beta : 1.0f,
+                  c.data + row * c.stride, static_cast<int>(c.stride));
+    }
+  }
+  return absl::OkStatus();
 }
 
-void CopyColumns(const float* from, int64_t from_stride, int64_t rows, int64_t cols, float* to) {
-  for (int64_t row = 0; row < rows; ++row) {
-    std::copy_n(from + row * from_stride, cols, to + row * cols);
+// One run of LDLQ.
+class Ldlq {
+ public:
+  Ldlq(ThreadPool& pool, const Progress& progress, const BlockLdl& factor, std::span<float> weights,
+       Shape shape, const QuantizeColumns& quantize)
+      : pool_(pool),
+        progress_(progress),
+        factor_(factor),
+        weights_(weights),
+        rows_(shape.out_features),
+        cols_(shape.in_features),
+        quantize_(quantize),
+        feedback_(rows_ * std::min(kGroup, cols_)),
+        target_(rows_ * kBlock),
+        decoded_(rows_ * kBlock),
+        energies_(rows_) {}
+
+  absl::StatusOr<double> Run() {
+    double energy = 0;
+    for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
+      begin = std::max<int64_t>(0, end - kGroup);
+      QTIPD_RETURN_IF_ERROR(FeedBack(begin, end));
+      for (int64_t col = end - kBlock; col >= begin; col -= kBlock) {
+        QTIPD_RETURN_IF_ERROR(Aim(col, begin, end));
+        QTIPD_RETURN_IF_ERROR(quantize_(col / kBlock, target_, decoded_));
+        QTIPD_RETURN_IF_ERROR(Finish(col));
+        for (const double row : energies_) energy += row;
+      }
+    }
+    return energy;
   }
+
+ private:
+  const float* Lower(int64_t row, int64_t col) const {
+    return factor_.lower.data() + row * cols_ + col;
+  }
+
+  // feedback_ = E[:, end..] L[end.., begin..end), from the groups that are done.
+  absl::Status FeedBack(int64_t begin, int64_t end) {
+    const int64_t width = end - begin;
+    if (end == cols_) {
+      std::ranges::fill(feedback_, 0.0f);
+      return absl::OkStatus();
+    }
+    return Multiply(progress_, rows_, width, cols_ - end, {&weights_[end], cols_},
+                    {Lower(end, begin), cols_}, 0, {feedback_.data(), width});
+  }
+
+  // target_ = W + all feedback for the block of columns at `col` of the group [begin, end).
+  absl::Status Aim(int64_t col, int64_t begin, int64_t end) {
+    const int64_t width = end - begin;
+    QTIPD_RETURN_IF_ERROR(ForRows([&](int64_t row) {
+      const float* feedback = &feedback_[row * width + col - begin];
+      const float* weights = &weights_[row * cols_ + col];
+      for (int64_t i = 0; i < kBlock; ++i) target_[row * kBlock + i] = feedback[i] + weights[i];
+    }));
+    const int64_t done = col + kBlock;
+    if (done == end) return absl::OkStatus();
+    return Multiply(progress_, rows_, kBlock, end - done, {&weights_[done], cols_},
+                    {Lower(done, col), cols_}, 1, {target_.data(), kBlock});
+  }
+
+  // The error of a block that has been quantized, and its energy by row.
+  absl::Status Finish(int64_t col) {
+    return ForRows([&](int64_t row) {
+      float* weights = &weights_[row * cols_ + col];
+      float* target = &target_[row * kBlock];
+      for (int64_t i = 0; i < kBlock; ++i) {
+        weights[i] -= decoded_[row * kBlock + i];
+        target[i] -= decoded_[row * kBlock + i];  // (E L)_c: what the pivot weighs
+      }
+      energies_[row] = PivotEnergy(&factor_.pivots[col * kBlock], target, 1);
+    });
+  }
+
+  template <typename Body>
+  absl::Status ForRows(const Body& body) {
+    const auto rows = [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) body(row);
+    };
+    return ForPieces(pool_, progress_, rows_, kPieceRows, rows);
+  }
+
+  // Enough work to be worth a thread; far below kQtipPieceElements.
+  static constexpr int64_t kPieceRows = 512;
+
+  ThreadPool& pool_;
+  const Progress& progress_;
+  const BlockLdl& factor_;
+  const std::span<float> weights_;  // where a block is done, its error
+  const int64_t rows_;
+  const int64_t cols_;
+  const QuantizeColumns& quantize_;
+  std::vector<float> feedback_;  // [rows, group columns]
+  std::vector<float> target_;    // [rows, 16]
+  std::vector<float> decoded_;   // [rows, 16]
+  std::vector<double> energies_;
+};
+
+// Rows of W L that are held at a time: enough for L, which is read once for them, to be worth it.
+int64_t EnergyRows(Shape shape) {
+  const int64_t rows = std::max<int64_t>(128, (int64_t{1} << 23) / shape.in_features);
+  return std::min({rows, kProductRows, shape.out_features});
+}
+
+// product[rows, cols] = a L, where a [rows, cols] and product have a row stride of cols.
+absl::Status MultiplyByLower(const Progress& progress, const BlockLdl& factor, const float* a,
+                             int64_t rows, float* product) {
+  const int64_t n = factor.size;
+  for (int64_t begin = 0; begin < n; begin += kEnergyCols) {
+    const int64_t end = std::min(begin + kEnergyCols, n);
+    const auto width = static_cast<int>(end - begin);
+    const float* lower = factor.lower.data() + begin;
+    for (int64_t row = 0; row < rows; ++row) {
+      std::copy_n(a + row * n + begin, width, product + row * n + begin);
+    }
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasUnit,
+                static_cast<int>(rows), width, 1.0f, lower + begin * n, static_cast<int>(n),
+                product + begin, static_cast<int>(n));
+    QTIPD_RETURN_IF_ERROR(Multiply(progress, rows, width, n - end, {a + end, n},
+                                   {lower + end * n, n}, 1, {product + begin, n}));
+    QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<BlockLdl> FactorBlockLdl(ThreadPool& pool, std::vector<double> hessian,
-                                        int64_t size) {
-  QTIPD_RETURN_IF_ERROR(Cholesky(hessian, size));
-  BlockLdl factor{size, std::vector<float>(size * size), std::vector<float>(size * kBlock)};
-  for (int64_t row = 0; row < size; ++row) {
-    const int64_t first = row / kBlock * kBlock;
-    for (int64_t k = 0; k <= row - first; ++k) {
-      factor.pivots[row * kBlock + k] = static_cast<float>(hessian[row * size + first + k]);
-    }
-  }
-  pool.ParallelFor(size, [&](int, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      for (int64_t col = 0; col + kBlock <= row / kBlock * kBlock; col += kBlock) {
-        SolveRow(&hessian[col * size + col], size, &hessian[row * size + col],
-                 &factor.lower[row * size + col]);
-      }
-    }
-  });
-  return factor;
-}
-
-absl::StatusOr<double> RunLdlq(const BlockLdl& factor, std::span<const float> weights, Shape shape,
+absl::StatusOr<double> RunLdlq(ThreadPool& pool, const Progress& progress, const BlockLdl& factor,
+                               std::span<float> weights, Shape shape,
                                const QuantizeColumns& quantize) {
-  const int64_t m = shape.out_features;
+  return Ldlq(pool, progress, factor, weights, shape, quantize).Run();
+}
+
+absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
+                                     const BlockLdl& factor, std::span<const float> weights,
+                                     Shape shape) {
   const int64_t n = shape.in_features;
-  const float* lower = factor.lower.data();
-  std::vector<float> error(m * n);  // weights - decoded, finished columns
-  std::vector<float> feedback(m * std::min(kGroup, n));
-  std::vector<float> target(m * kBlock);
-  std::vector<float> decoded(m * kBlock);
+  const int64_t chunk = EnergyRows(shape);
+  std::vector<float> product(chunk * n);
+  std::vector<double> energies(chunk);
   double energy = 0;
-  for (int64_t group_end = n, group = 0; group_end > 0; group_end = group) {
-    group = std::max<int64_t>(0, group_end - kGroup);
-    const int64_t width = group_end - group;
-    std::fill(feedback.begin(), feedback.end(), 0.0f);
-    if (group_end < n) {
-      Multiply(m, width, n - group_end, &error[group_end], n, lower + group_end * n + group, n, 0,
-               feedback.data(), width);
-    }
-    for (int64_t col = group_end - kBlock; col >= group; col -= kBlock) {
-      const int64_t done = col + kBlock;
-      CopyColumns(&feedback[col - group], width, m, kBlock, target.data());
-      if (done < group_end) {
-        Multiply(m, kBlock, group_end - done, &error[done], n, lower + done * n + col, n, 1,
-                 target.data(), kBlock);
-      }
-      for (int64_t i = 0; i < m * kBlock; ++i) {
-        target[i] += weights[i / kBlock * n + col + i % kBlock];
-      }
-      QTIPD_RETURN_IF_ERROR(quantize(col / kBlock, target, decoded));
-      for (int64_t i = 0; i < m * kBlock; ++i) {
-        const int64_t element = i / kBlock * n + col + i % kBlock;
-        error[element] = weights[element] - decoded[i];
-        target[i] -= decoded[i];  // (E L)_c: what the pivot weighs
-      }
-      energy += PivotEnergy(&factor.pivots[col * kBlock], target.data(), m, 1);
-    }
+  for (int64_t first = 0; first < shape.out_features; first += chunk) {
+    const int64_t rows = std::min(chunk, shape.out_features - first);
+    QTIPD_RETURN_IF_ERROR(
+        MultiplyByLower(progress, factor, weights.data() + first * n, rows, product.data()));
+    QTIPD_RETURN_IF_ERROR(ForPieces(
+        pool, progress, rows, QtipPieceRows(n * kEnergyProducts), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            energies[row] = PivotEnergy(factor.pivots.data(), &product[row * n], n / kBlock);
+          }
+        }));
+    for (int64_t row = 0; row < rows; ++row) energy += energies[row];
   }
   return energy;
 }
 
-double HessianEnergy(ThreadPool& pool, const BlockLdl& factor, std::span<const float> weights,
-                     Shape shape) {
-  const int64_t n = shape.in_features;
-  std::vector<float> product(weights.begin(), weights.end());
-  cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasUnit,
-              static_cast<int>(shape.out_features), static_cast<int>(n), 1.0f, factor.lower.data(),
-              static_cast<int>(n), product.data(), static_cast<int>(n));
-  std::vector<double> rows(shape.out_features);
-  pool.ParallelFor(shape.out_features, [&](int, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      rows[row] = PivotEnergy(factor.pivots.data(), &product[row * n], 1, n / kBlock);
-    }
-  });
-  double energy = 0;
-  for (double row : rows) energy += row;
-  return energy;
+uint64_t QtipLdlqBytes(Shape shape) {
+  const int64_t floats = std::min(kGroup, shape.in_features) + 2 * kBlock;
+  return shape.out_features * (sizeof(float) * floats + sizeof(double));
+}
+
+uint64_t QtipEnergyBytes(Shape shape) {
+  return EnergyRows(shape) * (sizeof(float) * shape.in_features + sizeof(double));
 }
 
 }  // namespace qtipd

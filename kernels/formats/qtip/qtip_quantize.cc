@@ -14,11 +14,10 @@
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_layer.h"
-#include "kernels/formats/qtip/qtip_ldlq.h"
-#include "kernels/formats/qtip/qtip_packing.h"
+#include "kernels/formats/qtip/qtip_panel_encoder.h"
+#include "kernels/formats/qtip/qtip_pieces.h"
 #include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_table.h"
-#include "kernels/formats/qtip/qtip_viterbi.h"
 
 namespace qtipd {
 namespace {
@@ -41,12 +40,6 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-double SumOfSquares(std::span<const float> values) {
-  double sum = 0;
-  for (float value : values) sum += double{value} * value;
-  return sum;
-}
-
 // The state of one run, and its steps in order.
 class Quantizer {
  public:
@@ -54,13 +47,10 @@ class Quantizer {
             const QtipIngredients& ingredients, Progress& progress)
       : pool_(pool),
         problem_(problem),
-        signs_(ingredients.signs),
-        tlut_(ingredients.tlut),
+        ingredients_(ingredients),
         progress_(progress),
         spec_(spec),
-        table_(MakeQtipTable(spec, tlut_)),
-        scale_override_(QtipGivenScale(problem.options).value_or(1.0)),
-        encoder_(spec, tlut_) {}
+        scale_override_(QtipGivenScale(problem.options).value_or(1.0)) {}
 
   absl::StatusOr<PackedLayer> Run(QuantizeReport& report) {
     Stopwatch watch;
@@ -68,25 +58,21 @@ class Quantizer {
       report.step_seconds.emplace_back(step, watch.Lap());
     };
     progress_.Report(0, "preprocess");
-    Preprocess();
+    QTIPD_RETURN_IF_ERROR(Preprocess());
     finish("preprocess");
     progress_.Report(0.02, "block_ldl");
-    BlockLdl factor;
-    if (!problem_.hessian.empty()) {
-      QTIPD_ASSIGN_OR_RETURN(factor, Factor());
-    }
+    QTIPD_RETURN_IF_ERROR(Factor());
     finish("block_ldl");
-    QTIPD_RETURN_IF_ERROR(CheckCancelled());
+    QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
     if (!QtipGivenScale(problem_.options)) {
       progress_.Report(kScaleSearchFrom, "scale_search");
-      QTIPD_ASSIGN_OR_RETURN(report.scale_trials, FindScale(factor));
+      QTIPD_ASSIGN_OR_RETURN(report.scale_trials, FindScale());
       finish("scale_search");
     }
-    QTIPD_ASSIGN_OR_RETURN(
-        report.proxy_error,
-        EncodePanel(encoder_, factor, {problem_.shape, weights_, states_, /*is_whole=*/true}));
+    QTIPD_ASSIGN_OR_RETURN(report.proxy_error, Encode());
     finish("viterbi");
     progress_.Report(kViterbiTo, "postprocess");
+    QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
     PackedLayer layer = Pack();
     finish("postprocess");
     return layer;
@@ -95,191 +81,112 @@ class Quantizer {
  private:
   int64_t rows() const { return problem_.shape.out_features; }
   int64_t cols() const { return problem_.shape.in_features; }
-  int64_t tile_rows() const { return rows() / kQtipTileRows; }
-  int64_t tile_cols() const { return cols() / kQtipTileCols; }
+  const BlockLdl* factor() const { return problem_.hessian.empty() ? nullptr : &factor_; }
 
-  absl::Status CheckCancelled() const {
-    return progress_.IsCancelled() ? absl::CancelledError("quantize was cancelled")
-                                   : absl::OkStatus();
+  // weights *= factor.
+  absl::Status ScaleWeights(float factor) {
+    const auto size = static_cast<int64_t>(problem_.weights.size());
+    return ForPieces(pool_, progress_, size, kQtipPieceElements, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) problem_.weights[i] *= factor;
+    });
+  }
+
+  absl::StatusOr<double> RootMeanSquare() {
+    std::vector<double> sums(rows());
+    QTIPD_RETURN_IF_ERROR(
+        ForPieces(pool_, progress_, rows(), QtipPieceRows(cols()), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            for (const float weight : problem_.weights.subspan(row * cols(), cols())) {
+              sums[row] += double{weight} * weight;
+            }
+          }
+        }));
+    double sum = 0;
+    for (const double row : sums) sum += row;
+    return std::sqrt(sum / static_cast<double>(rows() * cols()));
   }
 
   // Rotated weights in the scale of the codebook.
-  void Preprocess() {
-    weights_ = RotateWeights(pool_, problem_.weights, problem_.shape, signs_);
-    const double rms = std::sqrt(SumOfSquares(weights_) / static_cast<double>(weights_.size()));
-    scale_ = static_cast<float>(rms / (table_.Rms() * scale_override_));
-    if (scale_ > 0) {
-      for (float& weight : weights_) weight /= scale_;
-    }
-    states_.resize(tile_rows() * tile_cols() * spec_.steps());
+  absl::Status Preprocess() {
+    QTIPD_RETURN_IF_ERROR(
+        RotateWeights(pool_, progress_, problem_.weights, problem_.shape, ingredients_.signs));
+    QTIPD_ASSIGN_OR_RETURN(const double rms, RootMeanSquare());
+    const double table_rms = MakeQtipTable(spec_, ingredients_.tlut).Rms();
+    scale_ = static_cast<float>(rms / (table_rms * scale_override_));
+    return scale_ > 0 ? ScaleWeights(1 / scale_) : absl::OkStatus();
   }
 
-  absl::StatusOr<BlockLdl> Factor() {
-    return FactorBlockLdl(
-        pool_,
-        RotateHessian(pool_, problem_.hessian, signs_.su, problem_.options.GetDouble("sigma_reg")),
-        cols());
+  absl::Status Factor() {
+    if (problem_.hessian.empty()) return absl::OkStatus();
+    QTIPD_RETURN_IF_ERROR(RotateHessian(pool_, progress_, problem_.hessian, ingredients_.signs.su,
+                                        problem_.options.GetDouble("sigma_reg")));
+    QTIPD_ASSIGN_OR_RETURN(factor_, FactorBlockLdl(pool_, progress_, problem_.hessian, cols()));
+    return absl::OkStatus();
   }
-
-  // Row strips of 16 weights that are quantized together: the whole matrix or a sample of it.
-  struct Panel {
-    Shape shape;
-    std::span<const float> weights;
-    std::span<uint16_t> states;  // out, tiles row-major
-    bool is_whole = false;       // its tiles are the progress of the whole
-
-    int64_t tile_rows() const { return shape.out_features / kQtipTileRows; }
-    int64_t tile_cols() const { return shape.in_features / kQtipTileCols; }
-    int64_t tiles() const { return tile_rows() * tile_cols(); }
-  };
 
   // Multiplies the weights, which have been scaled with scale_override 1, by the best one.
-  absl::StatusOr<std::vector<ScaleTrial>> FindScale(const BlockLdl& factor) {
+  absl::StatusOr<std::vector<ScaleTrial>> FindScale() {
     const std::vector<int64_t> strips = QtipSampleStrips(problem_.shape);
     const int64_t strip_weights = kQtipTileRows * cols();
     const Shape shape = {static_cast<int64_t>(strips.size()) * kQtipTileRows, cols()};
     std::vector<float> sample(shape.out_features * cols());
-    std::vector<uint16_t> states(sample.size() / spec_.vector_dim);
-    QtipEncoder encoder(spec_, tlut_, QtipEncoder::Batches::kFew);
+    QtipPanelEncoder encoder(pool_, progress_, spec_, ingredients_.tlut,
+                             QtipEncoder::Batches::kFew);
     const auto error_at = [&](double scale) {
       for (size_t i = 0; i < sample.size(); ++i) {
         const int64_t strip = static_cast<int64_t>(i) / strip_weights;
-        sample[i] = static_cast<float>(
-            scale *
-            weights_[strips[strip] * strip_weights + static_cast<int64_t>(i) % strip_weights]);
+        sample[i] =
+            static_cast<float>(scale * problem_.weights[strips[strip] * strip_weights +
+                                                        static_cast<int64_t>(i) % strip_weights]);
       }
-      return EncodePanel(encoder, factor, {shape, sample, states});
+      return encoder.Encode(factor(), {shape, sample, {}}, [](int64_t) {});
     };
     QTIPD_ASSIGN_OR_RETURN(QtipScaleChoice choice, ChooseQtipScale(spec_, error_at));
     scale_override_ = choice.scale;
     scale_ = static_cast<float>(scale_ / choice.scale);
-    for (float& weight : weights_) weight *= static_cast<float>(choice.scale);
+    QTIPD_RETURN_IF_ERROR(ScaleWeights(static_cast<float>(choice.scale)));
     return std::move(choice.trials);
   }
 
-  // tr(E H E^T) / tr(W H W^T) of a panel.
-  absl::StatusOr<double> EncodePanel(QtipEncoder& encoder, const BlockLdl& factor,
-                                     const Panel& panel) {
-    if (problem_.hessian.empty()) return EncodeWithoutFeedback(encoder, panel);
-    return EncodeWithFeedback(encoder, factor, panel);
+  // Returns tr(E H E^T) / tr(W H W^T).
+  absl::StatusOr<double> Encode() {
+    trellis_.resize(QtipTrellisWords(rows(), cols(), spec_.bits));
+    const auto tiles = static_cast<double>(rows() * cols() / kQtipTileWeights);
+    std::atomic<int64_t> tiles_done = 0;
+    QtipPanelEncoder encoder(pool_, progress_, spec_, ingredients_.tlut,
+                             QtipEncoder::Batches::kMany);
+    return encoder.Encode(
+        factor(), {problem_.shape, problem_.weights, trellis_}, [&](int64_t count) {
+          const double done = static_cast<double>(tiles_done += count) / tiles;
+          progress_.Report(kViterbiFrom + (kViterbiTo - kViterbiFrom) * done, "viterbi");
+        });
   }
-
-  absl::Status Encode(QtipEncoder& encoder, const Panel& panel, std::span<const float> samples,
-                      std::span<uint16_t> states) {
-    const bool is_complete = encoder.Encode(pool_, samples, states, [&](int64_t tiles) {
-      if (panel.is_whole) {
-        const double done =
-            static_cast<double>(tiles_done_ += tiles) / static_cast<double>(panel.tiles());
-        progress_.Report(kViterbiFrom + (kViterbiTo - kViterbiFrom) * done, "viterbi");
-      }
-      return !progress_.IsCancelled();
-    });
-    return is_complete ? absl::OkStatus() : CheckCancelled();
-  }
-
-  // Samples of the tiles of a [rows, 16 * blocks] panel with row stride `stride`, tiles row-major.
-  void Gather(const float* panel, int64_t stride, int64_t blocks, int64_t tile,
-              float* samples) const {
-    const float* corner =
-        panel + tile / blocks * kQtipTileRows * stride + tile % blocks * kQtipTileCols;
-    for (int p = 0; p < kQtipTileWeights; ++p) {
-      const QtipElement at = QtipElementOf(spec_, p);
-      samples[p] = corner[at.row * stride + at.col];
-    }
-  }
-
-  // The weight at position p of a tile of `states`.
-  float Decode(const uint16_t* states, int p) const {
-    const int dim = spec_.vector_dim;
-    return table_.weights[states[p / dim] * dim + p % dim];
-  }
-
-  // H is the identity: nothing is fed back, all tiles are independent.
-  absl::StatusOr<double> EncodeWithoutFeedback(QtipEncoder& encoder, const Panel& panel) {
-    std::vector<float> samples(panel.weights.size());
-    pool_.ParallelFor(panel.tiles(), [&](int, int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        Gather(panel.weights.data(), cols(), panel.tile_cols(), tile,
-               &samples[tile * kQtipTileWeights]);
-      }
-    });
-    QTIPD_RETURN_IF_ERROR(Encode(encoder, panel, samples, panel.states));
-    std::vector<double> costs(panel.tiles());
-    pool_.ParallelFor(panel.tiles(), [&](int, int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        costs[tile] =
-            QtipPathCost(std::span(samples).subspan(tile * kQtipTileWeights, kQtipTileWeights),
-                         panel.states.subspan(tile * spec_.steps(), spec_.steps()), table_);
-      }
-    });
-    double error = 0;
-    for (double cost : costs) error += cost;
-    return Ratio(error, SumOfSquares(panel.weights));
-  }
-
-  absl::StatusOr<double> EncodeWithFeedback(QtipEncoder& encoder, const BlockLdl& factor,
-                                            const Panel& panel) {
-    const int64_t tile_rows = panel.tile_rows();
-    std::vector<float> samples(tile_rows * kQtipTileWeights);
-    std::vector<uint16_t> states(tile_rows * spec_.steps());
-    const auto quantize = [&](int64_t block, std::span<const float> target,
-                              std::span<float> decoded) -> absl::Status {
-      for (int64_t tile = 0; tile < tile_rows; ++tile) {
-        Gather(target.data(), kQtipTileCols, 1, tile, &samples[tile * kQtipTileWeights]);
-      }
-      QTIPD_RETURN_IF_ERROR(Encode(encoder, panel, samples, states));
-      for (int64_t tile = 0; tile < tile_rows; ++tile) {
-        const uint16_t* from = &states[tile * spec_.steps()];
-        for (int p = 0; p < kQtipTileWeights; ++p) {
-          const QtipElement at = QtipElementOf(spec_, p);
-          decoded[(tile * kQtipTileRows + at.row) * kQtipTileCols + at.col] = Decode(from, p);
-        }
-        std::copy_n(from, spec_.steps(),
-                    &panel.states[(tile * panel.tile_cols() + block) * spec_.steps()]);
-      }
-      return absl::OkStatus();
-    };
-    QTIPD_ASSIGN_OR_RETURN(const double error,
-                           RunLdlq(factor, panel.weights, panel.shape, quantize));
-    return Ratio(error, HessianEnergy(pool_, factor, panel.weights, panel.shape));
-  }
-
-  // A zero matrix is reproduced exactly: its scale is zero.
-  static double Ratio(double error, double energy) { return energy > 0 ? error / energy : 0; }
 
   PackedLayer Pack() {
     QtipLayer layer;
     layer.shape = problem_.shape;
     layer.spec = spec_;
-    layer.trellis.resize(QtipTrellisWords(rows(), cols(), spec_.bits));
-    pool_.ParallelFor(tile_rows(), [&](int, int64_t begin, int64_t end) {
-      for (int64_t tile = begin * tile_cols(); tile < end * tile_cols(); ++tile) {
-        QtipPackTile(std::span(states_).subspan(tile * spec_.steps(), spec_.steps()), spec_,
-                     problem_.shape, tile / tile_cols(), tile % tile_cols(), layer.trellis);
-      }
-    });
-    layer.su = signs_.su;
-    layer.sv = signs_.sv;
+    layer.trellis = std::move(trellis_);
+    layer.su = ingredients_.signs.su;
+    layer.sv = ingredients_.signs.sv;
     for (float& sign : layer.sv) sign *= scale_;
-    layer.tlut = tlut_;
+    layer.tlut = ingredients_.tlut;
     std::map<std::string, OptionValue> options = problem_.options.values();
     options["scale_override"] = scale_override_;
-    return MakePackedQtipLayer(layer, Options(std::move(options)));
+    return MakePackedQtipLayer(std::move(layer), Options(std::move(options)));
   }
 
   ThreadPool& pool_;
+  // Its weights are rotated and scaled, then the error where it is fed back; its Hessian becomes
+  // the factor.
   const QuantizeProblem& problem_;
-  const QtipSigns& signs_;
-  const std::vector<uint16_t>& tlut_;
+  const QtipIngredients& ingredients_;
   Progress& progress_;
   const QtipCodeSpec spec_;
-  const QtipTable table_;
   double scale_override_;
-  QtipEncoder encoder_;
-  std::vector<float> weights_;  // [out, in], rotated, in the scale of the codebook
   float scale_ = 0;
-  std::vector<uint16_t> states_;  // [tiles][spec_.steps()], tiles row-major
-  std::atomic<int64_t> tiles_done_ = 0;
+  BlockLdl factor_;
+  std::vector<uint16_t> trellis_;
 };
 
 // A Hessian is a sum of outer products: entries that mirror each other differ by rounding alone.
@@ -288,9 +195,31 @@ bool AreMirrored(float a, float b, double mean_diagonal) {
   return std::isfinite(a) && std::isfinite(b) && std::abs(double{a} - b) <= tolerance;
 }
 
+// Side of the squares in which a matrix is compared with its transpose, so that both lie in cache;
+// and columns between two looks at the progress.
+constexpr int64_t kMirrorBlock = 64;
+constexpr int64_t kMirrorPiece = 1024;
+
+// The square at (row, col) of a matrix [n, n], on or below the diagonal, against its mirror.
+absl::Status CheckMirrored(std::span<const float> hessian, int64_t n, int64_t row, int64_t col,
+                           double mean_diagonal) {
+  for (int64_t i = row; i < std::min(row + kMirrorBlock, n); ++i) {
+    for (int64_t j = col; j < std::min(col + kMirrorBlock, i + 1); ++j) {
+      const float a = hessian[i * n + j];
+      const float b = hessian[j * n + i];
+      if (AreMirrored(a, b, mean_diagonal)) continue;
+      return InvalidField("HESSIAN_NOT_SYMMETRIC", "hessian",
+                          absl::StrCat(a, " at [", i, ", ", j, "] and ", b, " at its mirror"),
+                          "finite symmetric matrices");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features) {
+absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features,
+                              const Progress& progress) {
   if (hessian.empty()) return absl::OkStatus();
   const int64_t n = in_features;
   if (static_cast<int64_t>(hessian.size()) != n * n) {
@@ -300,14 +229,10 @@ absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_feature
   }
   double diagonal = 0;
   for (int64_t i = 0; i < n; ++i) diagonal += std::abs(hessian[i * n + i]);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j <= i; ++j) {
-      const float a = hessian[i * n + j];
-      const float b = hessian[j * n + i];
-      if (AreMirrored(a, b, diagonal / static_cast<double>(n))) continue;
-      return InvalidField("HESSIAN_NOT_SYMMETRIC", "hessian",
-                          absl::StrCat(a, " at [", i, ", ", j, "] and ", b, " at its mirror"),
-                          "finite symmetric matrices");
+  for (int64_t row = 0; row < n; row += kMirrorBlock) {
+    for (int64_t col = 0; col <= row; col += kMirrorBlock) {
+      if (col % kMirrorPiece == 0) QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress));
+      QTIPD_RETURN_IF_ERROR(CheckMirrored(hessian, n, row, col, diagonal / static_cast<double>(n)));
     }
   }
   return absl::OkStatus();
@@ -323,7 +248,7 @@ absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem
                                          const QtipIngredients& ingredients, Progress& progress,
                                          QuantizeReport& report) {
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(problem.shape));
-  QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features));
+  QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features, progress));
   QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
   report = {};
   return Quantizer(pool, problem, spec, ingredients, progress).Run(report);

@@ -24,7 +24,7 @@ absl::StatusOr<QtipIngredients> MakeQtipIngredients(const QuantizeProblem& probl
 
 // Quantizes `problem.weights`: random signs, randomized Hadamard transform, scale,
 // block LDL of the Hessian, LDLQ around a two-pass tail-biting Viterbi search, packing. Runs on all
-// threads of `pool`. Blocks until done.
+// threads of `pool`, in the memory of W and H. Blocks until done.
 // Fills `report` with the proxy error and the seconds of preprocess, block_ldl, viterbi,
 // postprocess. Errors: SHAPE_UNSUPPORTED, HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC,
 // HESSIAN_NOT_POSITIVE_DEFINITE, Cancelled.
@@ -39,8 +39,10 @@ absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizePr
                                               Progress& progress, QuantizeReport& report);
 
 // OK, or what is wrong with a Hessian of `in_features`; an empty one is the identity. All encoders
-// call it. Errors: HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC (also for NaN and infinity).
-absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features);
+// call it. Errors: HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC (also for NaN and infinity),
+// Cancelled.
+absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features,
+                              const Progress& progress);
 
 }  // namespace qtipd
 

@@ -271,7 +271,6 @@ void Run(CudaDevice& device, Shape shape) {
        2.0 * from.bytes());
   for (int64_t batch : {1, 4, 16}) MeasureDense(device, shape, batch, batch == 1);
   std::vector<float> w(shape.out_features * shape.in_features);
-  FillNormal(0, RandomStream::kWeights, 0, w);
   for (int bits : {2, 3, 4}) {
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
     const QuantizeProblem problem = {.shape = shape, .weights = w, .options = options};
@@ -279,6 +278,7 @@ void Run(CudaDevice& device, Shape shape) {
     QuantizeReport report;
     PackedLayer packed;
     for (int run = 0; run < 2; ++run) {
+      FillNormal(0, RandomStream::kWeights, 0, w);
       packed = Value(
           QuantizeQtipOnCuda(device, problem, *MakeQtipIngredients(problem), progress, report));
       std::printf("quantize K=%d run %d proxy %.6f", bits, run, report.proxy_error);
@@ -296,13 +296,13 @@ void Run(CudaDevice& device, Shape shape) {
 void RunWithHessian(CudaDevice& device, Shape shape) {
   const int64_t n = shape.in_features;
   std::vector<float> w(shape.out_features * n), h(n * n);
-  FillNormal(0, RandomStream::kWeights, 0, w);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < n; ++j) {
-      h[i * n + j] = static_cast<float>(std::pow(0.98, static_cast<double>(std::abs(i - j))));
-    }
-  }
   for (int bits : {2, 4}) {
+    FillNormal(0, RandomStream::kWeights, 0, w);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        h[i * n + j] = static_cast<float>(std::pow(0.98, static_cast<double>(std::abs(i - j))));
+      }
+    }
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
     SilentProgress progress;
     QuantizeReport report;

@@ -100,8 +100,8 @@ class QtipCudaPlain : public CudaTest, public testing::WithParamInterface<QtipCo
     return cost;
   }
 
-  absl::StatusOr<PackedLayer> Quantize(Shape shape, const std::vector<float>& weights,
-                                       const std::vector<float>& hessian, double scale_override) {
+  absl::StatusOr<PackedLayer> Quantize(Shape shape, std::vector<float> weights,
+                                       std::vector<float> hessian, double scale_override) {
     const auto options = CheckOptions(MakeQtipFormat()->schema(),
                                       {{"code", std::string(QtipCodeInfoOf(spec_.code).name)},
                                        {"bits", int64_t{spec_.bits}},

@@ -125,8 +125,8 @@ TEST_P(QtipCudaQuantize, OutliersCostNoMoreThanOnTheCpu) {
 TEST_P(QtipCudaQuantize, ReachesTheGoldenProxyError) {
   const double golden_proxy[] = {0.024128700638961234, 0.005792420672536155, 0.0017179186841173332};
   const GoldenFile golden("qtip_ldlq");
-  const std::vector<float> weights = golden.Floats("W");
-  const std::vector<float> hessian = golden.Floats("H");
+  std::vector<float> weights = golden.Floats("W");
+  std::vector<float> hessian = golden.Floats("H");
   const std::vector<uint16_t> tlut = golden.Words(GoldenKey(GetParam(), "tlut_fp16"));
   const QuantizeProblem problem = {.shape = {256, 256},
                                    .weights = weights,
@@ -148,8 +148,9 @@ TEST_P(QtipCudaQuantize, HasThePublishedDistortion) {
   const double published = GetParam() == 2 ? .0707 : GetParam() == 3 ? .0195 : .0067;
   const std::vector<uint16_t> tlut = GoldenFile("qtip_tables").Words("hyb_tlut_fp16");
   const std::vector<float> weights = NormalValues(1024 * 1024, 2);
+  std::vector<float> memory = weights;
   const QuantizeProblem problem = {
-      .shape = {1024, 1024}, .weights = weights, .options = MakeOptions(GetParam(), 1.0)};
+      .shape = {1024, 1024}, .weights = memory, .options = MakeOptions(GetParam(), 1.0)};
   RecordedProgress progress;
   QuantizeReport report;
   const auto packed = QuantizeQtipOnCuda(device(), problem, {tlut, MakeQtipSigns(problem.shape, 0)},
@@ -166,7 +167,12 @@ INSTANTIATE_TEST_SUITE_P(Bits, QtipCudaQuantize, testing::Values(2, 3, 4));
 
 class QtipCudaQuantizeOnce : public CudaTest {
  protected:
-  absl::StatusOr<PackedLayer> Quantize(const QuantizeProblem& problem) {
+  // Leaves the problem's W and H as they are.
+  absl::StatusOr<PackedLayer> Quantize(QuantizeProblem problem) {
+    std::vector<float> weights(problem.weights.begin(), problem.weights.end());
+    std::vector<float> hessian(problem.hessian.begin(), problem.hessian.end());
+    problem.weights = weights;
+    problem.hessian = hessian;
     return QuantizeQtipOnCuda(device(), problem, *MakeQtipIngredients(problem), progress_, report_);
   }
 
@@ -176,7 +182,7 @@ class QtipCudaQuantizeOnce : public CudaTest {
 
 TEST_F(QtipCudaQuantizeOnce, TakesTheSmallestAndRectangularShapes) {
   for (Shape shape : {Shape{32, 32}, Shape{32, 256}, Shape{256, 32}}) {
-    const std::vector<float> weights = NormalValues(shape.out_features * shape.in_features, 1);
+    std::vector<float> weights = NormalValues(shape.out_features * shape.in_features, 1);
     std::vector<float> hessian(shape.in_features * shape.in_features, 0.5f);
     for (int64_t i = 0; i < shape.in_features; ++i) hessian[i * (shape.in_features + 1)] = 1;
     progress_ = {};
@@ -193,7 +199,7 @@ TEST_F(QtipCudaQuantizeOnce, TakesTheSmallestAndRectangularShapes) {
 TEST_F(QtipCudaQuantizeOnce, TakesSidesThatAreNoPowersOfTwo) {
   for (Shape shape : {Shape{160, 288}, Shape{1376, 224}}) {
     const int64_t n = shape.in_features;
-    const std::vector<float> weights = NormalValues(shape.out_features * n, 1);
+    std::vector<float> weights = NormalValues(shape.out_features * n, 1);
     std::vector<float> hessian(n * n);
     for (int64_t i = 0; i < n * n; ++i) {
       hessian[i] = std::pow(0.9f, static_cast<float>(std::abs(i / n - i % n)));
@@ -219,7 +225,7 @@ TEST_F(QtipCudaQuantizeOnce, TakesSidesThatAreNoPowersOfTwo) {
 }
 
 TEST_F(QtipCudaQuantizeOnce, GivesTheSameBytesAgain) {
-  const std::vector<float> weights = NormalValues(256 * 512, 1);
+  std::vector<float> weights = NormalValues(256 * 512, 1);
   const QuantizeProblem problem = {
       .shape = {256, 512}, .weights = weights, .options = MakeOptions(2, 0.9), .seed = 5};
   const auto first = Quantize(problem);
@@ -230,7 +236,7 @@ TEST_F(QtipCudaQuantizeOnce, GivesTheSameBytesAgain) {
 }
 
 TEST_F(QtipCudaQuantizeOnce, AZeroMatrixStaysZero) {
-  const std::vector<float> weights(64 * 64);
+  std::vector<float> weights(64 * 64);
   const auto layer =
       Quantize({.shape = {64, 64}, .weights = weights, .options = MakeOptions(2, 0.9)});
   ASSERT_TRUE(layer.ok()) << layer.status();
@@ -239,7 +245,7 @@ TEST_F(QtipCudaQuantizeOnce, AZeroMatrixStaysZero) {
 }
 
 TEST_F(QtipCudaQuantizeOnce, RefusesAnIndefiniteHessian) {
-  const std::vector<float> weights = NormalValues(64 * 64, 1);
+  std::vector<float> weights = NormalValues(64 * 64, 1);
   std::vector<float> hessian(64 * 64);
   for (int i = 0; i < 64; ++i) hessian[i * 65] = i == 9 ? -5 : 1;
   const auto layer = Quantize(
@@ -249,7 +255,7 @@ TEST_F(QtipCudaQuantizeOnce, RefusesAnIndefiniteHessian) {
 }
 
 TEST_F(QtipCudaQuantizeOnce, StopsWhenCancelled) {
-  const std::vector<float> weights = NormalValues(64 * 1024, 1);
+  std::vector<float> weights = NormalValues(64 * 1024, 1);
   std::vector<float> hessian(1024 * 1024);
   for (int i = 0; i < 1024; ++i) hessian[i * 1025] = 1;
   progress_.cancel_after = 3;
@@ -259,6 +265,43 @@ TEST_F(QtipCudaQuantizeOnce, StopsWhenCancelled) {
                                .options = MakeOptions(4, 0.9)});
   EXPECT_EQ(layer.status().code(), absl::StatusCode::kCancelled);
   EXPECT_LT(progress_.last_fraction, 0.9);
+}
+
+// Cancelled from the look number `at` on.
+class CancelledAt final : public Progress {
+ public:
+  explicit CancelledAt(int64_t at) : at_(at) {}
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return ++looks_ >= at_; }
+  int64_t looks() const { return looks_; }
+
+ private:
+  const int64_t at_;
+  mutable int64_t looks_ = 0;
+};
+
+// Checking H, copying, factoring, measuring, searching and packing: all memory comes back.
+TEST_F(QtipCudaQuantizeOnce, StopsWhereverItIsCancelled) {
+  const std::vector<float> weights = NormalValues(64 * 1024, 1);
+  std::vector<float> identity(1024 * 1024);
+  for (int i = 0; i < 1024; ++i) identity[i * 1025] = 1;
+  const auto quantize = [&](Progress& progress) {
+    std::vector<float> w = weights, h = identity;
+    const QuantizeProblem problem = {
+        .shape = {64, 1024}, .weights = w, .hessian = h, .options = MakeOptions(2, 0.9)};
+    return QuantizeQtipOnCuda(device(), problem, *MakeQtipIngredients(problem), progress, report_)
+        .status();
+  };
+  CancelledAt never(int64_t{1} << 40);
+  ASSERT_OK(quantize(never));
+  ASSERT_GE(never.looks(), 10);
+  const uint64_t free_before = device().Memory()->free_bytes;
+  for (int64_t at = 1; at <= never.looks(); ++at) {
+    CancelledAt progress(at);
+    EXPECT_TRUE(absl::IsCancelled(quantize(progress))) << at;
+    EXPECT_EQ(progress.looks(), at);
+    EXPECT_EQ(device().Memory()->free_bytes, free_before) << at;
+  }
 }
 
 TEST_F(QtipCudaQuantizeOnce, FactorsOverManyPanels) {
@@ -292,7 +335,7 @@ TEST_F(QtipCudaQuantizeOnce, FactorsOverManyPanels) {
 TEST_F(QtipCudaQuantizeOnce, FindsAScaleFromAnOddNumberOfRowStrips) {
   const Shape shape = {64, 11008};
   ASSERT_EQ(QtipSampleStrips(shape).size() % 2, 1u);
-  const std::vector<float> weights = NormalValues(shape.out_features * shape.in_features, 1);
+  std::vector<float> weights = NormalValues(shape.out_features * shape.in_features, 1);
   const auto options =
       CheckOptions(MakeQtipFormat()->schema(), {{"scale_override", std::string("auto")}});
   ASSERT_TRUE(options.ok()) << options.status();
@@ -302,7 +345,7 @@ TEST_F(QtipCudaQuantizeOnce, FindsAScaleFromAnOddNumberOfRowStrips) {
 }
 
 TEST_F(QtipCudaQuantizeOnce, FindsAScaleNoWorseThanTheFixedOne) {
-  const std::vector<float> weights = NormalValues(256 * 512, 1);
+  std::vector<float> weights = NormalValues(256 * 512, 1);
   QuantizeProblem problem = {.shape = {256, 512}, .weights = weights};
   double found[2];
   for (const bool is_auto : {false, true}) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "kernels/api/error.h"
+#include "kernels/formats/qtip/qtip_cpu_workspace.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_panel_encoder.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
@@ -159,15 +161,40 @@ TEST_F(QtipFormat, CountsTheBytesOfThePublishedBenchmark) {
   EXPECT_EQ(bytes(4), 8423424u + 16);
 }
 
+// Beside W, H and the result, which QuantizeWorkspace includes.
+TEST_F(QtipFormat, QuantizesOnTheCpuWithinAGibibyte) {
+  for (const QtipCodeInfo& info : QtipCodes()) {
+    for (const int64_t bits : {1, 2, 3, 4}) {
+      for (const OptionValue& scale : {OptionValue(0.9), OptionValue(std::string("auto"))}) {
+        const Options options = *CheckOptions(
+            format_->schema(),
+            {{"code", std::string(info.name)}, {"bits", bits}, {"scale_override", scale}});
+        const QtipCodeSpec spec = *QtipSpecOf(options);
+        for (const Shape shape : {Shape{4096, 4096}, Shape{28672, 8192}, Shape{53248, 16384},
+                                  Shape{57344, 57344}, Shape{131072, 131072}}) {
+          for (const int threads : {2, 16, 256}) {
+            EXPECT_LE(QtipCpuWorkspaceBytes(spec, shape, true, scale != OptionValue(0.9), threads),
+                      kQtipMostCpuWorkspace)
+                << info.name << bits << " " << shape.in_features << " " << threads;
+          }
+        }
+        EXPECT_GE(QtipSearchThreads(spec, 256, QtipEncoder::Batches::kMany), 12) << info.name;
+      }
+    }
+  }
+}
+
 TEST_F(QtipFormat, BoundsTheWorkspace) {
   const Options options = *CheckOptions(format_->schema(), {});
   const Shape shape = {1024, 2048};
   const auto plain = format_->QuantizeWorkspace(options, shape, false, "cpu");
   const auto with_hessian = format_->QuantizeWorkspace(options, shape, true, "cpu");
   EXPECT_EQ(plain.device_bytes, 0u);
-  EXPECT_GT(plain.host_bytes, 13u * 1024 * 2048);
-  EXPECT_GE(with_hessian.host_bytes - plain.host_bytes, 12u * 2048 * 2048);
-  EXPECT_GT(format_->QuantizeWorkspace(options, shape, false, "cuda").device_bytes, 0u);
+  EXPECT_GT(plain.host_bytes, format_->PackedBytes(options, shape));
+  EXPECT_GT(with_hessian.host_bytes, format_->PackedBytes(options, shape));
+  const auto on_gpu = format_->QuantizeWorkspace(options, shape, false, "cuda");
+  EXPECT_EQ(on_gpu.host_bytes, format_->PackedBytes(options, shape));
+  EXPECT_GT(on_gpu.device_bytes, 0u);
 }
 
 TEST_F(QtipFormat, RegistersWithItsCpuBackend) {

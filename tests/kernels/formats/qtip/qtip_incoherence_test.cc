@@ -10,6 +10,24 @@
 namespace qtipd {
 namespace {
 
+class NeverCancelled final : public Progress {
+ public:
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return false; }
+};
+
+std::vector<float> Rotated(ThreadPool& pool, std::vector<float> weights, Shape shape,
+                           const QtipSigns& signs) {
+  EXPECT_TRUE(RotateWeights(pool, NeverCancelled(), weights, shape, signs).ok());
+  return weights;
+}
+
+std::vector<float> RotatedHessian(ThreadPool& pool, std::vector<float> hessian,
+                                  const std::vector<float>& su, double sigma_reg) {
+  EXPECT_TRUE(RotateHessian(pool, NeverCancelled(), hessian, su, sigma_reg).ok());
+  return hessian;
+}
+
 // fp32 rounding through 16 stages of sums of values of order one.
 constexpr double kFloatRounding = 5e-6;
 
@@ -76,7 +94,7 @@ TEST(Incoherence, IsUndoneByTheForwardTransforms) {
   FillNormal(2, RandomStream::kTest, 0, weights);
   const QtipSigns signs = MakeQtipSigns(kShape, 3);
   ThreadPool pool(2);
-  std::vector<float> back = RotateWeights(pool, weights, kShape, signs);
+  std::vector<float> back = Rotated(pool, weights, kShape, signs);
   HadamardRows(pool, std::span(back), 160, 1376, HadamardDirection::kForward);
   HadamardColumns(pool, std::span(back), 160, 1376, HadamardDirection::kForward);
   for (size_t i = 0; i < back.size(); ++i) back[i] *= signs.sv[i / 1376] * signs.su[i % 1376];
@@ -96,22 +114,22 @@ TEST(Incoherence, RotatesTheHessianAsActivations) {
   HadamardTransform(std::span(u), HadamardDirection::kTransposed);
   for (int i = 0; i < kSize * kSize; ++i) outer[i] = u[i / kSize] * u[i % kSize];
   ThreadPool pool(2);
-  EXPECT_LT(MaxErrorOverRms(RotateHessian(pool, hessian, signs.su, 0), outer), kFloatRounding);
+  EXPECT_LT(MaxErrorOverRms(RotatedHessian(pool, hessian, signs.su, 0), outer), kFloatRounding);
 }
 
 TEST(Incoherence, RotatesGoldenWeights) {
   const GoldenFile golden("qtip_ldlq");
   ThreadPool pool(2);
-  const std::vector<float> rotated = RotateWeights(pool, golden.Floats("W"), {256, 256},
-                                                   {golden.Floats("SU"), golden.Floats("SV")});
+  const std::vector<float> rotated =
+      Rotated(pool, golden.Floats("W"), {256, 256}, {golden.Floats("SU"), golden.Floats("SV")});
   EXPECT_LT(MaxErrorOverRms(rotated, golden.Floats("Wr_fp32")), kFloatRounding);
 }
 
 TEST(Incoherence, RotatesTheGoldenHessian) {
   const GoldenFile golden("qtip_ldlq");
   ThreadPool pool(2);
-  const std::vector<double> rotated =
-      RotateHessian(pool, golden.Floats("H"), golden.Floats("SU"), 0.01);
+  const std::vector<float> rotated =
+      RotatedHessian(pool, golden.Floats("H"), golden.Floats("SU"), 0.01);
   EXPECT_LT(MaxErrorOverRms(rotated, golden.Floats("HRr_fp32")), kFloatRounding);
 }
 
@@ -126,13 +144,21 @@ TEST(Incoherence, SignsDependOnTheSeedAlone) {
   EXPECT_EQ(signs.sv, expected);
 }
 
+// What one thread needs of a tall matrix grows with it, so fewer threads have it.
+TEST(Incoherence, TakesNoMoreMemoryForMoreThreads) {
+  EXPECT_EQ(QtipRotationThreads(4096, 16), 16);
+  for (const int64_t rows : {4096, 57344, 131072}) {
+    EXPECT_GE(QtipRotationThreads(rows, 256), 8) << rows;
+    EXPECT_LE(QtipRotationBytes({rows, 4096}, 256), uint64_t{1} << 28) << rows;
+  }
+}
+
 TEST(Incoherence, IsTheSameForAnyNumberOfThreads) {
   std::vector<float> weights(64 * 128);
   FillNormal(1, RandomStream::kTest, 0, weights);
   const QtipSigns signs = MakeQtipSigns({64, 128}, 1);
   ThreadPool one(1), three(3);
-  EXPECT_EQ(RotateWeights(one, weights, {64, 128}, signs),
-            RotateWeights(three, weights, {64, 128}, signs));
+  EXPECT_EQ(Rotated(one, weights, {64, 128}, signs), Rotated(three, weights, {64, 128}, signs));
 }
 
 }  // namespace

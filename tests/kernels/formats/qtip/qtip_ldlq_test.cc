@@ -2,32 +2,66 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cmath>
+#include <numeric>
+
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
+#include "kernels/formats/qtip/qtip_pieces.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
 namespace {
 
+class NeverCancelled final : public Progress {
+ public:
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return false; }
+};
+
+// Cancelled from the look number `at` on.
+class CancelledAt final : public Progress {
+ public:
+  explicit CancelledAt(int64_t at) : at_(at) {}
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return ++looks_ >= at_; }
+  int64_t looks() const { return looks_; }
+
+ private:
+  const int64_t at_;
+  mutable std::atomic<int64_t> looks_ = 0;
+};
+
 // A well-conditioned correlated matrix: G G^T / n + I / 10.
-std::vector<double> CorrelatedHessian(int n) {
+std::vector<float> CorrelatedHessian(int n) {
   std::vector<float> g(n * n);
   FillNormal(4, RandomStream::kTest, 0, g);
-  std::vector<double> h(n * n);
+  std::vector<float> h(n * n);
   for (int i = 0; i < n; ++i) {
     for (int j = 0; j < n; ++j) {
-      for (int k = 0; k < n; ++k) h[i * n + j] += double{g[i * n + k]} * g[j * n + k] / n;
+      double sum = i == j ? 0.1 : 0;
+      for (int k = 0; k < n; ++k) sum += double{g[i * n + k]} * g[j * n + k] / n;
+      h[i * n + j] = static_cast<float>(sum);
     }
-    h[i * n + i] += 0.1;
   }
   return h;
 }
 
-double Trace(const std::vector<float>& e, const std::vector<double>& h, int rows, int n) {
+// The blocks of `lower` that a factor has; zero elsewhere.
+std::vector<float> BelowTheDiagonal(std::span<const float> lower, int64_t n) {
+  std::vector<float> below(lower.begin(), lower.end());
+  for (int64_t i = 0; i < n; ++i) {
+    std::fill_n(&below[i * n + i / 16 * 16], n - i / 16 * 16, 0.0f);
+  }
+  return below;
+}
+
+double Trace(const std::vector<float>& e, const std::vector<float>& h, int rows, int n) {
   double trace = 0;
   for (int r = 0; r < rows; ++r) {
     for (int i = 0; i < n; ++i) {
-      for (int j = 0; j < n; ++j) trace += e[r * n + i] * h[i * n + j] * e[r * n + j];
+      for (int j = 0; j < n; ++j) trace += double{e[r * n + i]} * h[i * n + j] * e[r * n + j];
     }
   }
   return trace;
@@ -35,44 +69,89 @@ double Trace(const std::vector<float>& e, const std::vector<double>& h, int rows
 
 TEST(BlockLdl, AgreesWithTheGoldenFactor) {
   const GoldenFile golden("qtip_ldlq");
-  const std::vector<float> rotated = golden.Floats("HRr_fp32");
+  std::vector<float> rotated = golden.Floats("HRr_fp32");
   ThreadPool pool(2);
-  const auto factor = FactorBlockLdl(pool, {rotated.begin(), rotated.end()}, 256);
+  const auto factor = FactorBlockLdl(pool, NeverCancelled(), rotated, 256);
   ASSERT_TRUE(factor.ok()) << factor.status();
   // The golden factor was itself computed in fp32 from a matrix of condition number about 1e3.
-  EXPECT_LT(MaxErrorOverRms(factor->lower, golden.Floats("L_block16_zero_diag_fp32")), 1e-3);
+  EXPECT_LT(MaxErrorOverRms(BelowTheDiagonal(factor->lower, 256),
+                            golden.Floats("L_block16_zero_diag_fp32")),
+            1e-3);
 }
 
+// Row i of (I + lower) C, in double.
+std::vector<double> RowOfRoot(const BlockLdl& factor, int64_t i) {
+  std::vector<double> row(factor.size);
+  for (int64_t j = 0; j <= i; ++j) {
+    const int64_t block = j / 16 * 16;
+    for (int64_t k = block; k < block + 16; ++k) {
+      const double unit = factor.lower[i * factor.size + k] + (i == k ? 1 : 0);
+      row[j] += unit * factor.pivots[k * 16 + j - block];
+    }
+  }
+  return row;
+}
+
+// The last size has three panels of columns, the first of them two parts of rows.
 TEST(BlockLdl, MultipliesBackToTheMatrix) {
-  constexpr int kSize = 64;
-  const std::vector<double> h = CorrelatedHessian(kSize);
-  ThreadPool pool(2);
-  const auto factor = FactorBlockLdl(pool, h, kSize);
-  ASSERT_TRUE(factor.ok());
-  std::vector<double> root(kSize * kSize);  // (I + lower) C
-  for (int i = 0; i < kSize; ++i) {
-    for (int j = 0; j <= i; ++j) {
-      const int block = j / 16 * 16;
-      for (int k = block; k < block + 16; ++k) {
-        const double unit = factor->lower[i * kSize + k] + (i == k ? 1 : 0);
-        root[i * kSize + j] += unit * factor->pivots[k * 16 + j - block];
+  for (const int n : {64, 528, 2624}) {
+    std::vector<float> h(n * n);
+    if (n == 64) {
+      h = CorrelatedHessian(n);
+    } else {
+      for (int i = 0; i < n * n; ++i) {
+        h[i] = std::pow(0.99f, static_cast<float>(std::abs(i / n - i % n)));
+      }
+    }
+    std::vector<float> memory = h;
+    ThreadPool pool(2);
+    const auto factor = FactorBlockLdl(pool, NeverCancelled(), memory, n);
+    ASSERT_TRUE(factor.ok()) << factor.status();
+    EXPECT_EQ(factor->lower.data(), memory.data());
+    for (int i = 0; i < n; i += 1 + n / 64) {
+      const std::vector<double> left = RowOfRoot(*factor, i);
+      for (int j = 0; j <= i; j += 1 + n / 64) {
+        const std::vector<double> right = RowOfRoot(*factor, j);
+        const double product = std::inner_product(left.begin(), left.end(), right.begin(), 0.0);
+        EXPECT_NEAR(product, h[i * n + j], 1e-5) << n << " " << i << " " << j;
       }
     }
   }
-  for (int i = 0; i < kSize; ++i) {
-    for (int j = 0; j < kSize; ++j) {
-      double product = 0;
-      for (int k = 0; k < kSize; ++k) product += root[i * kSize + k] * root[j * kSize + k];
-      EXPECT_NEAR(product, h[i * kSize + j], 1e-5);
-    }
+}
+
+TEST(BlockLdl, StopsWhereverItIsCancelled) {
+  constexpr int kSize = 528;
+  std::vector<float> identity(kSize * kSize);
+  for (int i = 0; i < kSize; ++i) identity[i * (kSize + 1)] = 1;
+  ThreadPool pool(2);
+  CancelledAt never(int64_t{1} << 40);
+  std::vector<float> memory = identity;
+  ASSERT_TRUE(FactorBlockLdl(pool, never, memory, kSize).ok());
+  ASSERT_GE(never.looks(), 4) << "each part of a panel and the inversion";
+  for (int64_t at = 1; at <= never.looks(); ++at) {
+    memory = identity;
+    const absl::Status status = FactorBlockLdl(pool, CancelledAt(at), memory, kSize).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << at;
   }
 }
 
+// Of kPanelCols columns all parts of rows and depth: a look for at most 2^29 multiplications.
+TEST(BlockLdl, LooksForACancellationOftenEnough) {
+  constexpr int64_t kSize = 2624;
+  std::vector<float> memory(kSize * kSize);
+  for (int i = 0; i < kSize; ++i) memory[i * (kSize + 1)] = 1;
+  ThreadPool pool(2);
+  CancelledAt never(int64_t{1} << 40);
+  ASSERT_TRUE(FactorBlockLdl(pool, never, memory, kSize).ok());
+  EXPECT_GE(never.looks(),
+            kSize * kSize * kSize / 6 / (int64_t{1} << 29) + kSize * kSize / kQtipPieceElements);
+}
+
 TEST(BlockLdl, RefusesAnIndefiniteMatrix) {
-  std::vector<double> h = CorrelatedHessian(32);
+  std::vector<float> h = CorrelatedHessian(32);
   h[20 * 32 + 20] = -1;
   ThreadPool pool(1);
-  const auto factor = FactorBlockLdl(pool, h, 32);
+  const auto factor = FactorBlockLdl(pool, NeverCancelled(), h, 32);
   ASSERT_FALSE(factor.ok());
   EXPECT_EQ(GetErrorInfo(factor.status()).reason, "HESSIAN_NOT_POSITIVE_DEFINITE");
   EXPECT_NE(factor.status().message().find("sigma_reg"), std::string::npos);
@@ -85,7 +164,8 @@ class Ldlq : public testing::Test {
 
   void SetUp() override {
     FillNormal(5, RandomStream::kTest, 0, weights_);
-    auto factor = FactorBlockLdl(pool_, hessian_, kCols);
+    memory_ = hessian_;
+    auto factor = FactorBlockLdl(pool_, never_, memory_, kCols);
     ASSERT_TRUE(factor.ok());
     factor_ = *std::move(factor);
   }
@@ -103,8 +183,9 @@ class Ldlq : public testing::Test {
   }
 
   double Run() {
+    left_ = weights_;
     const auto energy =
-        RunLdlq(factor_, weights_, {kRows, kCols},
+        RunLdlq(pool_, never_, factor_, left_, {kRows, kCols},
                 [this](int64_t block, std::span<const float> target, std::span<float> decoded) {
                   return Round(block, target, decoded);
                 });
@@ -113,8 +194,11 @@ class Ldlq : public testing::Test {
   }
 
   ThreadPool pool_{2};
-  const std::vector<double> hessian_ = CorrelatedHessian(kCols);
+  NeverCancelled never_;
+  const std::vector<float> hessian_ = CorrelatedHessian(kCols);
+  std::vector<float> memory_;  // of the factor
   BlockLdl factor_;
+  std::vector<float> left_;  // what LDLQ leaves of the weights
   std::vector<float> weights_ = std::vector<float>(kRows * kCols);
   std::vector<float> target_ = std::vector<float>(kRows * kCols);
   std::vector<float> error_ = std::vector<float>(kRows * kCols);
@@ -141,9 +225,16 @@ TEST_F(Ldlq, ReturnsTheEnergyOfTheError) {
   EXPECT_NEAR(energy, Trace(error_, hessian_, kRows, kCols), 1e-4 * energy);
 }
 
+TEST_F(Ldlq, LeavesTheErrorWhereTheWeightsWere) {
+  Run();
+  EXPECT_EQ(left_, error_);
+}
+
 TEST_F(Ldlq, MeasuresTheEnergyOfTheWeights) {
   const double expected = Trace(weights_, hessian_, kRows, kCols);
-  EXPECT_NEAR(HessianEnergy(pool_, factor_, weights_, {kRows, kCols}), expected, 1e-4 * expected);
+  const auto energy = HessianEnergy(pool_, never_, factor_, weights_, {kRows, kCols});
+  ASSERT_TRUE(energy.ok());
+  EXPECT_NEAR(*energy, expected, 1e-4 * expected);
 }
 
 TEST_F(Ldlq, BeatsRoundingWithoutFeedback) {
@@ -157,12 +248,38 @@ TEST_F(Ldlq, BeatsRoundingWithoutFeedback) {
 
 TEST_F(Ldlq, StopsAtTheFirstError) {
   int calls = 0;
-  const auto energy = RunLdlq(
-      factor_, weights_, {kRows, kCols}, [&](int64_t, std::span<const float>, std::span<float>) {
-        return ++calls == 3 ? absl::CancelledError("stop") : absl::OkStatus();
-      });
+  const auto energy =
+      RunLdlq(pool_, never_, factor_, weights_, {kRows, kCols},
+              [&](int64_t, std::span<const float>, std::span<float>) {
+                return ++calls == 3 ? absl::CancelledError("stop") : absl::OkStatus();
+              });
   EXPECT_EQ(energy.status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(calls, 3);
+}
+
+TEST_F(Ldlq, MeasuresTheEnergyOfMoreColumnsThanItTakesAtATime) {
+  constexpr int64_t kWide = 1040;  // three parts
+  std::vector<float> hessian(kWide * kWide), weights(kRows * kWide);
+  for (int64_t i = 0; i < kWide * kWide; ++i) {
+    hessian[i] = std::pow(0.9f, static_cast<float>(std::abs(i / kWide - i % kWide)));
+  }
+  FillNormal(6, RandomStream::kTest, 0, weights);
+  const double expected = Trace(weights, hessian, kRows, kWide);
+  const auto factor = FactorBlockLdl(pool_, never_, hessian, kWide);
+  ASSERT_TRUE(factor.ok());
+  const auto energy = HessianEnergy(pool_, never_, *factor, weights, {kRows, kWide});
+  ASSERT_TRUE(energy.ok());
+  EXPECT_NEAR(*energy, expected, 1e-4 * expected);
+}
+
+TEST_F(Ldlq, MeasuringStopsWhereverItIsCancelled) {
+  CancelledAt never(int64_t{1} << 40);
+  ASSERT_TRUE(HessianEnergy(pool_, never, factor_, weights_, {kRows, kCols}).ok());
+  ASSERT_GE(never.looks(), 2);
+  for (int64_t at = 1; at <= never.looks(); ++at) {
+    const auto energy = HessianEnergy(pool_, CancelledAt(at), factor_, weights_, {kRows, kCols});
+    EXPECT_EQ(energy.status().code(), absl::StatusCode::kCancelled) << at;
+  }
 }
 
 }  // namespace

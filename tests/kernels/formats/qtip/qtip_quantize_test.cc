@@ -11,6 +11,7 @@
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_format.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_pieces.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
@@ -74,6 +75,41 @@ double ProxyError(const PackedLayer& packed, const std::vector<float>& weights,
   return error / energy;
 }
 
+// Leaves the problem's W and H as they are.
+absl::StatusOr<PackedLayer> QuantizeCopies(QuantizeProblem problem, int threads, Progress& progress,
+                                           QuantizeReport& report) {
+  std::vector<float> weights(problem.weights.begin(), problem.weights.end());
+  std::vector<float> hessian(problem.hessian.begin(), problem.hessian.end());
+  problem.weights = weights;
+  problem.hessian = hessian;
+  ThreadPool pool(threads);
+  return QuantizeQtipOnCpu(pool, problem, progress, report);
+}
+
+// Cancelled from the look number `at` on.
+class CancelledAt final : public Progress {
+ public:
+  explicit CancelledAt(int64_t at) : at_(at) {}
+  void Report(double, std::string_view stage) override {
+    const std::lock_guard lock(mutex_);
+    if (looks_in_.empty() || looks_in_.back().first != stage) looks_in_.emplace_back(stage, 0);
+  }
+  bool IsCancelled() const override {
+    const std::lock_guard lock(mutex_);
+    if (!looks_in_.empty()) ++looks_in_.back().second;
+    return ++looks_ >= at_;
+  }
+  int64_t looks() const { return looks_; }
+  // Looks by stage, in order.
+  const std::vector<std::pair<std::string, int>>& looks_in() const { return looks_in_; }
+
+ private:
+  const int64_t at_;
+  mutable std::mutex mutex_;
+  mutable int64_t looks_ = 0;
+  mutable std::vector<std::pair<std::string, int>> looks_in_;
+};
+
 class QtipQuantize : public testing::Test {
  protected:
   QtipQuantize() {
@@ -81,13 +117,12 @@ class QtipQuantize : public testing::Test {
     for (float& weight : weights_) weight *= 0.02f;
   }
 
-  QuantizeProblem Problem(int bits) const {
+  QuantizeProblem Problem(int bits) {
     return {.shape = kShape, .weights = weights_, .options = MakeOptions(bits), .seed = 11};
   }
 
   absl::StatusOr<PackedLayer> Quantize(const QuantizeProblem& problem, int threads = 2) {
-    ThreadPool pool(threads);
-    return QuantizeQtipOnCpu(pool, problem, progress_, report_);
+    return QuantizeCopies(problem, threads, progress_, report_);
   }
 
   static constexpr Shape kShape = {64, 128};
@@ -177,6 +212,47 @@ TEST_F(QtipQuantize, StopsWhenCancelled) {
   EXPECT_EQ(Quantize(Problem(2)).status().code(), absl::StatusCode::kCancelled);
 }
 
+// Wherever it looks, in every stage and with every kind of problem, it ends there.
+TEST_F(QtipQuantize, StopsWhereverItIsCancelled) {
+  std::vector<float> hessian(128 * 128);
+  for (int i = 0; i < 128; ++i) hessian[i * 129] = 1;
+  for (const bool has_hessian : {false, true}) {
+    QuantizeProblem problem = Problem(2);
+    if (has_hessian) problem.hessian = hessian;
+    problem.options =
+        *CheckOptions(MakeQtipFormat()->schema(), {{"code", std::string("1mad")},
+                                                   {"state_bits", int64_t{8}},
+                                                   {"scale_override", std::string("auto")}});
+    CancelledAt never(int64_t{1} << 40);
+    ASSERT_TRUE(QuantizeCopies(problem, 2, never, report_).ok());
+    std::vector<std::string> stages;
+    for (const auto& [stage, looks] : never.looks_in()) {
+      stages.push_back(stage);
+      EXPECT_GE(looks, 1) << stage;
+    }
+    EXPECT_EQ(stages, (std::vector<std::string>{"preprocess", "block_ldl", "scale_search",
+                                                "viterbi", "postprocess"}));
+    for (int64_t at = 1; at <= never.looks(); ++at) {
+      CancelledAt progress(at);
+      QuantizeReport report;
+      const auto layer = QuantizeCopies(problem, 1, progress, report);
+      ASSERT_EQ(layer.status().code(), absl::StatusCode::kCancelled) << at;
+      // One look of each thread, and what lies between two of them, at most.
+      EXPECT_LE(progress.looks(), at + 1);
+    }
+  }
+}
+
+TEST_F(QtipQuantize, LooksForACancellationWhileAHessianIsChecked) {
+  constexpr int64_t kSize = 2048;
+  std::vector<float> identity(kSize * kSize);
+  for (int64_t i = 0; i < kSize; ++i) identity[i * (kSize + 1)] = 1;
+  CancelledAt never(int64_t{1} << 40);
+  EXPECT_TRUE(CheckQtipHessian(identity, kSize, never).ok());
+  EXPECT_GE(never.looks(), kSize * kSize / 2 / kQtipPieceElements);
+  EXPECT_EQ(CheckQtipHessian(identity, kSize, CancelledAt(2)).code(), absl::StatusCode::kCancelled);
+}
+
 TEST_F(QtipQuantize, GivesTheSameBytesForAnyNumberOfThreads) {
   const auto one = Quantize(Problem(2), 1), three = Quantize(Problem(2), 3);
   ASSERT_TRUE(one.ok() && three.ok());
@@ -257,9 +333,10 @@ TEST_P(GoldenQuantize, ReachesTheGoldenProxyError) {
   const double golden_proxy[] = {0.024128700638961234, 0.005792420672536155, 0.0017179186841173332};
   const GoldenFile golden("qtip_ldlq");
   const std::vector<float> weights = golden.Floats("W"), hessian = golden.Floats("H");
+  std::vector<float> rotated = weights, factored = hessian;
   const std::vector<uint16_t> tlut = golden.Words(GoldenKey(bits, "tlut_fp16"));
   const QuantizeProblem problem = {
-      .shape = {256, 256}, .weights = weights, .hessian = hessian, .options = MakeOptions(bits)};
+      .shape = {256, 256}, .weights = rotated, .hessian = factored, .options = MakeOptions(bits)};
   ThreadPool pool(2);
   RecordedProgress progress;
   QuantizeReport report;
@@ -278,17 +355,16 @@ TEST_P(GoldenQuantize, ReachesTheGoldenProxyError) {
 
 TEST(GoldenScale, FoundUnderTheHessianBeatsTheFixedOne) {
   const GoldenFile golden("qtip_ldlq");
-  const std::vector<float> weights = golden.Floats("W"), hessian = golden.Floats("H");
+  std::vector<float> weights = golden.Floats("W"), hessian = golden.Floats("H");
   QuantizeProblem problem = {
       .shape = {256, 256}, .weights = weights, .hessian = hessian, .options = MakeOptions(1)};
-  ThreadPool pool(2);
   RecordedProgress progress;
   QuantizeReport fixed, found;
-  ASSERT_TRUE(QuantizeQtipOnCpu(pool, problem, progress, fixed).ok());
+  ASSERT_TRUE(QuantizeCopies(problem, 2, progress, fixed).ok());
   problem.options =
       *CheckOptions(MakeQtipFormat()->schema(),
                     {{"bits", int64_t{1}}, {"scale_override", std::string("auto")}});
-  ASSERT_TRUE(QuantizeQtipOnCpu(pool, problem, progress, found).ok());
+  ASSERT_TRUE(QuantizeCopies(problem, 2, progress, found).ok());
   EXPECT_LT(found.proxy_error, fixed.proxy_error);
   RecordProperty("proxy_error_at_0.9", std::to_string(fixed.proxy_error));
   RecordProperty("proxy_error_found", std::to_string(found.proxy_error));

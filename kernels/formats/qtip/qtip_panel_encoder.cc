@@ -1,0 +1,178 @@
+#include "kernels/formats/qtip/qtip_panel_encoder.h"
+
+#include <algorithm>
+
+#include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_ldlq.h"
+#include "kernels/formats/qtip/qtip_packing.h"
+#include "kernels/formats/qtip/qtip_pieces.h"
+
+namespace qtipd {
+namespace {
+
+constexpr uint64_t kSearchBytes = uint64_t{860} << 20;
+
+// Tiles searched in one call where none depends on another: so many that threads which finish early
+// wait little.
+constexpr int64_t kBatchTiles = int64_t{1} << 15;
+
+// Tiles of one piece of work beside the search.
+constexpr int64_t kPieceTiles = 64;
+static_assert(kPieceTiles * kQtipTileWeights * 16 <= kQtipPieceElements);
+
+double SumOfSquares(const float* values, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += double{values[i]} * values[i];
+  return sum;
+}
+
+// A zero matrix is reproduced exactly: its scale is zero.
+double Ratio(double error, double energy) { return energy > 0 ? error / energy : 0; }
+
+}  // namespace
+
+QtipPanelEncoder::QtipPanelEncoder(ThreadPool& pool, const Progress& progress,
+                                   const QtipCodeSpec& spec, std::span<const uint16_t> tlut,
+                                   QtipEncoder::Batches batches)
+    : pool_(pool),
+      progress_(progress),
+      spec_(spec),
+      table_(MakeQtipTable(spec, tlut)),
+      encoder_(spec, tlut, batches) {
+  const int threads = QtipSearchThreads(spec, pool.threads(), batches);
+  if (threads < pool.threads()) fewer_threads_ = std::make_unique<ThreadPool>(threads);
+}
+
+absl::StatusOr<double> QtipPanelEncoder::Encode(const BlockLdl* factor, const QtipPanel& panel,
+                                                const TilesDone& tiles_done) {
+  return factor == nullptr ? EncodeWithoutFeedback(panel, tiles_done)
+                           : EncodeWithFeedback(*factor, panel, tiles_done);
+}
+
+absl::Status QtipPanelEncoder::Search(std::span<const float> samples, std::span<uint16_t> states,
+                                      const TilesDone& tiles_done) {
+  ThreadPool& pool = fewer_threads_ != nullptr ? *fewer_threads_ : pool_;
+  const bool is_complete = encoder_.Encode(pool, samples, states, [&](int64_t tiles) {
+    tiles_done(tiles);
+    return !progress_.IsCancelled();
+  });
+  return is_complete ? absl::OkStatus() : absl::CancelledError("quantize was cancelled");
+}
+
+// Samples of the tile at `corner` of a matrix with row stride `stride`.
+void QtipPanelEncoder::Gather(const float* corner, int64_t stride, float* samples) const {
+  for (int p = 0; p < kQtipTileWeights; ++p) {
+    const QtipElement at = QtipElementOf(spec_, p);
+    samples[p] = corner[at.row * stride + at.col];
+  }
+}
+
+// The weights of a tile's states, [16][16].
+void QtipPanelEncoder::Scatter(const uint16_t* states, float* decoded) const {
+  const int dim = spec_.vector_dim;
+  for (int p = 0; p < kQtipTileWeights; ++p) {
+    const QtipElement at = QtipElementOf(spec_, p);
+    decoded[at.row * kQtipTileCols + at.col] = table_.weights[states[p / dim] * dim + p % dim];
+  }
+}
+
+void QtipPanelEncoder::Pack(const QtipPanel& panel, int64_t tile, const uint16_t* states) const {
+  if (panel.trellis.empty()) return;
+  const int64_t tile_cols = panel.shape.in_features / kQtipTileCols;
+  QtipPackTile(std::span(states, spec_.steps()), spec_, panel.shape, tile / tile_cols,
+               tile % tile_cols, panel.trellis);
+}
+
+// H is the identity: all tiles are independent, and go row by row in batches.
+absl::StatusOr<double> QtipPanelEncoder::EncodeWithoutFeedback(const QtipPanel& panel,
+                                                               const TilesDone& tiles_done) {
+  const int64_t cols = panel.shape.in_features;
+  const int64_t tile_cols = cols / kQtipTileCols;
+  const int64_t tiles = panel.shape.out_features / kQtipTileRows * tile_cols;
+  const int64_t batch = std::min(kBatchTiles, tiles);
+  std::vector<float> samples(batch * kQtipTileWeights);
+  std::vector<uint16_t> states(batch * spec_.steps());
+  std::vector<double> errors(batch), energies(batch);
+  double error = 0, energy = 0;
+  for (int64_t first = 0; first < tiles; first += batch) {
+    const int64_t count = std::min(batch, tiles - first);
+    QTIPD_RETURN_IF_ERROR(
+        ForPieces(pool_, progress_, count, kPieceTiles, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t row = (first + i) / tile_cols * kQtipTileRows;
+            const int64_t col = (first + i) % tile_cols * kQtipTileCols;
+            Gather(&panel.weights[row * cols + col], cols, &samples[i * kQtipTileWeights]);
+          }
+        }));
+    QTIPD_RETURN_IF_ERROR(Search(std::span(samples).first(count * kQtipTileWeights),
+                                 std::span(states).first(count * spec_.steps()), tiles_done));
+    QTIPD_RETURN_IF_ERROR(
+        ForPieces(pool_, progress_, count, kPieceTiles, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const float* tile = &samples[i * kQtipTileWeights];
+            const std::span path(&states[i * spec_.steps()], spec_.steps());
+            energies[i] = SumOfSquares(tile, kQtipTileWeights);
+            errors[i] = QtipPathCost(std::span(tile, kQtipTileWeights), path, table_);
+            Pack(panel, first + i, path.data());
+          }
+        }));
+    for (int64_t i = 0; i < count; ++i) {
+      error += errors[i];
+      energy += energies[i];
+    }
+  }
+  return Ratio(error, energy);
+}
+
+absl::StatusOr<double> QtipPanelEncoder::EncodeWithFeedback(const BlockLdl& factor,
+                                                            const QtipPanel& panel,
+                                                            const TilesDone& tiles_done) {
+  const int64_t tile_rows = panel.shape.out_features / kQtipTileRows;
+  const int64_t tile_cols = panel.shape.in_features / kQtipTileCols;
+  std::vector<float> samples(tile_rows * kQtipTileWeights);
+  std::vector<uint16_t> states(tile_rows * spec_.steps());
+  const auto quantize = [&](int64_t block, std::span<const float> target,
+                            std::span<float> decoded) -> absl::Status {
+    QTIPD_RETURN_IF_ERROR(
+        ForPieces(pool_, progress_, tile_rows, kPieceTiles, [&](int64_t begin, int64_t end) {
+          for (int64_t tile = begin * kQtipTileWeights; tile < end * kQtipTileWeights;
+               tile += kQtipTileWeights) {
+            Gather(&target[tile], kQtipTileCols, &samples[tile]);
+          }
+        }));
+    QTIPD_RETURN_IF_ERROR(Search(samples, states, tiles_done));
+    return ForPieces(pool_, progress_, tile_rows, kPieceTiles, [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const uint16_t* path = &states[tile * spec_.steps()];
+        Scatter(path, &decoded[tile * kQtipTileWeights]);
+        Pack(panel, tile * tile_cols + block, path);
+      }
+    });
+  };
+  QTIPD_ASSIGN_OR_RETURN(const double energy,
+                         HessianEnergy(pool_, progress_, factor, panel.weights, panel.shape));
+  QTIPD_ASSIGN_OR_RETURN(const double error,
+                         RunLdlq(pool_, progress_, factor, panel.weights, panel.shape, quantize));
+  return Ratio(error, energy);
+}
+
+uint64_t QtipPanelEncoder::Bytes(const QtipCodeSpec& spec, Shape shape, bool has_hessian,
+                                 int threads, QtipEncoder::Batches batches) {
+  const int64_t tile_rows = shape.out_features / kQtipTileRows;
+  const int64_t tiles = has_hessian
+                            ? tile_rows
+                            : std::min(kBatchTiles, tile_rows * shape.in_features / kQtipTileCols);
+  const uint64_t tile_bytes =
+      sizeof(float) * kQtipTileWeights + sizeof(uint16_t) * spec.steps() + 2 * sizeof(double);
+  const uint64_t feedback =
+      has_hessian ? std::max(QtipLdlqBytes(shape), QtipEnergyBytes(shape)) : 0;
+  return tile_bytes * tiles + feedback +
+         QtipEncoder::ScratchBytes(spec, QtipSearchThreads(spec, threads, batches), batches);
+}
+
+int QtipSearchThreads(const QtipCodeSpec& spec, int threads, QtipEncoder::Batches batches) {
+  while (threads > 1 && QtipEncoder::ScratchBytes(spec, threads, batches) > kSearchBytes) --threads;
+  return threads;
+}
+
+}  // namespace qtipd
