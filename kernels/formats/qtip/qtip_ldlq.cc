@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "kernels/api/status.h"
@@ -112,18 +113,22 @@ class Ldlq {
                     {Lower(end, begin), cols_}, 0, {feedback_.data(), width});
   }
 
-  // target_ = W + all feedback for the block of columns at `col` of the group [begin, end).
+  // target_ = W + all feedback for the block of columns at `col` of the group [begin, end). What
+  // the blocks of the group feed back is little, and is computed here: OpenBLAS would wait for the
+  // threads of `pool_`, which poll for the next loop.
   absl::Status Aim(int64_t col, int64_t begin, int64_t end) {
     const int64_t width = end - begin;
-    QTIPD_RETURN_IF_ERROR(ForRows([&](int64_t row) {
+    return ForRows([&](int64_t row) {
       const float* feedback = &feedback_[row * width + col - begin];
       const float* weights = &weights_[row * cols_ + col];
-      for (int64_t i = 0; i < kBlock; ++i) target_[row * kBlock + i] = feedback[i] + weights[i];
-    }));
-    const int64_t done = col + kBlock;
-    if (done == end) return absl::OkStatus();
-    return Multiply(progress_, rows_, kBlock, end - done, {&weights_[done], cols_},
-                    {Lower(done, col), cols_}, 1, {target_.data(), kBlock});
+      std::array<float, kBlock> target;
+      for (int64_t i = 0; i < kBlock; ++i) target[i] = feedback[i] + weights[i];
+      for (int64_t done = kBlock; done < end - col; ++done) {
+        const float* lower = Lower(col + done, col);
+        for (int64_t i = 0; i < kBlock; ++i) target[i] += weights[done] * lower[i];
+      }
+      std::ranges::copy(target, &target_[row * kBlock]);
+    });
   }
 
   // The error of a block that has been quantized, and its energy by row.
@@ -148,7 +153,7 @@ class Ldlq {
   }
 
   // Enough work to be worth a thread; far below kQtipPieceElements.
-  static constexpr int64_t kPieceRows = 512;
+  static constexpr int64_t kPieceRows = 128;
 
   ThreadPool& pool_;
   const Progress& progress_;

@@ -178,7 +178,7 @@ TEST_F(QtipFormat, QuantizesOnTheCpuWithinAGibibyte) {
                 << info.name << bits << " " << shape.in_features << " " << threads;
           }
         }
-        EXPECT_GE(QtipSearchThreads(spec, 256, QtipEncoder::Batches::kMany), 12) << info.name;
+        EXPECT_GE(QtipSearchThreads(spec, 256, QtipEncoder::Batches::kMany), 16) << info.name;
       }
     }
   }
