@@ -47,6 +47,13 @@ class Progress {
   virtual bool IsCancelled() const = 0;
 };
 
+// Of work that nobody follows or ends.
+class NoProgress final : public Progress {
+ public:
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return false; }
+};
+
 // Input of Quantize. All host memory, owned by the caller, which Quantize works in: what W and H
 // hold afterwards means nothing, so that neither is ever there twice.
 struct QuantizeProblem {
@@ -145,8 +152,8 @@ class ResidentWeights {
   // Whether all inner weights are numbers of the compute dtype, so that Decode does not round them.
   virtual bool decodes_exactly() const { return true; }
   // Decodes the layer's weights in the original basis, W_hat [out, in], to `w` of `dtype` (F32 or
-  // the compute dtype). May allocate and block; never timed.
-  virtual absl::Status DecodeOriginal(void* w, DType dtype) = 0;
+  // the compute dtype). May allocate and block; never timed. Errors: Cancelled.
+  virtual absl::Status DecodeOriginal(void* w, DType dtype, const Progress& progress) = 0;
 
   // What one call of a method above does beyond moving bytes, for the roofline. Lower bounds: what
   // is not known is left out.

@@ -33,7 +33,9 @@ class PreparedDense final : public PreparedPath {
   }
   uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
   uint64_t weight_bytes() const override { return weights_.bytes() / copies_; }
-  OperationCounts operations() const override { return {{"launch", 1}}; }  // the library's, at least
+  OperationCounts operations() const override {
+    return {{"launch", 1}};
+  }  // the library's, at least
   std::map<std::string, std::string> notes() const override {
     std::map<std::string, std::string> notes = {{"dense_multiply", multiply_->description()}};
     for (const auto& [candidate, seconds] : multiply_->candidate_seconds()) {
@@ -70,7 +72,7 @@ class DensePath final : public InferencePath {
     // One block, so that small copies do not lie on small pages.
     const uint64_t bytes = DenseBytes(shape, device);
     QTIPD_ASSIGN_OR_RETURN(Buffer block, device.Allocate(copies * bytes));
-    QTIPD_RETURN_IF_ERROR(weights.DecodeOriginal(block.data(), dtype));
+    QTIPD_RETURN_IF_ERROR(weights.DecodeOriginal(block.data(), dtype, NoProgress()));
     for (int copy = 1; copy < copies; ++copy) {
       QTIPD_RETURN_IF_ERROR(device.Copy(block.as<std::byte>() + copy * bytes, block.data(), bytes));
     }

@@ -40,7 +40,7 @@ class RandomWeights final : public ResidentWeights {
   absl::Status OutputTransform(int64_t, void*, void*, int) override { return NotHere(); }
   absl::Status Multiply(int, int64_t, const void*, void*) override { return NotHere(); }
   absl::Status Decode(int, void*) override { return NotHere(); }
-  absl::Status DecodeOriginal(void* w, DType dtype) override {
+  absl::Status DecodeOriginal(void* w, DType dtype, const Progress&) override {
     const auto count = static_cast<size_t>(shape_.out_features * shape_.in_features);
     std::vector<float> values(count);
     FillNormal(1, RandomStream::kTest, 0, values);

@@ -230,7 +230,7 @@ TEST_P(FormatConformance, DecodesTheReferenceWeights) {
     ASSERT_OK(exact.status());
     const auto weights = Load(*layer);
     const Buffer w = device_->Allocate(exact->size() * sizeof(float)).value();
-    ASSERT_OK(weights->DecodeOriginal(w.data(), DType::kF32));
+    ASSERT_OK(weights->DecodeOriginal(w.data(), DType::kF32, NoProgress()));
     EXPECT_LE(RelativeError(Decode(Download(w), DType::kF32), *exact), PathBound(dtype()));
     EXPECT_TRUE(device_->GuardsAreIntact().value());
   }

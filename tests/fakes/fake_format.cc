@@ -146,7 +146,7 @@ class FakeResident final : public ResidentWeights {
   absl::Status Decode(int copy, void* w) override {
     return device_.Copy(w, copies_[copy].data(), copies_[copy].bytes());
   }
-  absl::Status DecodeOriginal(void* w, DType) override { return Decode(0, w); }
+  absl::Status DecodeOriginal(void* w, DType, const Progress&) override { return Decode(0, w); }
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
     return Make(device_, control_, shape_, copies_[0].data(), copies);
   }

@@ -12,6 +12,7 @@
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 #include "kernels/formats/qtip/qtip_layer.h"
+#include "kernels/formats/qtip/qtip_pieces.h"
 #include "kernels/formats/qtip/qtip_quantize.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
@@ -25,6 +26,9 @@ constexpr uint64_t kCopyAlignment = 256;
 
 // Columns that one worker transforms together: with 4096 rows half a second-level cache.
 constexpr int64_t kColumnStripe = 32;
+
+// Decoding and rotating are so many times the work of reading and writing an element.
+constexpr int64_t kDecodeWork = 8;
 
 // Both sides of a layer, and what transforms activations there: H^T going in, H coming out.
 struct Sides {
@@ -121,34 +125,38 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
   // W_hat = diag(sv) H_out W H_in^T diag(su), rows first.
-  absl::Status DecodeOriginal(void* w, DType dtype) override {
+  absl::Status DecodeOriginal(void* w, DType dtype, const Progress& progress) override {
     if (dtype != DType::kF32) {
       return InvalidField("DTYPE_UNSUPPORTED", "dtype of decoded weights", DTypeName(dtype), "F32");
     }
     auto* matrix = static_cast<float*>(w);
-    QTIPD_RETURN_IF_ERROR(Decode(0, w));
+    const int64_t cols = shape_.in_features;
     const QtipCpuTransform<float> input =
         MakeQtipCpuTransform<float>(sides_->input.size, HadamardDirection::kForward);
-    device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        RotateRow(sides_->input, input, matrix + row * shape_.in_features);
+    const auto decode = [&](int64_t begin, int64_t end) {
+      QtipCpuDecodeRows(Rows(0, begin, end), matrix);
+      for (int64_t row = begin * kQtipTileRows; row < end * kQtipTileRows; ++row) {
+        RotateRow(sides_->input, input, matrix + row * cols);
       }
-    });
-    device_.pool().ParallelFor(
-        shape_.in_features / kColumnStripe, [&](int, int64_t begin, int64_t end) {
-          for (int64_t stripe = begin; stripe < end; ++stripe) {
-            RotateColumns(matrix + stripe * kColumnStripe, shape_.in_features, kColumnStripe);
-          }
-        });
-    device_.pool().ParallelFor(shape_.out_features, [&](int, int64_t begin, int64_t end) {
+    };
+    const auto rotate_columns = [&](int64_t begin, int64_t end) {
+      for (int64_t stripe = begin; stripe < end; ++stripe) {
+        RotateColumns(matrix + stripe * kColumnStripe, cols, kColumnStripe);
+      }
+    };
+    const auto scale = [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        float* values = matrix + row * shape_.in_features;
-        for (int64_t col = 0; col < shape_.in_features; ++col) {
-          values[col] *= sides_->sv[row] * sides_->su[col];
+        for (int64_t col = 0; col < cols; ++col) {
+          matrix[row * cols + col] *= sides_->sv[row] * sides_->su[col];
         }
       }
-    });
-    return absl::OkStatus();
+    };
+    ThreadPool& pool = device_.pool();
+    const int64_t piece_rows = QtipPieceRows(kDecodeWork * cols);
+    QTIPD_RETURN_IF_ERROR(ForPieces(pool, progress, shape_.out_features / kQtipTileRows,
+                                    QtipPieceRows(kDecodeWork * kQtipTileRows * cols), decode));
+    QTIPD_RETURN_IF_ERROR(ForPieces(pool, progress, cols / kColumnStripe, 1, rotate_columns));
+    return ForPieces(pool, progress, shape_.out_features, piece_rows, scale);
   }
 
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {

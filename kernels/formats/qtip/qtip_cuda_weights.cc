@@ -114,8 +114,9 @@ class QtipCudaWeights final : public ResidentWeights {
   }
   absl::Status Decode(int copy, void* w) override { return DecodeTrellis(copy, DType::kF16, w); }
 
-  // In fp32 throughout, rounded once where `dtype` is F16.
-  absl::Status DecodeOriginal(void* w, DType dtype) override {
+  // In fp32 throughout, rounded once where `dtype` is F16. At most tens of milliseconds, so that
+  // nobody has to ask whether the result is still wanted.
+  absl::Status DecodeOriginal(void* w, DType dtype, const Progress&) override {
     const int64_t rows = shape_.out_features;
     const int64_t cols = shape_.in_features;
     Buffer scratch;

@@ -56,7 +56,7 @@ absl::Status QtipPanelEncoder::Search(std::span<const float> samples, std::span<
     tiles_done(tiles);
     return !progress_.IsCancelled();
   });
-  return is_complete ? absl::OkStatus() : absl::CancelledError("quantize was cancelled");
+  return is_complete ? absl::OkStatus() : absl::CancelledError("cancelled");
 }
 
 // Samples of the tile at `corner` of a matrix with row stride `stride`.

@@ -1,4 +1,5 @@
-// Loops of the encoder on the host that end soon after whoever wants the result no longer does.
+// Loops over a whole matrix on the host that end soon after whoever wants the result no longer
+// does.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_PIECES_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_PIECES_H_
 
@@ -20,7 +21,7 @@ inline constexpr int64_t kQtipPieceProducts = int64_t{1} << 30;
 
 // OK, or absl::CancelledError.
 inline absl::Status CheckNotCancelled(const Progress& progress) {
-  return progress.IsCancelled() ? absl::CancelledError("quantize was cancelled") : absl::OkStatus();
+  return progress.IsCancelled() ? absl::CancelledError("cancelled") : absl::OkStatus();
 }
 
 // Rows of `elements` each that make up one piece.
@@ -50,7 +51,7 @@ absl::Status ForPieces(ThreadPool& pool, int slots, const Progress& progress, in
                        body(static_cast<int>(slot), begin, std::min(begin + piece, count));
                      }
                    });
-  return is_cancelled ? absl::CancelledError("quantize was cancelled") : absl::OkStatus();
+  return is_cancelled ? absl::CancelledError("cancelled") : absl::OkStatus();
 }
 
 // The same on all threads, for parts that do not need to know theirs.

@@ -48,7 +48,7 @@ absl::StatusOr<std::string> RunImport(const ImportSpec& spec, const JobContext& 
   QTIPD_ASSIGN_OR_RETURN(const std::optional<ArtifactRecord> existing,
                          context.artifacts.CheckNewName(record, spec.if_absent));
   if (existing) return existing->name;
-  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record)));
+  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record), progress));
   return record.name;
 }
 

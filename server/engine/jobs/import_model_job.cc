@@ -115,7 +115,7 @@ class ModelImport {
     return CheckNames(plan);
   }
 
-  absl::Status Stage(const ModelLinear& linear) {
+  absl::Status Stage(const ModelLinear& linear, const Progress& progress) {
     absl::StatusOr<PackedLayer> layer = format_.Import(linear.tensors, linear.options);
     if (!layer.ok()) return PrefixField(layer.status(), linear.prefix);
     ArtifactRecord record;
@@ -130,7 +130,7 @@ class ModelImport {
                            context_.artifacts.CheckNewName(record, spec_.if_absent));
     if (existing) return absl::OkStatus();
     QTIPD_ASSIGN_OR_RETURN(ArtifactStore::Staged staged,
-                           context_.artifacts.Stage(*layer, std::move(record)));
+                           context_.artifacts.Stage(*layer, std::move(record), progress));
     staged_.push_back(std::move(staged));
     return absl::OkStatus();
   }
@@ -197,7 +197,7 @@ absl::StatusOr<std::string> RunModelImport(const ImportSpec& spec, const JobCont
   for (size_t i = 0; i < plan.linears.size(); ++i) {
     if (progress.IsCancelled()) return absl::CancelledError("import");
     progress.Report(kPlanEnd + step * static_cast<double>(i), plan.linears[i].prefix);
-    QTIPD_RETURN_IF_ERROR(import.Stage(plan.linears[i]));
+    QTIPD_RETURN_IF_ERROR(import.Stage(plan.linears[i], progress));
     DropPages(plan.linears[i], checkpoint);
   }
   if (progress.IsCancelled()) return absl::CancelledError("import");

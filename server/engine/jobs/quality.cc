@@ -68,7 +68,7 @@ absl::StatusOr<Quality> MeasureQuality(Device& device, ResidentWeights& resident
   const int64_t columns = shape.in_features;
   QTIPD_ASSIGN_OR_RETURN(const Buffer decoded,
                          device.Allocate(static_cast<size_t>(rows * columns) * sizeof(float)));
-  QTIPD_RETURN_IF_ERROR(resident.DecodeOriginal(decoded.data(), DType::kF32));
+  QTIPD_RETURN_IF_ERROR(resident.DecodeOriginal(decoded.data(), DType::kF32, progress));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
 
   std::vector<float> x(static_cast<size_t>(columns * kVectors));

@@ -239,7 +239,7 @@ absl::StatusOr<std::string> RunQuantize(const QuantizeSpec& spec, const JobConte
   progress.Report(kQualityEnd, "store");
   record.quantized_on = lease.device.info().name;
   record.create_time = context.clock.NowUnixMillis();
-  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record)));
+  QTIPD_ASSIGN_OR_RETURN(record, context.artifacts.Save(layer, std::move(record), progress));
   lease.residents.Put(record.sha256, record.format, std::move(resident), false);
   return record.name;
 }

@@ -1,5 +1,6 @@
 #include "server/engine/store/artifact_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,9 @@ namespace {
 
 // Raised whenever a reader of the old version would misread the file.
 constexpr char kFormatVersion[] = "1";
+
+// Written between two looks at the progress.
+constexpr size_t kPieceBytes = size_t{4} << 20;
 
 constexpr char kVersionKey[] = "qtipd.format_version";
 constexpr char kFormatKey[] = "qtipd.format";
@@ -80,6 +84,19 @@ absl::StatusOr<PackedLayer> Interpret(SafetensorsFile file, const Registry& regi
   return layer;
 }
 
+// To the file and into the hash. Errors: those of Write; Cancelled.
+absl::Status WritePieces(std::span<const std::byte> bytes, const Progress& progress, Sha256& hash,
+                         AtomicFile& file) {
+  while (!bytes.empty()) {
+    if (progress.IsCancelled()) return absl::CancelledError("cancelled while writing");
+    const auto piece = bytes.first(std::min(bytes.size(), kPieceBytes));
+    hash.Update(piece);
+    QTIPD_RETURN_IF_ERROR(file.Write(piece));
+    bytes = bytes.subspan(piece.size());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string ArtifactPath(const std::string& directory, const std::string& sha256) {
@@ -93,14 +110,13 @@ absl::Status StagedArtifact::CommitUnsynced() {
 }
 
 absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
-                                                 const PackedLayer& layer, uint64_t seed) {
+                                                 const PackedLayer& layer, uint64_t seed,
+                                                 const Progress& progress) {
   QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(directory));
   Sha256 hash;
-  QTIPD_RETURN_IF_ERROR(WriteSafetensors(layer.tensors, MakeMetadata(layer, seed),
-                                         [&](std::span<const std::byte> bytes) {
-                                           hash.Update(bytes);
-                                           return file.Write(bytes);
-                                         }));
+  QTIPD_RETURN_IF_ERROR(WriteSafetensors(
+      layer.tensors, MakeMetadata(layer, seed),
+      [&](std::span<const std::byte> bytes) { return WritePieces(bytes, progress, hash, file); }));
   QTIPD_RETURN_IF_ERROR(file.Close());
   return StagedArtifact{std::move(file), hash.Finish()};
 }

@@ -23,9 +23,10 @@ struct StagedArtifact {
 };
 
 // The bytes depend on the layer and the seed alone. Blocking. Errors:
-// ResourceExhausted/DISK_FULL; Internal/FILE_WRITE_FAILED.
+// ResourceExhausted/DISK_FULL; Internal/FILE_WRITE_FAILED; Cancelled, which leaves no file.
 absl::StatusOr<StagedArtifact> StageArtifactFile(const std::string& directory,
-                                                 const PackedLayer& layer, uint64_t seed);
+                                                 const PackedLayer& layer, uint64_t seed,
+                                                 const Progress& progress);
 
 // "<directory>/<sha256>.safetensors"
 std::string ArtifactPath(const std::string& directory, const std::string& sha256);

@@ -133,16 +133,18 @@ absl::StatusOr<std::optional<ModelRecord>> ArtifactStore::CheckNewModel(const st
 }
 
 absl::StatusOr<ArtifactStore::Staged> ArtifactStore::Stage(const PackedLayer& layer,
-                                                           ArtifactRecord record) {
+                                                           ArtifactRecord record,
+                                                           const Progress& progress) {
   Describe(layer, record);
-  QTIPD_ASSIGN_OR_RETURN(StagedArtifact file, StageArtifactFile(directory_, layer, record.seed));
+  QTIPD_ASSIGN_OR_RETURN(StagedArtifact file,
+                         StageArtifactFile(directory_, layer, record.seed, progress));
   record.sha256 = file.sha256;
   return Staged{std::move(file), std::move(record)};
 }
 
-absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer,
-                                                   ArtifactRecord record) {
-  QTIPD_ASSIGN_OR_RETURN(Staged staged, Stage(layer, std::move(record)));
+absl::StatusOr<ArtifactRecord> ArtifactStore::Save(const PackedLayer& layer, ArtifactRecord record,
+                                                   const Progress& progress) {
+  QTIPD_ASSIGN_OR_RETURN(Staged staged, Stage(layer, std::move(record), progress));
   std::lock_guard lock(mutex_);
   absl::Status saved = staged.file.Commit();
   if (saved.ok()) saved = history_.InsertArtifact(staged.record);

@@ -44,8 +44,10 @@ class ArtifactStore {
 
   // Writes the layer and then its record; fills in what follows from the layer: sha256, format,
   // options, shape, packed_bytes, bits_per_weight and compression_ratio. Blocking.
-  // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED.
-  absl::StatusOr<ArtifactRecord> Save(const PackedLayer& layer, ArtifactRecord record);
+  // Errors: AlreadyExists/ARTIFACT_EXISTS; DISK_FULL, FILE_WRITE_FAILED, HISTORY_FAILED;
+  // Cancelled.
+  absl::StatusOr<ArtifactRecord> Save(const PackedLayer& layer, ArtifactRecord record,
+                                      const Progress& progress);
 
   // An artefact that is on disk but has no name yet; gone if it never gets one, also after a
   // crash, but for one between the last renaming and the record: then the file stays, unnamed.
@@ -54,7 +56,8 @@ class ArtifactStore {
     ArtifactRecord record;
   };
   // The first half of Save.
-  absl::StatusOr<Staged> Stage(const PackedLayer& layer, ArtifactRecord record);
+  absl::StatusOr<Staged> Stage(const PackedLayer& layer, ArtifactRecord record,
+                               const Progress& progress);
   // Names all artefacts of a model at once: after an error there is none of them.
   // Errors: those of Save.
   absl::Status SaveModel(std::vector<Staged> staged, const ModelRecord& model);

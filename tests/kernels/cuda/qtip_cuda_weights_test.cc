@@ -203,10 +203,10 @@ TEST_F(QtipCudaLinear, DecodesTheOriginalBasisToFp32Rounding) {
     Load(shape, 3, rcp, tp_rank);
     const std::vector<float> expected = QtipReferenceWeights(layer_);
     GuardedOutput<float> wide(device(), expected.size());
-    ASSERT_OK(weights_->DecodeOriginal(wide.data(), DType::kF32));
+    ASSERT_OK(weights_->DecodeOriginal(wide.data(), DType::kF32, NoProgress()));
     EXPECT_LT(RelativeError(wide.Take(), expected), 5e-7);
     GuardedOutput<uint16_t> narrow(device(), expected.size());
-    ASSERT_OK(weights_->DecodeOriginal(narrow.data(), DType::kF16));
+    ASSERT_OK(weights_->DecodeOriginal(narrow.data(), DType::kF16, NoProgress()));
     EXPECT_LT(RelativeError(ToFloat(narrow.Take()), expected), 5e-4);
   }
 }

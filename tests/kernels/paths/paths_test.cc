@@ -65,7 +65,7 @@ class ScriptedWeights final : public ResidentWeights {
     std::fill_n(F(w), kOut * kIn, 1.0f);
     return absl::OkStatus();
   }
-  absl::Status DecodeOriginal(void* w, DType) override {
+  absl::Status DecodeOriginal(void* w, DType, const Progress&) override {
     calls_.push_back("decode original");
     std::fill_n(F(w), kOut * kIn, has_transforms_ ? -6.0f : 1.0f);
     return absl::OkStatus();

@@ -42,7 +42,7 @@ class ArtifactStoreTest : public ::testing::Test {
     record.name = name;
     record.seed = 5;
     record.recipe_sha256 = "recipe " + name;
-    const auto saved = store_->Save(ALayer(value), record);
+    const auto saved = store_->Save(ALayer(value), record, NoProgress());
     EXPECT_TRUE(saved.ok()) << saved.status();
     return *saved;
   }
@@ -78,11 +78,33 @@ TEST_F(ArtifactStoreTest, FilesAreNamedByTheirContent) {
 
 TEST_F(ArtifactStoreTest, ANameThatIsTakenLeavesNoFileBehind) {
   const ArtifactRecord record = Save("w");
-  EXPECT_EQ(Reason(store_->Save(ALayer(2), record).status()), "ARTIFACT_EXISTS");
+  EXPECT_EQ(Reason(store_->Save(ALayer(2), record, NoProgress()).status()), "ARTIFACT_EXISTS");
   const std::filesystem::directory_iterator files(files_);
   EXPECT_EQ(std::distance(begin(files), end(files)), 1);
-  EXPECT_EQ(Reason(store_->Save(ALayer(), record).status()), "ARTIFACT_EXISTS");
+  EXPECT_EQ(Reason(store_->Save(ALayer(), record, NoProgress()).status()), "ARTIFACT_EXISTS");
   EXPECT_TRUE(std::filesystem::exists(FileOf(record)));  // the same bytes have a name
+}
+
+class CancelledAt final : public Progress {
+ public:
+  explicit CancelledAt(int at) : at_(at) {}
+  void Report(double, std::string_view) override {}
+  bool IsCancelled() const override { return ++looks_ >= at_; }
+
+ private:
+  const int at_;
+  mutable int looks_ = 0;
+};
+
+TEST_F(ArtifactStoreTest, ACancelledSaveLeavesNoFileBehind) {
+  ArtifactRecord record;
+  record.name = "w";
+  // At the beginning, and where the tensor comes.
+  for (const int at : {1, 2}) {
+    EXPECT_TRUE(absl::IsCancelled(store_->Save(ALayer(), record, CancelledAt(at)).status())) << at;
+    EXPECT_TRUE(std::filesystem::is_empty(files_)) << at;
+  }
+  EXPECT_EQ(Reason(store_->Get("w").status()), "ARTIFACT_NOT_FOUND");
 }
 
 TEST_F(ArtifactStoreTest, TheFileItselfSaysWhatItIs) {

@@ -12,7 +12,7 @@
 namespace qtipd {
 namespace {
 
-class NoProgress final : public Progress {
+class SettableProgress final : public Progress {
  public:
   void Report(double, std::string_view) override {}
   bool IsCancelled() const override { return is_cancelled; }
@@ -36,7 +36,7 @@ class QualityTest : public ::testing::Test {
 
   Registry registry_;
   std::unique_ptr<Device> device_ = MakeFakeDevice(std::make_shared<FakeDeviceControl>());
-  NoProgress progress_;
+  SettableProgress progress_;
 };
 
 TEST_F(QualityTest, OfExactWeightsIsZero) {
