@@ -38,8 +38,8 @@ class Quantizer {
       : device_(device),
         problem_(problem),
         ingredients_(ingredients),
-        spec_(spec),
         progress_(progress),
+        spec_(spec),
         rows_(problem.shape.out_features),
         cols_(problem.shape.in_features) {}
 

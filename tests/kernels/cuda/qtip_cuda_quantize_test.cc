@@ -358,7 +358,9 @@ TEST_F(QtipCudaQuantizeOnce, FindsAScaleNoWorseThanTheFixedOne) {
     ASSERT_TRUE(layer.ok()) << layer.status();
     found[is_auto] = report_.proxy_error;
     EXPECT_EQ(report_.scale_trials.empty(), !is_auto);
-    if (is_auto) EXPECT_GT(layer->options.GetDouble("scale_override"), 0.9);
+    if (is_auto) {
+      EXPECT_GT(layer->options.GetDouble("scale_override"), 0.9);
+    }
   }
   EXPECT_LT(found[1], found[0]);
 }
@@ -401,7 +403,9 @@ TEST_F(QtipCudaQuantizeOnce, TheFactorReproducesItsHessian) {
   const std::vector<float> part = group.Take();
   for (int64_t i = 64; i < n; ++i) {
     for (int64_t j = 64; j < 192; ++j) {
-      if (i / 16 > j / 16) EXPECT_EQ(part[(i - 64) * 128 + j - 64], lower[i * n + j]);
+      if (i / 16 > j / 16) {
+        EXPECT_EQ(part[(i - 64) * 128 + j - 64], lower[i * n + j]);
+      }
     }
   }
   EXPECT_LT(RelativeError(below, golden_below), 1e-3);  // the golden one was factored in fp32
