@@ -24,6 +24,28 @@ __device__ __forceinline__ uint2 LoadStreaming64(const void* p) {
   return v;
 }
 
+// The same where `condition` holds; elsewhere `v` keeps its value. One predicated instruction: a
+// branch around a load would cut the code that the compiler can interleave. Unlike the loads above
+// it keeps its place among the accesses around a __syncwarp(), so that a prefetch whose value only
+// the next round of a loop needs is not put off to the end of this one.
+__device__ __forceinline__ void LoadStreaming128If(uint4& v, const void* p, bool condition) {
+  asm volatile(
+      "{ .reg .pred p; setp.ne.u32 p, %5, 0;"
+      " @p ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4]; }"
+      : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+      : "l"(p), "r"(static_cast<uint32_t>(condition))
+      : "memory");
+}
+
+__device__ __forceinline__ void LoadStreaming64If(uint2& v, const void* p, bool condition) {
+  asm volatile(
+      "{ .reg .pred p; setp.ne.u32 p, %3, 0;"
+      " @p ld.global.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2]; }"
+      : "+r"(v.x), "+r"(v.y)
+      : "l"(p), "r"(static_cast<uint32_t>(condition))
+      : "memory");
+}
+
 // A word that the host may write meanwhile; never from a cache.
 __device__ __forceinline__ uint32_t LoadSystem(const uint32_t* p) {
   uint32_t v;
@@ -42,6 +64,20 @@ __device__ __forceinline__ uint32_t LoadSharedAt(uint32_t offset) {
   uint32_t v;
   asm volatile("ld.shared.u32 %0, [%1+%2];" : "=r"(v) : "r"(offset), "n"(kBase));
   return v;
+}
+
+// The float at a shared-memory address.
+__device__ __forceinline__ float LoadShared(uint32_t address) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
+  return v;
+}
+
+// Stores where `condition` holds, without a branch.
+__device__ __forceinline__ void StoreSharedIf(uint32_t address, float v, bool condition) {
+  asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p st.shared.f32 [%0], %1; }" ::"r"(address),
+               "f"(v), "r"(static_cast<uint32_t>(condition))
+               : "memory");
 }
 
 // (a & kMask) | b in one instruction; from C the compiler makes two of it.

@@ -50,6 +50,39 @@ __device__ __forceinline__ UnitWords<kBits> LoadUnit(const char* unit, int lane)
   return words;
 }
 
+// Loads where `condition` holds, by predicated instructions.
+template <int kBits>
+__device__ __forceinline__ void LoadUnitIf(UnitWords<kBits>& words, const char* unit, int lane,
+                                           bool condition) {
+  uint32_t(&w)[2 * kBits] = words.word;
+  if constexpr (kBits == 1) {
+    uint2 both = make_uint2(w[0], w[1]);
+    ptx::LoadStreaming64If(both, unit + UnitWordOffset(kBits, lane, 0), condition);
+    words = {{both.x, both.y}};
+  } else {
+    uint4 a = make_uint4(w[0], w[1], w[2], w[3]);
+    ptx::LoadStreaming128If(a, unit + UnitWordOffset(kBits, lane, 0), condition);
+    w[0] = a.x;
+    w[1] = a.y;
+    w[2] = a.z;
+    w[3] = a.w;
+    if constexpr (kBits == 3) {
+      uint2 b = make_uint2(w[4], w[5]);
+      ptx::LoadStreaming64If(b, unit + UnitWordOffset(kBits, lane, 4), condition);
+      w[4] = b.x;
+      w[5] = b.y;
+    }
+    if constexpr (kBits == 4) {
+      uint4 b = make_uint4(w[4], w[5], w[6], w[7]);
+      ptx::LoadStreaming128If(b, unit + UnitWordOffset(kBits, lane, 4), condition);
+      w[4] = b.x;
+      w[5] = b.y;
+      w[6] = b.z;
+      w[7] = b.w;
+    }
+  }
+}
+
 // This thread's entry of the table [512] of fp16 pairs; issue it before other loads, so that the
 // fill does not wait for them.
 __device__ __forceinline__ uint32_t LoadTableEntry(const uint32_t* table) {
@@ -58,36 +91,50 @@ __device__ __forceinline__ uint32_t LoadTableEntry(const uint32_t* table) {
 
 // Writes the folded table to `shared`; all kDecodeThreads threads, followed by a barrier of the
 // caller's.
+template <int kReplicas>
 __device__ __forceinline__ void FillTable(uint32_t* shared, uint32_t pair) {
   static_assert(kDecodeThreads == kQtipLutEntries, "one entry a thread");
+  constexpr int kParts = kReplicas / 4;       // 16 bytes each
+  constexpr int kThreadsPerRow = 8 / kParts;  // whose entries share a row of all banks
 #pragma unroll
   for (int sign = 0; sign < 2; ++sign) {
     const uint32_t value = sign == 0 ? pair : pair ^ 0x8000u;
     const uint4 four = make_uint4(value, value, value, value);
     const int entry = threadIdx.x + sign * kQtipLutEntries;
 #pragma unroll
-    for (int k = 0; k < 8; ++k) {  // rotated by thread: neighbours write different banks
-      reinterpret_cast<uint4*>(shared)[entry * 8 + ((k + threadIdx.x) & 7)] = four;
+    for (int k = 0; k < kParts; ++k) {  // rotated by thread: neighbours write different banks
+      const int part = (k + threadIdx.x / kThreadsPerRow) % kParts;
+      reinterpret_cast<uint4*>(shared)[entry * kParts + part] = four;
     }
   }
 }
 
+// How a lane reads a table of kReplicas copies.
+template <int kReplicas>
 struct DecodeContext {
   uint32_t lane_offset;  // of this lane's replica
   int next_lane;         // that continues this lane's bits
 };
 
 // `shared` must be the start of dynamic shared memory.
-__device__ __forceinline__ DecodeContext MakeDecodeContext(const uint32_t* shared) {
+template <int kReplicas>
+__device__ __forceinline__ DecodeContext<kReplicas> MakeDecodeContext(const uint32_t* shared) {
   if (ptx::SharedAddress(shared) != kTableBase) __trap();  // a toolkit that lays memory out anew
   const uint32_t lane = threadIdx.x % 32;
-  return {lane * 4, static_cast<int>((lane & 16) | ((lane + 4) & 15))};
+  return {lane % kReplicas * 4, static_cast<int>((lane & 16) | ((lane + 4) & 15))};
 }
 
-__device__ __forceinline__ uint32_t LookUpPair(uint32_t state, const DecodeContext& context) {
-  constexpr uint32_t kEntryMask = (kFoldedEntries - 1) << 7;  // hash bits 15..6, shifted left once
+// Hash bits 15..6 are the entry. With 32 replicas they are shifted left by one, one instruction
+// more, and no bank is asked twice; with 16 they lie where the address has them, and the two half
+// warps meet in the banks.
+template <int kReplicas>
+__device__ __forceinline__ uint32_t LookUpPair(uint32_t state,
+                                               const DecodeContext<kReplicas>& context) {
+  static_assert(kReplicas == 16 || kReplicas == 32);
+  constexpr uint32_t kEntryMask = (kFoldedEntries - 1) * kReplicas * 4;
   const uint32_t hash = QtipHybHash(state);
-  return ptx::LoadSharedAt<kTableBase>(ptx::MaskOr<kEntryMask>(hash << 1, context.lane_offset));
+  const uint32_t scaled = kReplicas == 32 ? hash << 1 : hash;
+  return ptx::LoadSharedAt<kTableBase>(ptx::MaskOr<kEntryMask>(scaled, context.lane_offset));
 }
 
 // The state that starts at bit `offset` of the lane's words, garbage above bit 15.
@@ -99,12 +146,20 @@ __device__ __forceinline__ uint32_t StateAt(const uint32_t (&words)[kWords], int
   return __funnelshift_r(words[k + 1 < kWords ? k + 1 : k], words[k], 48 - start);
 }
 
+// Bit of the lane's words where the state of pair j of matrix instruction i begins. At 1 bit units
+// are those of the plain layout (qtip_cuda_layout.h).
+template <int kBits>
+__host__ __device__ constexpr int PairOffset(int i, int j) {
+  return kBits == 1 ? 16 * (2 * (i >> 2) + (j & 1)) + 2 * (i & 3) + 8 * (j >> 1)
+                    : (4 * i + j) * QtipStepBits(kBits);
+}
+
 // Calls sink(i, pairs) for i = 0..7: pairs[j] holds row 2 g + (i >> 2) + 8 (j & 1), columns
-// 2 (i & 3) + 8 (j >> 1) + {0, 1} of the lane's tile, which is what mma.m16n8k16 takes as A.
-// All lanes of the warp.
-template <int kBits, typename Sink>
+// 2 (i & 3) + 8 (j >> 1) + {0, 1} of the lane's tile, which is what mma.m16n8k16 takes as A; in the
+// plain layout row 4 g + 2 (i >> 2) + (j & 1). All lanes of the warp.
+template <int kBits, int kReplicas, typename Sink>
 __device__ __forceinline__ void DecodeUnit(const UnitWords<kBits>& unit,
-                                           const DecodeContext& context, Sink&& sink) {
+                                           const DecodeContext<kReplicas>& context, Sink&& sink) {
   uint32_t words[2 * kBits + 1];
 #pragma unroll
   for (int i = 0; i < 2 * kBits; ++i) words[i] = unit.word[i];
@@ -114,7 +169,7 @@ __device__ __forceinline__ void DecodeUnit(const UnitWords<kBits>& unit,
     uint32_t pairs[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      pairs[j] = LookUpPair(StateAt(words, (4 * i + j) * QtipStepBits(kBits)), context);
+      pairs[j] = LookUpPair(StateAt(words, PairOffset<kBits>(i, j)), context);
     }
     sink(i, pairs);
   }

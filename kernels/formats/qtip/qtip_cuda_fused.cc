@@ -9,23 +9,36 @@ namespace qtipd {
 namespace {
 
 constexpr int kWarps = 16;
-constexpr int64_t kMaxResidentUnits = 64;  // 8192 columns: activations stay in registers
-constexpr int kMaxRowsInFlight = 4;
+// Above 2 bits the words of four row blocks do not fit in registers beside their sums.
+constexpr int kMaxBitsOfFourRows = 2;
 constexpr int kSegmentColumns = 4;  // up to here activations stay in registers
 constexpr int kWideRowsInFlight = 2;
-// Partial sums share the block's memory with the 128 KiB table; 24 KiB fit beside it on every
-// device that the table fits on.
-constexpr int64_t kPartialBytes = 24 * 1024;
-
+constexpr int kFewReplicasRows = 2;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// 16 rows of fp32 for every column and every warp that shares the row block, twice over where its
-// two column segments are summed apart.
+// 16 rows of fp32 for every column and every warp that shares the row block.
 int64_t PartialBytesPerRow(const FusedConfig& config) {
-  const int64_t parts = config.warps_per_row * (config.columns <= kSegmentColumns ? 2 : 1);
-  return parts * config.columns * kUnitRows * 4;
+  return int64_t{config.warps_per_row} * config.columns * kUnitRows * 4;
+}
+
+// Row blocks that the looping kernel reduces at once: as many as fit beside the table, a multiple
+// of those in flight.
+int ChunkRows(const FusedConfig& config, int64_t rows_per_block, size_t shared_bytes) {
+  const auto room = static_cast<int64_t>(shared_bytes) - FoldedBytes(config.table_replicas);
+  const int64_t rounds = room / PartialBytesPerRow(config) / config.rows_in_flight;
+  return static_cast<int>(std::min(rounds, DivideUp(rows_per_block, config.rows_in_flight))) *
+         config.rows_in_flight;
+}
+
+// Units of a row block that one of 16 warps keeps the activations of; 0 for rows that no kernel
+// with resident activations is made for.
+int ResidentUnits(int64_t in_features) {
+  for (const int per_warp : {1, 2, 4}) {
+    if (in_features == int64_t{per_warp} * kWarps * kUnitCols) return per_warp;
+  }
+  return 0;
 }
 
 // The smallest kernel that takes the batch in one launch.
@@ -35,22 +48,38 @@ int ColumnsFor(int64_t batch) {
   return batch <= 8 ? 8 : 16;
 }
 
+// Row blocks that a warp sums at once as it loops over columns: as few surplus ones as possible,
+// and then as many at once as registers are good for. With one at once loads come late.
+int LoopingRows(const FusedProblem& problem, int64_t rows_per_block) {
+  if (rows_per_block == 1) return 1;
+  const bool has_many_bits = problem.bits > kMaxBitsOfFourRows;
+  int best = 2;
+  for (const int rows : {3, 4}) {
+    const int64_t surplus = DivideUp(rows_per_block, rows) * rows;
+    const int64_t least = DivideUp(rows_per_block, best) * best;
+    if (surplus < least || (surplus == least && !has_many_bits)) best = rows;
+  }
+  return best;
+}
+
 constexpr int kCountedCapability = 9;  // major number of the machine code counted below
 
 // Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
-// 2, 3 and 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
+// 1 to 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
 // tests/kernels/cuda/count_instructions.py: of every family the shape with the fewest, which is the
 // one with most units or row blocks in flight.
 double InstructionsPerWeight(const FusedConfig& config, int bits) {
-  using Counts = std::array<double, 3>;
-  constexpr Counts kResident1 = {2.770, 2.883, 2.723}, kResident4 = {2.777, 2.805, 2.766};
-  constexpr Counts kLooping1 = {3.000, 3.164, 3.094}, kLooping4 = {3.023, 3.219, 3.121};
-  constexpr Counts kWide8 = {4.016, 4.734, 3.898}, kWide16 = {4.578, 5.328, 4.516};
-  if (config.columns > 8) return kWide16[bits - 2];
-  if (config.columns > kSegmentColumns) return kWide8[bits - 2];
+  using Counts = std::array<double, 4>;
+  constexpr Counts kResident1 = {2.711, 2.684, 2.777, 2.637},
+                   kResident4 = {2.773, 2.746, 2.844, 2.699};
+  constexpr Counts kLooping1 = {2.832, 2.801, 2.883, 2.781},
+                   kLooping4 = {2.848, 2.812, 2.898, 2.809};
+  constexpr Counts kWide8 = {3.977, 3.938, 4.562, 3.828}, kWide16 = {4.352, 4.320, 4.914, 4.219};
+  if (config.columns > 8) return kWide16[bits - 1];
+  if (config.columns > kSegmentColumns) return kWide8[bits - 1];
   const bool is_single = config.columns == 1;
-  if (config.units_per_warp > 0) return (is_single ? kResident1 : kResident4)[bits - 2];
-  return (is_single ? kLooping1 : kLooping4)[bits - 2];
+  if (config.units_per_warp > 0) return (is_single ? kResident1 : kResident4)[bits - 1];
+  return (is_single ? kLooping1 : kLooping4)[bits - 1];
 }
 
 // All but the vectors.
@@ -70,61 +99,76 @@ FusedArguments Describe(const FusedProblem& problem, const FusedConfig& config, 
 template <typename Arguments>
 absl::Status Launch(const CudaDevice& device, int bits, const FusedConfig& config,
                     const Arguments& arguments) {
-  const auto launch = bits == 2   ? LaunchFusedBits<2, Arguments>
-                      : bits == 3 ? LaunchFusedBits<3, Arguments>
-                                  : LaunchFusedBits<4, Arguments>;
-  return launch(device, config, arguments);
+  switch (bits) {
+    case 1:
+      return LaunchFusedBits<1>(device, config, arguments);
+    case 2:
+      return LaunchFusedBits<2>(device, config, arguments);
+    case 3:
+      return LaunchFusedBits<3>(device, config, arguments);
+    default:
+      return LaunchFusedBits<4>(device, config, arguments);
+  }
 }
 
 }  // namespace
 
-FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors) {
+FusedDevice PropertiesOf(const CudaDevice& device) {
+  return {.multiprocessors = device.multiprocessors(), .shared_bytes = device.max_shared_bytes()};
+}
+
+FusedConfig ChooseFusedConfig(const FusedProblem& problem, const FusedDevice& device) {
   FusedConfig config;
   const int64_t row_blocks = problem.out_features / kUnitRows;
   const int64_t units = UnitsPerRow(problem.in_features);
-  const int64_t rows_per_block = DivideUp(row_blocks, multiprocessors);
-  config.grid = static_cast<int>(DivideUp(row_blocks, rows_per_block));
+  const int64_t rows_per_block = DivideUp(row_blocks, device.multiprocessors);
+  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, device.multiprocessors));
   config.columns = ColumnsFor(problem.batch);
+  config.table_replicas = ReplicasFor(device.shared_bytes);
+  const bool has_few_replicas = config.table_replicas == kFewReplicas;
   config.warps_per_row =
       static_cast<int>(std::min<uint64_t>(std::bit_ceil(static_cast<uint64_t>(units)), kWarps));
   const int row_groups = kWarps / config.warps_per_row;
-  int at_once = row_groups;
   if (config.columns > kSegmentColumns) {
-    config.rows_in_flight = rows_per_block > row_groups ? kWideRowsInFlight : 1;
-    at_once = row_groups * config.rows_in_flight;
-    config.chunk_rows = at_once;
-  } else if (units <= kMaxResidentUnits && std::has_single_bit(static_cast<uint64_t>(units))) {
-    config.units_per_warp = static_cast<int>(units / config.warps_per_row);
-    at_once = row_groups * (kUnitsInFlight / config.units_per_warp);
-    const int64_t fitting = kPartialBytes / PartialBytesPerRow(config) / at_once * at_once;
-    config.chunk_rows = static_cast<int>(std::max<int64_t>(at_once, fitting));
+    const bool has_one = rows_per_block <= row_groups || has_few_replicas;
+    config.rows_in_flight = has_one ? 1 : kWideRowsInFlight;
+    config.chunk_rows = row_groups * config.rows_in_flight;
   } else {
     config.warps_per_row = kWarps;
-    // As few rounds as possible, each of which ends in a reduction, and no surplus rows in them.
-    const int64_t rounds = DivideUp(rows_per_block, kMaxRowsInFlight);
-    config.rows_in_flight = static_cast<int>(DivideUp(rows_per_block, rounds));
-    config.chunk_rows = config.rows_in_flight;
+    config.units_per_warp = ResidentUnits(problem.in_features);
+    config.chunk_rows = static_cast<int>(rows_per_block);
+    const int64_t bytes = rows_per_block * PartialBytesPerRow(config);
+    const auto room = static_cast<int64_t>(device.shared_bytes) - FoldedBytes(kMostReplicas);
+    if (has_few_replicas || bytes > room) config.units_per_warp = 0;
   }
-  config.shared_bytes = kFoldedBytes + config.chunk_rows * PartialBytesPerRow(config);
+  if (config.columns <= kSegmentColumns && config.units_per_warp == 0) {
+    config.rows_in_flight =
+        has_few_replicas ? kFewReplicasRows : LoopingRows(problem, rows_per_block);
+    config.chunk_rows = ChunkRows(config, rows_per_block, device.shared_bytes);
+  }
+  config.shared_bytes =
+      FoldedBytes(config.table_replicas) + config.chunk_rows * PartialBytesPerRow(config);
   return config;
 }
 
 std::string FusedConfig::ToString() const {
   return "grid " + std::to_string(grid) + ", columns " + std::to_string(columns) +
-         ", warps_per_row " + std::to_string(warps_per_row) +
+         ", warps_per_row " + std::to_string(warps_per_row) + ", table_replicas " +
+         std::to_string(table_replicas) +
          (units_per_warp > 0 ? ", resident units_per_warp " + std::to_string(units_per_warp)
-                             : ", looping rows_in_flight " + std::to_string(rows_in_flight)) +
-         ", chunk_rows " + std::to_string(chunk_rows) + ", shared_bytes " +
-         std::to_string(shared_bytes);
+                             : ", looping") +
+         ", rows_in_flight " + std::to_string(rows_in_flight) + ", chunk_rows " +
+         std::to_string(chunk_rows) + ", shared_bytes " + std::to_string(shared_bytes);
 }
 
-OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors,
+OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& device,
                                 int compute_capability) {
-  const FusedConfig config = ChooseFusedConfig(problem, multiprocessors);
+  const FusedConfig config = ChooseFusedConfig(problem, device);
   const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
   const auto weights =
       static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
-  const double fill = static_cast<double>(config.grid) * kFoldedBytes / kWavefrontBytes;
+  const double fill =
+      static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
   OperationCounts operations = {{"launch", launches},
                                 {"shared_memory", launches * (weights / 2 / 32 + fill)}};
   if (compute_capability / 10 == kCountedCapability) {
@@ -135,7 +179,13 @@ OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors
 
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
                          const void* table, const void* u, void* z) {
-  const FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
+  return LaunchFusedAs(device, PropertiesOf(device), problem, packed, table, u, z);
+}
+
+absl::Status LaunchFusedAs(const CudaDevice& device, const FusedDevice& as,
+                           const FusedProblem& problem, const void* packed, const void* table,
+                           const void* u, void* z) {
+  const FusedConfig config = ChooseFusedConfig(problem, as);
   for (int64_t first = 0; first < problem.batch; first += config.columns) {
     FusedArguments arguments = Describe(problem, config, packed, table);
     arguments.u = static_cast<const __half*>(u) + first * problem.in_features;
@@ -149,7 +199,7 @@ absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, 
 absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
                               const void* packed, const void* table, const void* u, void* z,
                               PhaseRecord* records) {
-  FusedConfig config = ChooseFusedConfig(problem, device.multiprocessors());
+  FusedConfig config = ChooseFusedConfig(problem, PropertiesOf(device));
   config.waits_for_previous = true;
   FusedArguments arguments = Describe(problem, config, packed, table);
   arguments.u = u;

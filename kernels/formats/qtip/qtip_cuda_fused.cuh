@@ -23,22 +23,30 @@ namespace qtipd {
 // rounding it, an error that grows with the length of the chain (2.5e-6 at 65536 columns in one).
 inline constexpr int kChainSteps = 8;
 
-// Address of the lane's activations: vector (lane >> 2) & 3 for a batch, its own tile of unit
-// `unit`. Null where the batch or the matrix ends before.
+// The lane's activations of unit 0: its own tile, and of a batch vector (lane >> 2) & 3, or the
+// last one where there are fewer: what comes of those is not stored.
 template <int kColumns>
-__device__ __forceinline__ const uint16_t* ActivationAddress(const FusedArguments& args, int unit,
-                                                             int lane) {
-  const int column = kColumns == 1 ? 0 : (lane >> 2) & (kColumns - 1);
-  const int tile = unit * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
-  if (column >= args.columns || tile * kQtipTileCols >= args.in_features) return nullptr;
+__device__ __forceinline__ const uint16_t* ActivationsOfLane(const FusedArguments& args, int lane) {
+  const int column = kColumns == 1 ? 0 : min((lane >> 2) & (kColumns - 1), args.columns - 1);
+  const int tile = 4 * (lane >> 4) + (lane & 3);
   return static_cast<const uint16_t*>(args.u) + static_cast<int64_t>(column) * args.in_features +
          tile * kQtipTileCols;
 }
 
+// Those of unit `unit`; zeros where the matrix ends before the lane's tile.
+__device__ __forceinline__ Activations ActivationsOfUnit(const FusedArguments& args,
+                                                         const uint16_t* of_lane, int unit,
+                                                         int lane) {
+  const int tile = unit * kUnitTiles + 4 * (lane >> 4) + (lane & 3);
+  const bool exists = tile * kQtipTileCols < args.in_features;
+  return LoadActivations(exists ? of_lane + unit * kUnitCols : NoActivations());
+}
+
 // sums[0] gathers rows 2 g, sums[1] rows 2 g + 1 of the lane's row group.
-template <int kBits>
+template <int kBits, int kReplicas>
 __device__ __forceinline__ void MultiplyUnit(const UnitWords<kBits>& unit, const Activations& b,
-                                             float (&sums)[2][4], const DecodeContext& context) {
+                                             float (&sums)[2][4],
+                                             const DecodeContext<kReplicas>& context) {
   DecodeUnit(unit, context, [&](int i, const uint32_t(&pairs)[4]) {
     ptx::MmaM16N8K16(sums[i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
   });
@@ -52,192 +60,194 @@ struct SumRows {
   int second;
 };
 inline constexpr SumRows kKernelLayoutRows = {.lane = 2, .sum = 1, .second = 8};
+inline constexpr SumRows kPlainLayoutRows = {.lane = 4, .sum = 2, .second = 1};
+__host__ __device__ constexpr SumRows RowsAt(int bits) {
+  return bits == 1 ? kPlainLayoutRows : kKernelLayoutRows;
+}
 
-// Writes a warp's sums of one row block to partial[segment][column][16 rows], or adds them there.
-template <int kColumns, SumRows kRows = kKernelLayoutRows>
-__device__ __forceinline__ void StorePartial(float* partial, const float (&sums)[2][4], int lane,
-                                             bool adds = false) {
-  const auto put = [adds](float& to, float value) { to = adds ? to + value : value; };
-  const int group = lane >> 2;
-  const int q = lane & 3;
-  const int segment = group >> 2;
-  if ((q >> 1) != segment) return;  // columns of the other segment
-  partial += segment * kColumns * kUnitRows;
+// Where a lane's sums go in partial[column][16 rows] of its warp and row block, in bytes.
+template <int kColumns, SumRows kRows>
+__device__ __forceinline__ uint32_t PartialOffset(int lane) {
+  const int column = kColumns == 1 ? 0 : 2 * (lane & 1);
+  const int row = kRows.lane * (lane >> 2 & 3) + (kColumns == 1 ? kRows.second * (lane & 1) : 0);
+  return (column * kUnitRows + row) * sizeof(float);
+}
+
+// Writes a warp's sums of one row block to shared memory, or adds them there. All lanes. `address`
+// is the partial's plus PartialOffset. The columns of segment 1 lie 16 lanes and two column pairs
+// further than those of segment 0.
+template <int kColumns, SumRows kRows>
+__device__ __forceinline__ void StorePartial(uint32_t address, const float (&sums)[2][4], int lane,
+                                             bool adds = false, bool exists = true) {
+  const bool writes = exists && lane < 16 && (lane & 3) < 2;
+  const auto put = [&](int row, float v) {
+    const uint32_t to = address + row * static_cast<uint32_t>(sizeof(float));
+    v += __shfl_xor_sync(0xFFFFFFFFu, v, 18);
+    if (adds && writes) v += ptx::LoadShared(to);
+    ptx::StoreSharedIf(to, v, writes);
+  };
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    const int row = kRows.lane * (group & 3) + kRows.sum * c;
+    const int row = kRows.sum * c;
     if constexpr (kColumns == 1) {
       // All four columns of the segment are equal: two lanes write half of the rows each.
-      put(partial[row + kRows.second * (q & 1)], (q & 1) != 0 ? sums[c][2] : sums[c][0]);
+      put(row, lane % 2 != 0 ? sums[c][2] : sums[c][0]);
     } else {
-      float* column = partial + 2 * (q & 1) * kUnitRows;
-      put(column[row], sums[c][0]);
-      put(column[kUnitRows + row], sums[c][1]);
-      put(column[row + kRows.second], sums[c][2]);
-      put(column[kUnitRows + row + kRows.second], sums[c][3]);
+      put(row, sums[c][0]);
+      put(row + kUnitRows, sums[c][1]);
+      put(row + kRows.second, sums[c][2]);
+      put(row + kUnitRows + kRows.second, sums[c][3]);
     }
   }
 }
 
-// Activations stay in registers while the warp walks down the row blocks. in_features is 128 *
-// warps that share a row * kUnits (or less than 128). chunk_rows is a multiple of the row blocks
-// that the block's warps hold in flight, so that a warp's ring goes on through all chunks.
+// For 2048, 4096 and 8192 columns: every warp keeps the activations of its kUnits units in
+// registers while it walks down the row blocks, and loads kRing of them ahead. Partial sums of all
+// row blocks fit in shared memory.
 template <int kBits, int kUnits, int kColumns, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Arguments args) {
   typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
-  constexpr int kRing = kUnitsInFlight / kUnits;
+  constexpr int kRing = kUnits == 1 ? 2 : 1;
+  constexpr int kPartialValues = kFusedWarps * kColumns * kUnitRows;
+  constexpr int kRowBytes = kFusedWarps * kUnits * UnitBytes(kBits);
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int warp_column = warp & ((1 << args.warps_per_row_log2) - 1);
-  const int warp_row = warp >> args.warps_per_row_log2;
-  const int row_step = kFusedWarps >> args.warps_per_row_log2;
-  const int units = kUnits << args.warps_per_row_log2;
   const RowRange rows = RowsOfBlock(args);
-  // The warp's units of the row block that is loaded next, and how far the one after it is.
+  // The warp's units of the row block that is loaded next.
   const char* ahead =
-      args.packed + (static_cast<int64_t>(rows.first + warp_row) * units + warp_column * kUnits) *
-                        UnitBytes(kBits);
-  const int64_t stride = static_cast<int64_t>(row_step) * units * UnitBytes(kBits);
+      args.packed + static_cast<int64_t>(rows.first) * kRowBytes + warp * kUnits * UnitBytes(kBits);
 
   ptx::LaunchDependents();
   const uint32_t entry = LoadTableEntry(args.table);
-  UnitWords<kBits> ring[kRing][kUnits];
+  UnitWords<kBits> ring[kRing][kUnits] = {};
 #pragma unroll
   for (int r = 0; r < kRing; ++r) {
-    if (warp_row + r * row_step < rows.count) {
 #pragma unroll
-      for (int u = 0; u < kUnits; ++u) {
-        ring[r][u] = LoadUnit<kBits>(ahead + u * UnitBytes(kBits), lane);
-      }
+    for (int u = 0; u < kUnits; ++u) {
+      LoadUnitIf(ring[r][u], ahead + u * UnitBytes(kBits), lane, r < rows.count);
     }
-    ahead += stride;
+    ahead += kRowBytes;
   }
   // Nothing so far depends on the grids before this one: it overlaps with the input rotation.
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
+  FillTable<kMostReplicas>(shared, entry);
+  const auto context = MakeDecodeContext<kMostReplicas>(shared);
   ptx::WaitForPreviousGrids();
   Activations b[kUnits];
+  const uint16_t* activations = ActivationsOfLane<kColumns>(args, lane) + warp * kUnits * kUnitCols;
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) {
-    b[u] = LoadActivations(ActivationAddress<kColumns>(args, warp_column * kUnits + u, lane));
+  for (int u = 0; u < kUnits; ++u) b[u] = LoadActivations(activations + u * kUnitCols);
+  float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kMostReplicas) / 4;
+  uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
+                     PartialOffset<kColumns, RowsAt(kBits)>(lane);
+  __syncthreads();
+  probe.TableIsReady();
+
+  for (int row = 0; row < rows.count; row += kRing) {
+#pragma unroll
+    for (int r = 0; r < kRing; ++r) {
+      if (r == 0 || row + r < rows.count) {
+        float sums[2][4] = {};
+#pragma unroll
+        for (int u = 0; u < kUnits; ++u) {
+          MultiplyUnit(ring[r][u], b[u], sums, context);
+          LoadUnitIf(ring[r][u], ahead + u * UnitBytes(kBits), lane, row + r + kRing < rows.count);
+          __syncwarp();  // keeps the load here
+        }
+        StorePartial<kColumns, RowsAt(kBits)>(partial, sums, lane);
+      }
+      ahead += kRowBytes;
+      partial += kPartialValues * sizeof(float);
+    }
   }
-  float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
+  __syncthreads();
+  probe.LoopIsDone();
+  ReducePartials<kColumns>(args, partials, rows.first, rows.count, kFusedWarps);
+  probe.ReductionIsDone();
+  probe.Finish();
+}
+
+// For every shape: kRows row blocks at a time, all warps along the columns. Warp w takes units w, w
+// + 16, ... of a row block: some warps one step more than others, or none. Row blocks that do not
+// exist are not loaded; what is decoded in their place is not stored.
+template <int kBits, int kRows, int kColumns, int kReplicas, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
+  typename ProbeOf<Arguments>::Type probe(args);
+  extern __shared__ __align__(128) uint32_t shared[];
+  constexpr SumRows kSumRows = RowsAt(kBits);
+  constexpr int kStepBytes = kFusedWarps * UnitBytes(kBits);
+  constexpr uint32_t kPartialBytes = kFusedWarps * kColumns * kUnitRows * sizeof(float);
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const int units = static_cast<int>(UnitsPerRow(args.in_features));
+  const int steps = (units - warp + kFusedWarps - 1) / kFusedWarps;
+  const RowRange rows = RowsOfBlock(args);
+  const int row_bytes = units * UnitBytes(kBits);
+  // The warp's units that are loaded next, and how far those of the next row blocks are at the end.
+  const char* ahead =
+      args.packed + static_cast<int64_t>(rows.first) * row_bytes + warp * UnitBytes(kBits);
+  const int64_t to_next_rows = static_cast<int64_t>(kRows) * row_bytes - steps * kStepBytes;
+
+  ptx::LaunchDependents();
+  const uint32_t entry = LoadTableEntry(args.table);
+  UnitWords<kBits> next[kRows] = {};
+  const auto load = [&](int r, int first_row) {
+    LoadUnitIf(next[r], ahead + static_cast<int64_t>(r) * row_bytes, lane,
+               first_row + r < rows.count);
+  };
+  if (steps > 0) {
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) load(r, 0);
+    ahead += kStepBytes;
+  }
+  FillTable<kReplicas>(shared, entry);
+  const auto context = MakeDecodeContext<kReplicas>(shared);
+  ptx::WaitForPreviousGrids();
+  const uint16_t* of_lane = ActivationsOfLane<kColumns>(args, lane);
+  Activations b = ActivationsOfUnit(args, of_lane, warp, lane);
+  float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kReplicas) / 4;
   __syncthreads();
   probe.TableIsReady();
 
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int chunk_end = min(chunk + args.chunk_rows, rows.count);
-    float* partial =
-        partials + ((warp_row << args.warps_per_row_log2) + warp_column) * 2 * kColumns * kUnitRows;
-    for (int row = chunk + warp_row; row < chunk_end; row += kRing * row_step) {
-#pragma unroll
-      for (int r = 0; r < kRing; ++r) {
-        if (row + r * row_step < chunk_end) {
-          float sums[2][4] = {};
-          const bool has_next = row + (r + kRing) * row_step < rows.count;
-#pragma unroll
-          for (int u = 0; u < kUnits; ++u) {
-            MultiplyUnit(ring[r][u], b[u], sums, context);
-            if (has_next) ring[r][u] = LoadUnit<kBits>(ahead + u * UnitBytes(kBits), lane);
-          }
-          StorePartial<kColumns>(partial, sums, lane);
-        }
-        ahead += stride;
-        partial += kFusedWarps * 2 * kColumns * kUnitRows;
-      }
-    }
-    __syncthreads();
-    probe.LoopIsDone();
-    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk,
-                             2 << args.warps_per_row_log2);
-    if (chunk_end < rows.count) __syncthreads();
-    probe.ReductionIsDone();
-  }
-  probe.Finish();
-}
-
-// For more than 8192 columns, and for units that do not split evenly: kRows row blocks at a time,
-// all warps along the columns. Warp w takes units w, w + 16, ... of a row block: some warps one
-// step more than others, or none.
-template <int kBits, int kRows, int kColumns, typename Arguments>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
-  typename ProbeOf<Arguments>::Type probe(args);
-  extern __shared__ __align__(128) uint32_t shared[];
-  constexpr int kRing = kUnitsInFlight / kRows;
-  const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x / 32;
-  const int units = static_cast<int>(UnitsPerRow(args.in_features));
-  const int steps = (units - warp + kFusedWarps - 1) / kFusedWarps;
-  // The ring turns whole rounds: the next row blocks begin in slot 0.
-  const int ring_steps = (steps + kRing - 1) / kRing * kRing;
-  const RowRange rows = RowsOfBlock(args);
-  const auto load = [&](UnitWords<kBits>(&into)[kRows], int first_row, int step) {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const int row = min(first_row + r, rows.count - 1);  // surplus rows are decoded, not stored
-      const int64_t unit =
-          static_cast<int64_t>(rows.first + row) * units + step * kFusedWarps + warp;
-      into[r] = LoadUnit<kBits>(args.packed + unit * UnitBytes(kBits), lane);
-    }
-  };
-  const auto activations = [&](int step) {
-    return LoadActivations(ActivationAddress<kColumns>(args, step * kFusedWarps + warp, lane));
-  };
-
-  ptx::LaunchDependents();
-  const uint32_t entry = LoadTableEntry(args.table);
-  UnitWords<kBits> ring[kRing][kRows];
-#pragma unroll
-  for (int s = 0; s < kRing; ++s) {
-    if (s < steps) load(ring[s], 0, s);
-  }
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
-  ptx::WaitForPreviousGrids();
-  Activations b = activations(0);
-  float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
-  __syncthreads();
-  probe.TableIsReady();
-
-  for (int row = 0; row < rows.count; row += kRows) {
-    const int count = min(kRows, rows.count - row);
-    int chain = 0;
-    do {  // once for a warp without steps too: its sums are zero
-      float sums[kRows][2][4] = {};
-      const int chain_end = min(chain + kChainSteps, ring_steps);
+    uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
+                       PartialOffset<kColumns, kSumRows>(lane);
 #pragma unroll 1
-      for (int step = chain; step < chain_end; step += kRing) {
+    for (int row = chunk; row < chunk_end; row += kRows) {
+      int step = 0;
+      do {  // once for a warp without steps too: its sums are zero
+        float sums[kRows][2][4] = {};
+        const int chain_end = min(step + kChainSteps, steps);
+        const bool adds = step > 0;
+#pragma unroll 1
+        for (; step < chain_end; ++step) {
+          const bool is_last = step + 1 == steps;
+          if (is_last) ahead += to_next_rows;
+          const int next_unit = is_last ? warp : (step + 1) * kFusedWarps + warp;
+          Activations next_b;
 #pragma unroll
-        for (int s = 0; s < kRing; ++s) {
-          if (kRing == 1 || step + s < steps) {
-            const int next_step = step + s + 1;
-            const Activations next = activations(next_step < steps ? next_step : 0);
-#pragma unroll
-            for (int r = 0; r < kRows; ++r) MultiplyUnit(ring[s][r], b, sums[r], context);
-            b = next;
+          for (int r = 0; r < kRows; ++r) {
+            MultiplyUnit(next[r], b, sums[r], context);
+            load(r, is_last ? row + kRows : row);
+            __syncwarp();  // keeps the load here
+            if (r == 0) next_b = ActivationsOfUnit(args, of_lane, next_unit, lane);
           }
-          const int ahead = step + s + kRing;
-          if (ahead < steps) {
-            load(ring[s], row, ahead);
-          } else if (ahead >= ring_steps && ahead - ring_steps < steps &&
-                     row + kRows < rows.count) {
-            load(ring[s], row + kRows, ahead - ring_steps);
-          }
+          ahead += kStepBytes;
+          b = next_b;
         }
-      }
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        if (r >= count) continue;
-        const int part = (r * kFusedWarps + warp) * 2;
-        StorePartial<kColumns>(partials + part * kColumns * kUnitRows, sums[r], lane, chain > 0);
-      }
-      chain += kChainSteps;
-    } while (chain < steps);
+        for (int r = 0; r < kRows; ++r) {
+          StorePartial<kColumns, kSumRows>(partial + r * kPartialBytes, sums[r], lane, adds,
+                                           row + r < chunk_end);
+        }
+      } while (step < steps);
+      partial += kRows * kPartialBytes;
+    }
     __syncthreads();
     probe.LoopIsDone();
-    ReducePartials<kColumns>(args, partials, rows.first + row, count, 2 * kFusedWarps);
-    if (row + kRows < rows.count) __syncthreads();
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk, kFusedWarps);
+    if (chunk_end < rows.count) __syncthreads();
     probe.ReductionIsDone();
   }
   probe.Finish();
@@ -245,17 +255,21 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
 
 template <int kBits, int kColumns, typename Arguments>
 auto ChooseFusedKernel(const FusedConfig& config) {
+  constexpr int kMost = kMostReplicas;
+  constexpr int kFew = kFewReplicas;
   if constexpr (kColumns > 4) {
-    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns, Arguments>
-                                      : FusedWide<kBits, 2, kColumns, Arguments>;
+    if (config.table_replicas == kFew) return FusedWide<kBits, 1, kColumns, kFew, Arguments>;
+    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns, kMost, Arguments>
+                                      : FusedWide<kBits, 2, kColumns, kMost, Arguments>;
   } else {
+    if (config.table_replicas == kFew) return FusedLooping<kBits, 2, kColumns, kFew, Arguments>;
     if (config.units_per_warp == 1) return FusedResident<kBits, 1, kColumns, Arguments>;
     if (config.units_per_warp == 2) return FusedResident<kBits, 2, kColumns, Arguments>;
     if (config.units_per_warp == 4) return FusedResident<kBits, 4, kColumns, Arguments>;
-    if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns, Arguments>;
-    if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns, Arguments>;
-    if (config.rows_in_flight == 3) return FusedLooping<kBits, 3, kColumns, Arguments>;
-    return FusedLooping<kBits, 4, kColumns, Arguments>;
+    if (config.rows_in_flight == 1) return FusedLooping<kBits, 1, kColumns, kMost, Arguments>;
+    if (config.rows_in_flight == 2) return FusedLooping<kBits, 2, kColumns, kMost, Arguments>;
+    if (config.rows_in_flight == 3) return FusedLooping<kBits, 3, kColumns, kMost, Arguments>;
+    return FusedLooping<kBits, 4, kColumns, kMost, Arguments>;
   }
 }
 

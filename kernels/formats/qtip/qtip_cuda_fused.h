@@ -16,39 +16,45 @@ namespace qtipd {
 struct FusedProblem {
   int64_t out_features = 0;  // a multiple of 16
   int64_t in_features = 0;   // a multiple of 32
-  int bits = 0;
+  int bits = 0;              // 1 to 4; at 1 the units are those of the plain layout
   int64_t batch = 1;
 };
 
-// Choose: how. A function of the problem and the number of multiprocessors alone.
+// What a configuration depends on of a device.
+struct FusedDevice {
+  int multiprocessors = 0;
+  size_t shared_bytes = 0;  // that one block may ask for
+};
+FusedDevice PropertiesOf(const CudaDevice& device);
+
+// Choose: how. A function of the problem and the device's properties alone.
 struct FusedConfig {
-  int grid = 0;           // blocks; each owns whole row blocks, so sums need no second pass
-  int columns = 0;        // of the batch per launch: 1, 4, 8 or 16
-  int warps_per_row = 0;  // warps that share a row block, a power of two
-  // Resident activations, where a row has a power of two of units up to 64; 0: loop over columns.
+  int grid = 0;            // blocks; each owns whole row blocks, so sums need no second pass
+  int columns = 0;         // of the batch per launch: 1, 4, 8 or 16
+  int warps_per_row = 0;   // warps that share a row block, a power of two
+  int table_replicas = 0;  // 32, or 16 where a block gets too little shared memory
+  // Activations that a warp keeps in registers, for 2048, 4096 and 8192 columns; 0: it loops over
+  // columns.
   int units_per_warp = 0;
-  int rows_in_flight = 0;   // row blocks whose sums a warp holds while it loops over columns
+  int rows_in_flight = 0;   // row blocks that a warp loads ahead, or sums at once as it loops
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // table and partial sums
   bool waits_for_previous = false;  // LaunchOptions
   std::string ToString() const;
 };
 
-FusedConfig ChooseFusedConfig(const FusedProblem& problem, int multiprocessors);
+FusedConfig ChooseFusedConfig(const FusedProblem& problem, const FusedDevice& device);
 
 // What LaunchFused does: "launch", kernels; "issue", instructions of a warp in the decode loop
 // alone, counted in the machine code, and given only for the one that it was counted in, of compute
 // capability 9.x (90 for 9.0); "shared_memory", wavefronts: one for every 32 lookups, and the
 // filling of the table in every block. Lower bounds.
-OperationCounts FusedOperations(const FusedProblem& problem, int multiprocessors,
+OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& device,
                                 int compute_capability);
 
 // One pass over the weights serves this many activation vectors; from there decoding once is
 // better.
 inline constexpr int64_t kMaxFusedBatch = 16;
-
-// Units that a lane loads ahead: 32 KiB a multiprocessor at 2 bits.
-inline constexpr int kUnitsInFlight = 4;
 
 // Launch: z[batch, out] = u[batch, in] * W_trellis^T.
 //   packed  units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
@@ -60,6 +66,11 @@ inline constexpr int kUnitsInFlight = 4;
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), code HYB.
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
                          const void* table, const void* u, void* z);
+
+// The same with what ChooseFusedConfig chooses for `as`, which may have less than `device`.
+absl::Status LaunchFusedAs(const CudaDevice& device, const FusedDevice& as,
+                           const FusedProblem& problem, const void* packed, const void* table,
+                           const void* u, void* z);
 
 // One configuration's launch over `columns` of the batch; LaunchFused picks among them.
 struct FusedArguments {
@@ -106,6 +117,9 @@ absl::Status LaunchHollow(const CudaDevice& device, const FusedConfig& config,
 template <int kBits, typename Arguments>
 absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
                              const Arguments& arguments);
+extern template absl::Status LaunchFusedBits<1, FusedArguments>(const CudaDevice&,
+                                                                const FusedConfig&,
+                                                                const FusedArguments&);
 extern template absl::Status LaunchFusedBits<2, FusedArguments>(const CudaDevice&,
                                                                 const FusedConfig&,
                                                                 const FusedArguments&);
@@ -115,6 +129,9 @@ extern template absl::Status LaunchFusedBits<3, FusedArguments>(const CudaDevice
 extern template absl::Status LaunchFusedBits<4, FusedArguments>(const CudaDevice&,
                                                                 const FusedConfig&,
                                                                 const FusedArguments&);
+extern template absl::Status LaunchFusedBits<1, TracedArguments>(const CudaDevice&,
+                                                                 const FusedConfig&,
+                                                                 const TracedArguments&);
 extern template absl::Status LaunchFusedBits<2, TracedArguments>(const CudaDevice&,
                                                                  const FusedConfig&,
                                                                  const TracedArguments&);

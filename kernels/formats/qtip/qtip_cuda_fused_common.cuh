@@ -18,38 +18,39 @@ struct Activations {
   uint32_t word[8];
 };
 
-// Zeros for a null address: a column or tile that does not exist.
 __device__ __forceinline__ Activations LoadActivations(const uint16_t* u) {
-  Activations b = {};
-  if (u != nullptr) {
-    const uint4 low = *reinterpret_cast<const uint4*>(u);
-    const uint4 high = *reinterpret_cast<const uint4*>(u + 8);
-    b = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
-  }
-  return b;
+  const uint4 low = *reinterpret_cast<const uint4*>(u);
+  const uint4 high = *reinterpret_cast<const uint4*>(u + 8);
+  return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
 }
 
-// z of `rows` row blocks from their partial sums [row block][part][column][16].
+// The activations of a column or tile that does not exist.
+static __device__ const uint4 kNoActivations[2] = {};
+
+__device__ __forceinline__ const uint16_t* NoActivations() {
+  return reinterpret_cast<const uint16_t*>(kNoActivations);
+}
+
+// z of `rows` row blocks from their partial sums [row block][part][column][16]; parts is at most
+// kFusedWarps. Written without branches: the sums of a short kernel are all that is left of it.
 template <int kColumns>
 __device__ __forceinline__ void ReducePartials(const FusedArguments& args, const float* partials,
                                                int first_row, int rows, int parts) {
   constexpr int kValues = kColumns * kUnitRows;
+#pragma unroll 1
   for (int i = threadIdx.x; i < rows * kValues; i += kDecodeThreads) {
     const int row = i / kValues;
     const int value = i % kValues;
     const float* p = partials + row * parts * kValues + value;
-    float even = 0;
-    float odd = 0;
-#pragma unroll 8
-    for (int part = 0; part + 1 < parts; part += 2) {
-      even += p[part * kValues];
-      odd += p[(part + 1) * kValues];
+    float sums[4] = {};
+#pragma unroll
+    for (int part = 0; part < kFusedWarps; ++part) {
+      if (part < parts) sums[part % 4] += p[part * kValues];
     }
-    if (parts % 2 != 0) even += p[(parts - 1) * kValues];
     const int column = value / kUnitRows;
     if (column < args.columns) {
       args.z[static_cast<int64_t>(column) * args.out_features + (first_row + row) * kUnitRows +
-             value % kUnitRows] = even + odd;
+             value % kUnitRows] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
   }
 }

@@ -41,11 +41,11 @@ __device__ __forceinline__ HalfWords<kBits> LoadHalf(const char* unit, int half,
 }
 
 // sums[t] += half a unit times activation vectors 8 t .. 8 t + 7.
-template <int kBits, int kVectorTiles>
+template <int kBits, int kVectorTiles, int kReplicas>
 __device__ __forceinline__ void MultiplyHalf(const HalfWords<kBits>& half,
                                              const Activations (&b)[kVectorTiles],
                                              float (&sums)[kVectorTiles][4],
-                                             const DecodeContext& context) {
+                                             const DecodeContext<kReplicas>& context) {
   uint32_t words[kBits + 1];
 #pragma unroll
   for (int i = 0; i < kBits; ++i) words[i] = half.word[i];
@@ -55,7 +55,7 @@ __device__ __forceinline__ void MultiplyHalf(const HalfWords<kBits>& half,
     uint32_t pairs[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      pairs[j] = LookUpPair(StateAt(words, (4 * i + j) * QtipStepBits(kBits)), context);
+      pairs[j] = LookUpPair(StateAt(words, PairOffset<kBits>(i, j)), context);
     }
 #pragma unroll
     for (int t = 0; t < kVectorTiles; ++t) {
@@ -64,24 +64,27 @@ __device__ __forceinline__ void MultiplyHalf(const HalfWords<kBits>& half,
   }
 }
 
-// Writes a warp's sums of one row block to partial[column][16 rows], or adds them there.
-template <int kVectorTiles>
+// Writes a warp's sums of one row block to partial[column][16 rows], or adds them there. A lane has
+// rows g and g + 8, in the plain layout (1 bit) rows 2 g and 2 g + 1.
+template <int kBits, int kVectorTiles>
 __device__ __forceinline__ void StoreWidePartial(float* partial,
                                                  const float (&sums)[kVectorTiles][4], int lane,
                                                  bool adds) {
+  constexpr int kLaneRows = kBits == 1 ? 2 : 1;
+  constexpr int kSecond = kBits == 1 ? 1 : 8;
   const auto put = [adds](float& to, float value) { to = adds ? to + value : value; };
 #pragma unroll
   for (int t = 0; t < kVectorTiles; ++t) {
-    float* column = partial + (8 * t + 2 * (lane & 3)) * kUnitRows + (lane >> 2);
+    float* column = partial + (8 * t + 2 * (lane & 3)) * kUnitRows + (lane >> 2) * kLaneRows;
     put(column[0], sums[t][0]);
     put(column[kUnitRows], sums[t][1]);
-    put(column[8], sums[t][2]);
-    put(column[kUnitRows + 8], sums[t][3]);
+    put(column[kSecond], sums[t][2]);
+    put(column[kUnitRows + kSecond], sums[t][3]);
   }
 }
 
 // kRows row blocks at a time; kColumns is 8 or 16.
-template <int kBits, int kRows, int kColumns, typename Arguments>
+template <int kBits, int kRows, int kColumns, int kReplicas, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments args) {
   typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
@@ -114,7 +117,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
       b[t] = LoadActivations(exists ? static_cast<const uint16_t*>(args.u) +
                                           static_cast<int64_t>(column) * args.in_features +
                                           tile * kQtipTileCols
-                                    : nullptr);
+                                    : NoActivations());
     }
   };
 
@@ -125,12 +128,12 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
     load(ring[0], warp_row, 0);
     load(ring[1], warp_row, 1);
   }
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
+  FillTable<kReplicas>(shared, entry);
+  const auto context = MakeDecodeContext<kReplicas>(shared);
   ptx::WaitForPreviousGrids();
   Activations b[2][kVectorTiles];
   activations(b[0], 0);
-  float* partials = reinterpret_cast<float*>(shared) + kFoldedBytes / 4;
+  float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kReplicas) / 4;
   __syncthreads();
   probe.TableIsReady();
 
@@ -147,7 +150,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
           activations(b[1 - parity], next < halves ? next : 0);
 #pragma unroll
           for (int r = 0; r < kRows; ++r) {
-            MultiplyHalf<kBits, kVectorTiles>(ring[parity][r], b[parity], sums[r], context);
+            MultiplyHalf(ring[parity][r], b[parity], sums[r], context);
           }
           const int ahead = h + parity + 2;
           if (ahead < halves) {
@@ -160,8 +163,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const int part = ((warp_row + r) << args.warps_per_row_log2) + warp_column;
-        StoreWidePartial<kVectorTiles>(partials + part * kColumns * kUnitRows, sums[r], lane,
-                                       chain > 0);
+        StoreWidePartial<kBits>(partials + part * kColumns * kUnitRows, sums[r], lane, chain > 0);
       }
       chain += kChainHalves;
     } while (chain < halves);

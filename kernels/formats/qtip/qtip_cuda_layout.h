@@ -25,6 +25,7 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LAYOUT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/api/host_device.h"
@@ -56,9 +57,21 @@ QTIPD_HOST_DEVICE constexpr int UnitWordOffset(int bits, int lane, int word) {
 }
 
 // The lookup table with the hash's sign bit folded into the index, entry bits 15..6 of the hash, in
-// 32 replicas, one a bank: 128 KiB, no conflicts.
+// replicas: 32, one a bank, are 128 KiB without conflicts; 16 are 64 KiB for devices whose blocks
+// get no more than 100 KB (8.6, 8.9, 12.0).
 inline constexpr int kFoldedEntries = 2 * kQtipLutEntries;
-inline constexpr int kFoldedBytes = kFoldedEntries * 32 * 4;
+inline constexpr int kMostReplicas = 32;
+inline constexpr int kFewReplicas = 16;
+QTIPD_HOST_DEVICE constexpr int FoldedBytes(int replicas) { return kFoldedEntries * replicas * 4; }
+
+// What a block needs beside the table, at most, in kernels that take what is left for sums.
+inline constexpr int kLeastBytesBesideTable = 16 * 1024;
+
+// As many replicas as blocks of at most `shared_bytes` have room for.
+QTIPD_HOST_DEVICE constexpr int ReplicasFor(size_t shared_bytes) {
+  const size_t needed = FoldedBytes(kMostReplicas) + kLeastBytesBesideTable;
+  return shared_bytes >= needed ? kMostReplicas : kFewReplicas;
+}
 
 }  // namespace qtipd
 

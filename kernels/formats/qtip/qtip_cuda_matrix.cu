@@ -115,10 +115,10 @@ __device__ __forceinline__ void StoreRow(float* row, const uint32_t (&pairs)[8],
   }
 }
 
-template <int kBits, typename Weight>
+template <int kBits, int kReplicas, typename Weight>
 __device__ __forceinline__ void DecodeToMatrix(const DecodeArguments& args, int64_t unit,
                                                const UnitWords<kBits>& words,
-                                               const DecodeContext& context) {
+                                               const DecodeContext<kReplicas>& context) {
   const int lane = threadIdx.x % 32;
   uint32_t rows[4][8];  // rows 2 g, 2 g + 8, 2 g + 1, 2 g + 9 of the lane's tile
   DecodeUnit(words, context, [&](int i, const uint32_t(&pairs)[4]) {
@@ -138,7 +138,7 @@ __device__ __forceinline__ void DecodeToMatrix(const DecodeArguments& args, int6
   }
 }
 
-template <int kBits, typename Weight>
+template <int kBits, int kReplicas, typename Weight>
 __global__ void __launch_bounds__(kDecodeThreads, 1) DecodeUnits(const DecodeArguments args) {
   extern __shared__ __align__(128) uint32_t shared[];
   const int lane = threadIdx.x % 32;
@@ -155,15 +155,15 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) DecodeUnits(const DecodeArg
   for (int r = 0; r < kUnitsAhead; ++r) {
     if (unit + r * stride < args.units) ring[r] = load(unit + r * stride);
   }
-  FillTable(shared, entry);
-  const DecodeContext context = MakeDecodeContext(shared);
+  FillTable<kReplicas>(shared, entry);
+  const auto context = MakeDecodeContext<kReplicas>(shared);
   ptx::WaitForPreviousGrids();
   __syncthreads();
   while (unit < args.units) {
 #pragma unroll
     for (int r = 0; r < kUnitsAhead; ++r) {
       if (unit < args.units) {
-        DecodeToMatrix<kBits, Weight>(args, unit, ring[r], context);
+        DecodeToMatrix<kBits, kReplicas, Weight>(args, unit, ring[r], context);
         const int64_t ahead = unit + kUnitsAhead * stride;
         if (ahead < args.units) ring[r] = load(ahead);
       }
@@ -172,16 +172,25 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) DecodeUnits(const DecodeArg
   }
 }
 
-template <int kBits>
-absl::Status LaunchDecodeBits(const CudaDevice& device, const DecodeArguments& args, DType dtype) {
+template <int kBits, int kReplicas>
+absl::Status LaunchDecodeReplicas(const CudaDevice& device, const DecodeArguments& args,
+                                  DType dtype) {
   const int64_t blocks = (args.units + kWarps - 1) / kWarps;
   const LaunchOptions options = {
       .grid = static_cast<unsigned>(std::min<int64_t>(blocks, device.multiprocessors())),
       .block = kDecodeThreads,
-      .shared_bytes = kFoldedBytes,
+      .shared_bytes = FoldedBytes(kReplicas),
       .overlaps_previous = true};
-  return dtype == DType::kF16 ? LaunchKernel(device, options, DecodeUnits<kBits, __half>, args)
-                              : LaunchKernel(device, options, DecodeUnits<kBits, float>, args);
+  return dtype == DType::kF16
+             ? LaunchKernel(device, options, DecodeUnits<kBits, kReplicas, __half>, args)
+             : LaunchKernel(device, options, DecodeUnits<kBits, kReplicas, float>, args);
+}
+
+template <int kBits>
+absl::Status LaunchDecodeBits(const CudaDevice& device, const DecodeArguments& args, DType dtype) {
+  return ReplicasFor(device.max_shared_bytes()) == kMostReplicas
+             ? LaunchDecodeReplicas<kBits, kMostReplicas>(device, args, dtype)
+             : LaunchDecodeReplicas<kBits, kFewReplicas>(device, args, dtype);
 }
 
 }  // namespace

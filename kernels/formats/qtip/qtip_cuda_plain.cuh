@@ -113,8 +113,6 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   }
 }
 
-inline constexpr SumRows kPlainLayoutRows = {.lane = 4, .sum = 2, .second = 1};
-
 // Warps share a row block by columns and loop over its units; the block's row groups go side by
 // side. One order of summation.
 template <typename Code, int kBits, int kColumns>
@@ -140,6 +138,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   ptx::WaitForPreviousGrids();
   auto* partials =
       reinterpret_cast<float*>(table_memory + PlainTableBytes(Code::TableBytes(args.table_bits)));
+  const uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
+                           PartialOffset<kColumns, kPlainLayoutRows>(lane);
+  const uint16_t* of_lane = ActivationsOfLane<kColumns>(args, lane);
   __syncthreads();
   for (int chunk = 0; chunk < rows.count; chunk += row_step) {
     const int row = chunk + warp_row;
@@ -150,7 +151,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
       const UnitWords<kBits> words = next;
       const bool is_last = unit + warps_per_row >= units;
       next = is_last ? load(row + row_step, warp_column) : load(row, unit + warps_per_row);
-      const Activations b = LoadActivations(ActivationAddress<kColumns>(args, unit, lane));
+      const Activations b = ActivationsOfUnit(args, of_lane, unit, lane);
       DecodePlainUnit<Code, kBits>(words, context, [&](int i, const uint32_t(&pairs)[4]) {
         ptx::MmaM16N8K16(sums[i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
       });
@@ -164,11 +165,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) totals[i / 4][i % 4] /= Code::kScale;
-    StorePartial<kColumns, kPlainLayoutRows>(partials + warp * 2 * kColumns * kUnitRows, totals,
-                                             lane);
+    StorePartial<kColumns, kPlainLayoutRows>(partial, totals, lane);
     __syncthreads();
     ReducePartials<kColumns>(args, partials, rows.first + chunk, min(row_step, rows.count - chunk),
-                             2 * warps_per_row);
+                             warps_per_row);
     __syncthreads();
   }
 }
@@ -190,9 +190,8 @@ absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const FusedConfig&
   const LaunchOptions options = {
       .grid = static_cast<unsigned>(config.grid),
       .block = kDecodeThreads,
-      .shared_bytes =
-          PlainTableBytes(Code::TableBytes(arguments.table_bits)) +
-          sizeof(float) * kFusedWarps * 2 * static_cast<size_t>(config.columns) * kUnitRows,
+      .shared_bytes = PlainTableBytes(Code::TableBytes(arguments.table_bits)) +
+                      sizeof(float) * kFusedWarps * static_cast<size_t>(config.columns) * kUnitRows,
       .overlaps_previous = true};
   return config.columns == 1
              ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1>, arguments)

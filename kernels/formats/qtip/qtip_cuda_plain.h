@@ -21,7 +21,7 @@ bool HasPlainKernels(const QtipCodeSpec& spec);
 absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
                                const void* packed, const void* tlut, DType dtype, void* w);
 
-// LaunchFused for codes in the plain layout: the same contract, `tlut` as in LaunchPlainDecode.
+// LaunchFused for the other codes: the same contract, `tlut` as in LaunchPlainDecode.
 // `problem.bits` is spec.bits. Weights enter the products exactly: 1mad's and 2mad's as integers,
 // whose divisor the sums get.
 absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& problem,
@@ -60,7 +60,7 @@ extern const PlainKernels k3InstKernels[4];
 extern const PlainKernels kLut1Kernels[4];
 extern const PlainKernels kLut2Kernels[4];
 extern const PlainKernels kQuantLutKernels[4];
-extern const PlainKernels kHyb1Kernel;  // hyb at 1 bit
+extern const PlainKernels kHyb1Kernel;  // hyb at 1 bit; its fused kernel is LaunchFused's
 
 }  // namespace qtipd
 

@@ -3,6 +3,6 @@
 
 namespace qtipd {
 
-const PlainKernels kHyb1Kernel = PlainKernelsOf<PlainHybCode, 1>();
+const PlainKernels kHyb1Kernel = {LaunchPlainDecodeKernel<PlainHybCode, 1>, nullptr};
 
 }  // namespace qtipd

@@ -83,23 +83,22 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     const void* packed = copies_[copy].packed.data();
     const void* table = copies_[copy].table.data();
-    return QtipHasKernelLayout(spec_)
-               ? LaunchFused(device_, Problem(batch), packed, table, u, z)
-               : LaunchPlainFused(device_, Problem(batch), spec_, packed, table, u, z);
+    return IsHyb() ? LaunchFused(device_, Problem(batch), packed, table, u, z)
+                   : LaunchPlainFused(device_, Problem(batch), spec_, packed, table, u, z);
   }
 
   OperationCounts multiply_operations(int64_t batch) const override {
-    if (!QtipHasKernelLayout(spec_)) {
+    if (!IsHyb()) {
       return {{"launch", static_cast<double>(PlainFusedLaunches(batch))}};
     }
-    return FusedOperations(Problem(batch), device_.multiprocessors(), device_.compute_capability());
+    return FusedOperations(Problem(batch), PropertiesOf(device_), device_.compute_capability());
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
   OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }
 
   absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u, void* z,
                                                              int slots) override {
-    if (!QtipHasKernelLayout(spec_)) {
+    if (!IsHyb()) {
       return ResidentWeights::PreparePhases(batch, u, z, slots);  // no such build
     }
     return PrepareFusedPhases(
@@ -158,6 +157,9 @@ class QtipCudaWeights final : public ResidentWeights {
                ? LaunchDecode(device_, shape_, spec_.bits, packed, table, dtype, w)
                : LaunchPlainDecode(device_, shape_, spec_, packed, table, dtype, w);
   }
+
+  // At every rate, in either layout.
+  bool IsHyb() const { return spec_.code == QtipCode::kHyb; }
 
   FusedProblem Problem(int64_t batch) const {
     return {.out_features = shape_.out_features,

@@ -1,5 +1,6 @@
 // Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
-// columns; or "sizes" for rotations and linears of published sizes. Weight copies total at least
+// columns; "sizes" for rotations and linears of published sizes; or "multiply" for the bare fused
+// kernel on the sizes of docs/performance/fused.md. Weight copies total at least
 // 320 MB, so that L2 is cold; graph replays, medians.
 #include <algorithm>
 #include <chrono>
@@ -150,13 +151,11 @@ void MeasureDense(CudaDevice& device, Shape shape, int64_t batch, bool is_listed
   const uint64_t bytes = 2 * shape.out_features * shape.in_features;
   const int copies = static_cast<int>(kColdBytes / bytes) + 1;
   std::vector<Buffer> weights;
-  const std::vector<float> values = [&] {
-    std::vector<float> v(shape.out_features * shape.in_features);
-    FillNormal(1, RandomStream::kTest, 0, v);
-    return v;
-  }();
-  std::vector<uint16_t> halves(values.size());
-  std::transform(values.begin(), values.end(), halves.begin(), FloatToHalf);
+  std::vector<uint16_t> halves(shape.out_features * shape.in_features);
+  for (size_t i = 0; i < halves.size(); ++i) {  // +-0.125 to 2 in no order
+    const auto bits = static_cast<uint16_t>(i * 40503 >> 7);
+    halves[i] = static_cast<uint16_t>((bits & 0x8000) | (0x3000 + (bits & 0x0FFF)));
+  }
   for (int i = 0; i < copies; ++i) {
     weights.push_back(Value(device.Allocate(bytes)));
     if (!device.CopyToDevice(weights[i].data(), halves.data(), bytes).ok()) std::exit(2);
@@ -350,21 +349,69 @@ void RunRotations(CudaDevice& device, const std::vector<int64_t>& sizes) {
   }
 }
 
-// The fused linear of a layer of random bits, which decode as fast as any.
+// A layer of random bits, which decode as fast as any.
+QtipLayer ScrambledLayer(Shape shape, int bits) {
+  QtipLayer layer{.shape = shape, .spec = {.bits = bits}};
+  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+  for (size_t i = 0; i < layer.trellis.size(); ++i) {
+    layer.trellis[i] = static_cast<uint16_t>(i * 40503 >> 7);
+  }
+  layer.su.assign(shape.in_features, 1.0f);
+  layer.sv.assign(shape.out_features, 1.0f);
+  layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+  return layer;
+}
+
+// The bare fused kernel, five runs and all their values, beside a plain read of as many bytes.
+void MeasureMultiply(CudaDevice& device, const DeviceCeiling& ceiling, Shape shape, int bits,
+                     const std::vector<int64_t>& batches) {
+  constexpr int kRuns = 5;
+  const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, bits)));
+  const int copies = static_cast<int>(kColdBytes / one->multiply_bytes()) + 1;
+  const auto weights = Value(one->Replicate(copies));
+  for (const int64_t batch : batches) {
+    const Buffer u = Value(device.Allocate(2 * batch * shape.in_features));
+    const Buffer z = Value(device.Allocate(4 * batch * shape.out_features));
+    Ok(device.Fill(u.data(), 0x3A, u.bytes()));
+    std::printf("multiply %lldx%lld K=%d batch %-2lld", static_cast<long long>(shape.out_features),
+                static_cast<long long>(shape.in_features), bits, static_cast<long long>(batch));
+    std::vector<double> runs(kRuns);
+    for (double& run : runs) {
+      run = Median(device, std::max(copies, 24),
+                   [&](int i) { return weights->Multiply(i % copies, batch, u.data(), z.data()); });
+      std::printf(" %7.3f", run * 1e6);
+    }
+    std::sort(runs.begin(), runs.end());
+    std::printf("  median %7.3f us, read %.2f us\n", runs[kRuns / 2] * 1e6,
+                ReadSeconds(ceiling, one->multiply_bytes()) * 1e6);
+  }
+}
+
+void RunMultiplies(CudaDevice& device) {
+  const DeviceCeiling ceiling = Value(MeasureCudaCeiling(device, [] { return false; }));
+  std::printf("%s, %.0f MHz, empty launch %.2f us\n", device.info().name.c_str(),
+              ceiling.clock_hertz * 1e-6, ceiling.overlapped_launch_seconds * 1e6);
+  for (const Shape shape : {Shape{4096, 4096}, Shape{14336, 4096}, Shape{4096, 14336},
+                            Shape{8192, 8192}, Shape{28672, 8192}, Shape{8192, 28672}}) {
+    MeasureDense(device, shape, 1, false);
+    for (const int bits : {1, 2, 3, 4}) MeasureMultiply(device, ceiling, shape, bits, {1});
+    MeasureMultiply(device, ceiling, shape, 2, {2, 4, 8, 16});
+  }
+  for (const Shape shape :
+       {Shape{1024, 4096}, Shape{4096, 11008}, Shape{11008, 4096}, Shape{13824, 5120},
+        Shape{5120, 13824}, Shape{5120, 5120}, Shape{53248, 16384}, Shape{8192, 57344}}) {
+    MeasureDense(device, shape, 1, false);
+    for (const int bits : {2, 4}) MeasureMultiply(device, ceiling, shape, bits, {1});
+  }
+}
+
+// The fused linear.
 void RunLinears(CudaDevice& device, const std::vector<Shape>& shapes) {
   for (const Shape shape : shapes) {
     std::printf("%lld x %lld\n", static_cast<long long>(shape.out_features),
                 static_cast<long long>(shape.in_features));
     for (const int bits : {2, 4}) {
-      QtipLayer layer{.shape = shape, .spec = {.bits = bits}};
-      layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
-      for (size_t i = 0; i < layer.trellis.size(); ++i) {
-        layer.trellis[i] = static_cast<uint16_t>(i * 40503 >> 7);
-      }
-      layer.su.assign(shape.in_features, 1.0f);
-      layer.sv.assign(shape.out_features, 1.0f);
-      layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
-      const auto one = Value(LoadQtipOnCuda(device, layer));
+      const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, bits)));
       for (const int64_t batch : {1, 8}) MeasureFused(device, *one, bits, batch);
     }
   }
@@ -374,6 +421,11 @@ void RunLinears(CudaDevice& device, const std::vector<Shape>& shapes) {
 }  // namespace qtipd
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "multiply") {
+    const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
+    qtipd::RunMultiplies(*device);
+    return 0;
+  }
   if (argc > 1 && std::string(argv[1]) == "sizes") {
     const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
     qtipd::RunRotations(*device, {4096, 8192, 3072, 5120, 11008, 13824, 14336, 28672, 53248});

@@ -34,24 +34,26 @@ TEST(SummarisePhases, IsZeroWhereNothingRan) {
   EXPECT_EQ(Sum(SummarisePhases(blocks)), 0);
 }
 
+constexpr FusedDevice kH200 = {.multiprocessors = 132, .shared_bytes = 227 * 1024};
+
 TEST(FusedOperations, CountsOneLookupForTwoWeightsAndTheTables) {
   const FusedProblem problem = {.out_features = 4096, .in_features = 4096, .bits = 2, .batch = 1};
-  const OperationCounts operations = FusedOperations(problem, 132, 90);
+  const OperationCounts operations = FusedOperations(problem, kH200, 90);
   EXPECT_EQ(operations.at("launch"), 1);
-  EXPECT_DOUBLE_EQ(operations.at("shared_memory"), 4096.0 * 4096 / 64 + 128 * 1024);
-  EXPECT_DOUBLE_EQ(operations.at("issue"), 4096.0 * 4096 / 32 * 2.770);
+  EXPECT_DOUBLE_EQ(operations.at("shared_memory"), 4096.0 * 4096 / 64 + 132 * 1024);
+  EXPECT_DOUBLE_EQ(operations.at("issue"), 4096.0 * 4096 / 32 * 2.684);
 }
 
 TEST(FusedOperations, GrowsWithTheMatrixAndNeverShrinksWithTheBatch) {
-  for (int bits : {2, 3, 4}) {
+  for (int bits : {1, 2, 3, 4}) {
     double before = 0;
     for (int64_t batch : {1, 4, 8, 16}) {
       const FusedProblem small = {
           .out_features = 4096, .in_features = 16384, .bits = bits, .batch = batch};
       FusedProblem large = small;
       large.out_features *= 2;
-      const double issue = FusedOperations(small, 132, 90).at("issue");
-      EXPECT_DOUBLE_EQ(FusedOperations(large, 132, 90).at("issue"), 2 * issue);
+      const double issue = FusedOperations(small, kH200, 90).at("issue");
+      EXPECT_DOUBLE_EQ(FusedOperations(large, kH200, 90).at("issue"), 2 * issue);
       EXPECT_GE(issue, before);
       before = issue;
     }
@@ -61,7 +63,7 @@ TEST(FusedOperations, GrowsWithTheMatrixAndNeverShrinksWithTheBatch) {
 TEST(FusedOperations, CountsInstructionsOfTheMachineCodeThatTheyWereCountedIn) {
   const FusedProblem problem = {.out_features = 4096, .in_features = 4096, .bits = 2, .batch = 1};
   for (const int capability : {80, 89, 100, 120}) {
-    const OperationCounts operations = FusedOperations(problem, 132, capability);
+    const OperationCounts operations = FusedOperations(problem, kH200, capability);
     EXPECT_FALSE(operations.contains("issue")) << capability;
     EXPECT_TRUE(operations.contains("shared_memory")) << capability;
   }
@@ -132,7 +134,7 @@ std::string CaseName(const testing::TestParamInfo<PhaseCase>& info) {
 
 std::vector<PhaseCase> PhaseCases() {
   std::vector<PhaseCase> cases;
-  for (int bits : {2, 3, 4}) {
+  for (int bits : {1, 2, 3, 4}) {
     for (int64_t batch : {1, 4, 8, 16}) cases.push_back({{4096, 4096}, bits, batch});
     cases.push_back({{8192, 8192}, bits, 1});
     cases.push_back({{8192, 32768}, bits, 1});

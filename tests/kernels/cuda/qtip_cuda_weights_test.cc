@@ -6,6 +6,7 @@
 #include "kernels/api/error.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
+#include "kernels/formats/qtip/qtip_cuda_matrix.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_reference.h"
@@ -23,12 +24,16 @@ std::vector<int64_t> AllSides() {
   return sides;
 }
 
+// What ChooseFusedConfig reads of an H200 and of devices of compute capability 8.0 and 8.6.
+constexpr FusedDevice kH200 = {.multiprocessors = 132, .shared_bytes = 227 * 1024};
+constexpr FusedDevice kA100 = {.multiprocessors = 108, .shared_bytes = 163 * 1024};
+constexpr FusedDevice kSmallBlocks = {.multiprocessors = 84, .shared_bytes = 99 * 1024};
+
 TEST(FusedConfig, GivesEveryRowBlockToOneOfAtMostAllMultiprocessors) {
   for (const int64_t out : AllSides()) {
     const FusedConfig config =
-        ChooseFusedConfig({.out_features = out, .in_features = 4096, .bits = 2, .batch = 1}, 132);
-    EXPECT_LE(config.grid, 132) << config.ToString();
-    EXPECT_GE(config.grid * ((out / 16 + config.grid - 1) / config.grid), out / 16);
+        ChooseFusedConfig({.out_features = out, .in_features = 4096, .bits = 2, .batch = 1}, kH200);
+    EXPECT_EQ(config.grid, std::min<int64_t>(132, out / 16)) << config.ToString();
   }
 }
 
@@ -36,19 +41,48 @@ TEST(FusedConfig, CoversEveryColumn) {
   for (const int64_t in : AllSides()) {
     for (int64_t batch : {1, 2, 16}) {
       const FusedConfig config = ChooseFusedConfig(
-          {.out_features = 4096, .in_features = in, .bits = 4, .batch = batch}, 132);
-      const auto units = static_cast<uint64_t>(UnitsPerRow(in));
+          {.out_features = 4096, .in_features = in, .bits = 4, .batch = batch}, kH200);
       EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.warps_per_row)));
-      if (config.units_per_warp > 0) {
-        EXPECT_EQ(config.warps_per_row * config.units_per_warp, UnitsPerRow(in));
-      } else if (batch <= 4) {
-        EXPECT_EQ(config.warps_per_row, 16) << config.ToString();
-        EXPECT_GT(config.rows_in_flight, 0);
+      EXPECT_TRUE(batch > 4 || config.warps_per_row == 16) << config.ToString();
+      const bool is_resident = batch <= 4 && (in == 2048 || in == 4096 || in == 8192);
+      EXPECT_EQ(config.units_per_warp, is_resident ? in / 2048 : 0) << in;
+      EXPECT_TRUE(is_resident || config.rows_in_flight > 0);
+      EXPECT_GT(config.chunk_rows, 0);
+    }
+  }
+}
+
+TEST(FusedConfig, LoopsWhereTheSumsOfABlockDoNotFitAtOnce) {
+  const FusedProblem problem = {.out_features = 131072, .in_features = 4096, .bits = 2, .batch = 4};
+  const FusedConfig config = ChooseFusedConfig(problem, kA100);
+  EXPECT_EQ(config.units_per_warp, 0);
+  EXPECT_LT(config.chunk_rows, 131072 / 16 / 108);
+}
+
+TEST(FusedConfig, DecodesNoSurplusRowBlocksWhereItNeedNot) {
+  for (int bits : {2, 4}) {
+    for (const int64_t rows : {2, 3, 4, 6, 8, 9}) {
+      const FusedProblem problem = {
+          .out_features = 16 * 132 * rows, .in_features = 11008, .bits = bits, .batch = 1};
+      EXPECT_EQ(rows % ChooseFusedConfig(problem, kH200).rows_in_flight, 0) << rows;
+    }
+  }
+}
+
+TEST(FusedConfig, FitsTheSharedMemoryOfEveryDevice) {
+  for (const FusedDevice& device : {kH200, kA100, kSmallBlocks}) {
+    for (const int64_t in : AllSides()) {
+      for (int64_t batch : {1, 2, 8, 16}) {
+        for (int64_t out : {int64_t{32}, int64_t{4096}, kQtipMaxFeatures}) {
+          const FusedConfig config = ChooseFusedConfig(
+              {.out_features = out, .in_features = in, .bits = 2, .batch = batch}, device);
+          EXPECT_LE(config.shared_bytes, device.shared_bytes) << config.ToString();
+          EXPECT_EQ(config.table_replicas, device.shared_bytes < 128 * 1024 ? 16 : 32);
+          if (config.rows_in_flight > 0) {
+            EXPECT_EQ(config.chunk_rows % config.rows_in_flight, 0) << config.ToString();
+          }
+        }
       }
-      if (batch <= 4 && std::has_single_bit(units) && in <= 8192) {
-        EXPECT_GT(config.units_per_warp, 0) << in;
-      }
-      EXPECT_LE(config.shared_bytes, 163 * 1024) << "more than an A100 has: " << config.ToString();
     }
   }
 }
@@ -88,7 +122,7 @@ struct LayerCase {
 
 std::vector<LayerCase> Cases() {
   std::vector<LayerCase> cases;
-  for (int bits : {2, 3, 4}) {
+  for (int bits : {1, 2, 3, 4}) {
     for (int64_t batch : {1, 3}) {
       // Smallest, padded units, several row blocks a warp, partial rings, looping over columns.
       for (Shape shape : {Shape{32, 32}, Shape{32, 64}, Shape{64, 128}, Shape{256, 256},
@@ -158,6 +192,42 @@ TEST_P(QtipCudaWeightsTest, FusedKernelAgreesWithDoublePrecision) {
   EXPECT_EQ(z.Take(), first) << "not deterministic";
 }
 
+// On a device whose blocks get 99 KiB.
+class QtipCudaSmallBlocks : public CudaTest, public testing::WithParamInterface<LayerCase> {};
+
+TEST_P(QtipCudaSmallBlocks, GiveTheSumsOfLargeOnesToFp32Rounding) {
+  const auto& [shape, bits, batch] = GetParam();
+  const QtipLayer layer = RandomLayer(shape, bits, 12);
+  const FusedProblem problem = {.out_features = shape.out_features,
+                                .in_features = shape.in_features,
+                                .bits = bits,
+                                .batch = batch};
+  const Buffer trellis = Upload(layer.trellis);
+  const Buffer table = Upload(layer.tlut);
+  const Buffer u = Upload(ToHalf(NormalValues(batch * shape.in_features, 5)));
+  auto packed = device().Allocate(UnitLayerBytes(shape.out_features, shape.in_features, bits));
+  ASSERT_OK(packed.status());
+  ASSERT_OK(LaunchRepack(device(), shape, layer.spec, trellis.data(), packed->data()));
+  GuardedOutput<float> large(device(), batch * shape.out_features);
+  GuardedOutput<float> small(device(), batch * shape.out_features);
+  ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), large.data()));
+  ASSERT_OK(LaunchFusedAs(device(), kSmallBlocks, problem, packed->data(), table.data(), u.data(),
+                          small.data()));
+  EXPECT_LT(RelativeError(small.Take(), large.Take()), 1e-6);
+}
+
+std::vector<LayerCase> SmallBlockCases() {
+  std::vector<LayerCase> cases;
+  for (int bits : {1, 2, 3, 4}) {
+    for (int64_t batch : {1, 3, 5, 16}) {
+      for (Shape shape : {Shape{32, 32}, Shape{4096, 4096}, Shape{1376, 2496}, Shape{64, 16384}}) {
+        cases.push_back({shape, bits, batch});
+      }
+    }
+  }
+  return cases;
+}
+
 TEST_P(QtipCudaWeightsTest, DecodesEveryWeightExactly) {
   if (case_.batch > 1) GTEST_SKIP() << "decoding has no batch";
   GuardedOutput<uint16_t> w(device(), case_.shape.out_features * case_.shape.in_features);
@@ -166,6 +236,8 @@ TEST_P(QtipCudaWeightsTest, DecodesEveryWeightExactly) {
   EXPECT_TRUE(ToFloat(w.Take()) == expected);
 }
 
+INSTANTIATE_TEST_SUITE_P(Layers, QtipCudaSmallBlocks, testing::ValuesIn(SmallBlockCases()),
+                         CaseName);
 INSTANTIATE_TEST_SUITE_P(Layers, QtipCudaWeightsTest, testing::ValuesIn(Cases()), CaseName);
 
 class QtipCudaLinear : public CudaTest {
