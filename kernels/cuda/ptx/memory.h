@@ -46,6 +46,15 @@ __device__ __forceinline__ void LoadStreaming64If(uint2& v, const void* p, bool 
       : "memory");
 }
 
+__device__ __forceinline__ void LoadStreaming32If(uint32_t& v, const void* p, bool condition) {
+  asm volatile(
+      "{ .reg .pred p; setp.ne.u32 p, %2, 0;"
+      " @p ld.global.L1::no_allocate.L2::256B.u32 %0, [%1]; }"
+      : "+r"(v)
+      : "l"(p), "r"(static_cast<uint32_t>(condition))
+      : "memory");
+}
+
 // A word that the host may write meanwhile; never from a cache.
 __device__ __forceinline__ uint32_t LoadSystem(const uint32_t* p) {
   uint32_t v;

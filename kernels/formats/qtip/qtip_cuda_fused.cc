@@ -12,7 +12,13 @@ constexpr int kWarps = 16;
 // Above 2 bits the words of four row blocks do not fit in registers beside their sums.
 constexpr int kMaxBitsOfFourRows = 2;
 constexpr int kSegmentColumns = 4;  // up to here activations stay in registers
-constexpr int kWideRowsInFlight = 2;
+constexpr int kWideColumns = 8;
+// Whose activations fit in the registers of a warp.
+constexpr int kUnitsOf8Vectors = 4;
+constexpr int kUnitsOf16Vectors = 2;
+constexpr int kWideRows = 4;
+constexpr int kWideRowsOfManyBits = 2;
+constexpr int kLeastWideWarps = 4;  // that share a row block: one on every scheduler
 constexpr int kFewReplicasRows = 2;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
@@ -62,6 +68,41 @@ int LoopingRows(const FusedProblem& problem, int64_t rows_per_block) {
   return best;
 }
 
+// Row blocks at once, and warps that share one: so that the block goes through the activations as
+// few times as possible, and rather with more row blocks a warp, which load them once.
+void ChooseWide(const FusedProblem& problem, int64_t rows_per_block, size_t shared_bytes,
+                FusedConfig& config) {
+  const auto room = static_cast<int64_t>(shared_bytes) - FoldedBytes(config.table_replicas);
+  config.units_per_warp = ResidentUnits(problem.in_features);
+  const int most_units = config.columns > kWideColumns ? kUnitsOf16Vectors : kUnitsOf8Vectors;
+  if (config.units_per_warp > most_units || config.table_replicas == kFewReplicas) {
+    config.units_per_warp = 0;
+  }
+  if (config.units_per_warp > 0) {
+    config.warps_per_row = kWarps;
+    const int64_t chunks = DivideUp(rows_per_block, room / PartialBytesPerRow(config));
+    config.chunk_rows = static_cast<int>(DivideUp(rows_per_block, chunks));
+    return;
+  }
+  const auto units = static_cast<uint64_t>(UnitsPerRow(problem.in_features));
+  config.warps_per_row = static_cast<int>(std::min<uint64_t>(std::bit_ceil(units), kWarps));
+  int64_t groups = kWarps / config.warps_per_row;
+  const bool is_crowded = problem.bits > kMaxBitsOfFourRows && config.columns > kWideColumns;
+  int most = is_crowded ? kWideRowsOfManyBits : kWideRows;
+  while (kWarps * config.columns * kUnitRows * 4 * most > room) most /= 2;
+  if (config.table_replicas == kFewReplicas) most = 1;
+  config.rows_in_flight = 1;
+  while (config.rows_in_flight < most && groups * config.rows_in_flight < rows_per_block) {
+    config.rows_in_flight *= 2;
+  }
+  while (config.warps_per_row > kLeastWideWarps &&
+         groups * config.rows_in_flight < rows_per_block) {
+    config.warps_per_row /= 2;
+    groups *= 2;
+  }
+  config.chunk_rows = static_cast<int>(groups) * config.rows_in_flight;
+}
+
 constexpr int kCountedCapability = 9;  // major number of the machine code counted below
 
 // Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
@@ -74,12 +115,22 @@ double InstructionsPerWeight(const FusedConfig& config, int bits) {
                    kResident4 = {2.773, 2.746, 2.844, 2.699};
   constexpr Counts kLooping1 = {2.832, 2.801, 2.883, 2.781},
                    kLooping4 = {2.848, 2.812, 2.898, 2.809};
-  constexpr Counts kWide8 = {3.977, 3.938, 4.562, 3.828}, kWide16 = {4.352, 4.320, 4.914, 4.219};
-  if (config.columns > 8) return kWide16[bits - 1];
-  if (config.columns > kSegmentColumns) return kWide8[bits - 1];
-  const bool is_single = config.columns == 1;
-  if (config.units_per_warp > 0) return (is_single ? kResident1 : kResident4)[bits - 1];
-  return (is_single ? kLooping1 : kLooping4)[bits - 1];
+  constexpr Counts kResident8 = {2.801, 2.773, 2.973, 2.781};
+  constexpr Counts kLooping8 = {3.141, 3.109, 3.359, 3.027},
+                   kLooping16 = {3.633, 3.641, 4.062, 3.727};
+  // Twice the matrix instructions of 8 vectors, one for 8 weights of a lane.
+  constexpr double kSecondVectorTile = 0.125;
+  const bool is_resident = config.units_per_warp > 0;
+  switch (config.columns) {
+    case 1:
+      return (is_resident ? kResident1 : kLooping1)[bits - 1];
+    case kSegmentColumns:
+      return (is_resident ? kResident4 : kLooping4)[bits - 1];
+    case kWideColumns:
+      return (is_resident ? kResident8 : kLooping8)[bits - 1];
+    default:
+      return is_resident ? kResident8[bits - 1] + kSecondVectorTile : kLooping16[bits - 1];
+  }
 }
 
 // All but the vectors.
@@ -120,19 +171,13 @@ FusedDevice PropertiesOf(const CudaDevice& device) {
 FusedConfig ChooseFusedConfig(const FusedProblem& problem, const FusedDevice& device) {
   FusedConfig config;
   const int64_t row_blocks = problem.out_features / kUnitRows;
-  const int64_t units = UnitsPerRow(problem.in_features);
   const int64_t rows_per_block = DivideUp(row_blocks, device.multiprocessors);
   config.grid = static_cast<int>(std::min<int64_t>(row_blocks, device.multiprocessors));
   config.columns = ColumnsFor(problem.batch);
   config.table_replicas = ReplicasFor(device.shared_bytes);
   const bool has_few_replicas = config.table_replicas == kFewReplicas;
-  config.warps_per_row =
-      static_cast<int>(std::min<uint64_t>(std::bit_ceil(static_cast<uint64_t>(units)), kWarps));
-  const int row_groups = kWarps / config.warps_per_row;
   if (config.columns > kSegmentColumns) {
-    const bool has_one = rows_per_block <= row_groups || has_few_replicas;
-    config.rows_in_flight = has_one ? 1 : kWideRowsInFlight;
-    config.chunk_rows = row_groups * config.rows_in_flight;
+    ChooseWide(problem, rows_per_block, device.shared_bytes, config);
   } else {
     config.warps_per_row = kWarps;
     config.units_per_warp = ResidentUnits(problem.in_features);

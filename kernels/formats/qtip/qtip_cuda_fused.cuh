@@ -19,10 +19,6 @@
 
 namespace qtipd {
 
-// Steps that one accumulator runs through: the tensor cores cut off low bits of a sum rather than
-// rounding it, an error that grows with the length of the chain (2.5e-6 at 65536 columns in one).
-inline constexpr int kChainSteps = 8;
-
 // The lane's activations of unit 0: its own tile, and of a batch vector (lane >> 2) & 3, or the
 // last one where there are fewer: what comes of those is not stored.
 template <int kColumns>
@@ -259,8 +255,16 @@ auto ChooseFusedKernel(const FusedConfig& config) {
   constexpr int kFew = kFewReplicas;
   if constexpr (kColumns > 4) {
     if (config.table_replicas == kFew) return FusedWide<kBits, 1, kColumns, kFew, Arguments>;
-    return config.rows_in_flight == 1 ? FusedWide<kBits, 1, kColumns, kMost, Arguments>
-                                      : FusedWide<kBits, 2, kColumns, kMost, Arguments>;
+    if (config.units_per_warp == 1) return FusedWideResident<kBits, 1, kColumns, Arguments>;
+    if (config.units_per_warp == 2) return FusedWideResident<kBits, 2, kColumns, Arguments>;
+    if constexpr (kColumns == 8) {
+      if (config.units_per_warp == 4) return FusedWideResident<kBits, 4, kColumns, Arguments>;
+    }
+    if (config.rows_in_flight == 1) return FusedWide<kBits, 1, kColumns, kMost, Arguments>;
+    if constexpr (kBits <= 2 || kColumns == 8) {
+      if (config.rows_in_flight == 4) return FusedWide<kBits, 4, kColumns, kMost, Arguments>;
+    }
+    return FusedWide<kBits, 2, kColumns, kMost, Arguments>;
   } else {
     if (config.table_replicas == kFew) return FusedLooping<kBits, 2, kColumns, kFew, Arguments>;
     if (config.units_per_warp == 1) return FusedResident<kBits, 1, kColumns, Arguments>;

@@ -33,8 +33,8 @@ struct FusedConfig {
   int columns = 0;         // of the batch per launch: 1, 4, 8 or 16
   int warps_per_row = 0;   // warps that share a row block, a power of two
   int table_replicas = 0;  // 32, or 16 where a block gets too little shared memory
-  // Activations that a warp keeps in registers, for 2048, 4096 and 8192 columns; 0: it loops over
-  // columns.
+  // Units that a warp keeps the activations of in registers, for 2048, 4096 and 8192 columns (two
+  // at most for 16 vectors, in passes); 0: it loops over columns.
   int units_per_warp = 0;
   int rows_in_flight = 0;   // row blocks that a warp loads ahead, or sums at once as it loops
   int chunk_rows = 0;       // row blocks between two reductions

@@ -2,7 +2,9 @@
 // them, so each of its row slots is one row of one tile, half a unit at a time.
 //
 // Lane (g, q) of a warp takes row pair g of tile 4 s + q, s the half: words of unit lane (s, g >>
-// 1, q), the first or second half of them by g's low bit. Activations come from L1 for every half.
+// 1, q), the first or second half of them by g's low bit. Activations do not fit in registers: they
+// are loaded for every unit and kRows row blocks. Warps that share a row block take its columns,
+// the others take row blocks, so that a block of any size goes through the activations few times.
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_WIDE_CUH_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_WIDE_CUH_
 
@@ -10,34 +12,49 @@
 
 namespace qtipd {
 
-// Halves that one accumulator runs through; see kChainSteps.
-inline constexpr int kChainHalves = 8;
-
 // A lane's 16 steps of half a unit.
 template <int kBits>
 struct HalfWords {
   uint32_t word[kBits];
 };
 
+// Where a lane's words of half 0 of a unit begin; those of half 1 lie 16 unit lanes further.
 template <int kBits>
-__device__ __forceinline__ HalfWords<kBits> LoadHalf(const char* unit, int half, int lane) {
+__device__ __forceinline__ void LoadHalfIf(HalfWords<kBits>& words, const char* unit, int half,
+                                           int lane, bool condition) {
   const int owner = half * 16 + (lane >> 3) * 4 + (lane & 3);
-  const int first = ((lane >> 2) & 1) * kBits;
-  HalfWords<kBits> words;
-  if constexpr (kBits == 2) {
-    const uint2 a = ptx::LoadStreaming64(unit + UnitWordOffset(2, owner, 0) + first * 4);
+  const bool is_second = (lane & 4) != 0;
+  uint32_t(&w)[kBits] = words.word;
+  if constexpr (kBits == 1) {
+    ptx::LoadStreaming32If(w[0], unit + owner * 8 + (is_second ? 4 : 0), condition);
+  } else if constexpr (kBits == 2) {
+    uint2 a = make_uint2(w[0], w[1]);
+    ptx::LoadStreaming64If(a, unit + owner * 16 + (is_second ? 8 : 0), condition);
     words = {{a.x, a.y}};
   } else if constexpr (kBits == 4) {
-    const uint4 a = ptx::LoadStreaming128(unit + UnitWordOffset(4, owner, first));
+    uint4 a = make_uint4(w[0], w[1], w[2], w[3]);
+    ptx::LoadStreaming128If(a, unit + owner * 16 + (is_second ? 512 : 0), condition);
     words = {{a.x, a.y, a.z, a.w}};
   } else {
-#pragma unroll
-    for (int i = 0; i < kBits; ++i) {
-      words.word[i] =
-          __ldg(reinterpret_cast<const uint32_t*>(unit + UnitWordOffset(kBits, owner, first + i)));
-    }
+    // Words 0, 1 and 2, or 3, 4 and 5: kept as two that lie side by side and one.
+    uint2 two = make_uint2(w[0], w[1]);
+    ptx::LoadStreaming64If(two, unit + (is_second ? 512 + owner * 8 : owner * 16), condition);
+    ptx::LoadStreaming32If(w[2], unit + owner * 16 + (is_second ? 12 : 8), condition);
+    w[0] = two.x;
+    w[1] = two.y;
   }
-  return words;
+}
+
+// The words in the order of their bits.
+template <int kBits>
+__device__ __forceinline__ HalfWords<kBits> InOrder(const HalfWords<kBits>& words, int lane) {
+  if constexpr (kBits != 3) {
+    return words;
+  } else {
+    const uint32_t(&w)[3] = words.word;
+    const bool is_second = (lane & 4) != 0;
+    return {{is_second ? w[2] : w[0], is_second ? w[0] : w[1], is_second ? w[1] : w[2]}};
+  }
 }
 
 // sums[t] += half a unit times activation vectors 8 t .. 8 t + 7.
@@ -46,10 +63,11 @@ __device__ __forceinline__ void MultiplyHalf(const HalfWords<kBits>& half,
                                              const Activations (&b)[kVectorTiles],
                                              float (&sums)[kVectorTiles][4],
                                              const DecodeContext<kReplicas>& context) {
+  const HalfWords<kBits> ordered = InOrder(half, threadIdx.x % 32);
   uint32_t words[kBits + 1];
 #pragma unroll
-  for (int i = 0; i < kBits; ++i) words[i] = half.word[i];
-  words[kBits] = __shfl_sync(0xFFFFFFFFu, half.word[0], (threadIdx.x + 4) % 32);
+  for (int i = 0; i < kBits; ++i) words[i] = ordered.word[i];
+  words[kBits] = __shfl_sync(0xFFFFFFFFu, ordered.word[0], (threadIdx.x + 4) % 32);
 #pragma unroll
   for (int i = 0; i < kUnitPairs / 8; ++i) {
     uint32_t pairs[4];
@@ -83,7 +101,96 @@ __device__ __forceinline__ void StoreWidePartial(float* partial,
   }
 }
 
-// kRows row blocks at a time; kColumns is 8 or 16.
+// Where a lane's activations lie: its tile of half 0 of unit 0, of vector 8 t + g, or of the last
+// one where there are fewer: what comes of those is not stored.
+template <int kVectorTiles>
+__device__ __forceinline__ void WideActivationsOfLane(const FusedArguments& args, int lane,
+                                                      const uint16_t* (&of_lane)[kVectorTiles]) {
+#pragma unroll
+  for (int t = 0; t < kVectorTiles; ++t) {
+    const int column = min(8 * t + (lane >> 2), args.columns - 1);
+    of_lane[t] = static_cast<const uint16_t*>(args.u) +
+                 static_cast<int64_t>(column) * args.in_features + (lane & 3) * kQtipTileCols;
+  }
+}
+
+// FusedResident for more vectors: 2048 or 4096 columns, and 8192 for up to 8 vectors.
+template <int kBits, int kUnits, int kColumns, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedWideResident(const Arguments args) {
+  typename ProbeOf<Arguments>::Type probe(args);
+  extern __shared__ __align__(128) uint32_t shared[];
+  constexpr int kVectorTiles = kColumns / 8;
+  constexpr int kRowBytes = kFusedWarps * kUnits * UnitBytes(kBits);
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  const RowRange rows = RowsOfBlock(args);
+  // The warp's units of the row block that is loaded next.
+  const char* ahead =
+      args.packed + static_cast<int64_t>(rows.first) * kRowBytes + warp * kUnits * UnitBytes(kBits);
+  HalfWords<kBits> next[kUnits][2] = {};
+  const auto load = [&](int u, int half, bool exists) {
+    LoadHalfIf(next[u][half], ahead + u * UnitBytes(kBits), half, lane, exists);
+  };
+
+  ptx::LaunchDependents();
+  const uint32_t entry = LoadTableEntry(args.table);
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+    load(u, 0, true);
+    load(u, 1, true);
+  }
+  FillTable<kMostReplicas>(shared, entry);
+  const auto context = MakeDecodeContext<kMostReplicas>(shared);
+  ptx::WaitForPreviousGrids();
+  const uint16_t* of_lane[kVectorTiles];
+  WideActivationsOfLane(args, lane, of_lane);
+  Activations b[kUnits][2][kVectorTiles];
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int t = 0; t < kVectorTiles; ++t) {
+        b[u][half][t] =
+            LoadActivations(of_lane[t] + (warp * kUnits + u) * kUnitCols + half * (kUnitCols / 2));
+      }
+    }
+  }
+  float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kMostReplicas) / 4;
+  __syncthreads();
+  probe.TableIsReady();
+
+  for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
+    const int chunk_end = min(chunk + args.chunk_rows, rows.count);
+    float* partial = partials + warp * kColumns * kUnitRows;
+#pragma unroll 1
+    for (int row = chunk; row < chunk_end; ++row) {
+      ahead += kRowBytes;
+      float sums[kVectorTiles][4] = {};
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          MultiplyHalf(next[u][half], b[u][half], sums, context);
+          load(u, half, row + 1 < rows.count);
+          __syncwarp();  // keeps the load here
+        }
+      }
+      StoreWidePartial<kBits>(partial, sums, lane, false);
+      partial += kFusedWarps * kColumns * kUnitRows;
+    }
+    __syncthreads();
+    probe.LoopIsDone();
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk, kFusedWarps);
+    if (chunk_end < rows.count) __syncthreads();
+    probe.ReductionIsDone();
+  }
+  probe.Finish();
+}
+
+// kRows row blocks at a time for each of the block's row groups; kColumns is 8 or 16. Row blocks
+// that do not exist are not loaded; what is decoded in their place is not read: a branch around it
+// costs more.
 template <int kBits, int kRows, int kColumns, int kReplicas, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments args) {
   typename ProbeOf<Arguments>::Type probe(args);
@@ -91,87 +198,90 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWide(const Arguments a
   constexpr int kVectorTiles = kColumns / 8;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int warp_column = warp & ((1 << args.warps_per_row_log2) - 1);
-  const int warp_row = (warp >> args.warps_per_row_log2) * kRows;
-  const int units = (args.in_features + kUnitCols - 1) / kUnitCols;
   const int warps_per_row = 1 << args.warps_per_row_log2;
-  // Two for each unit of this warp; some warps have one unit more than others, or none.
-  const int halves = ((units - warp_column + warps_per_row - 1) >> args.warps_per_row_log2) * 2;
+  const int warp_column = warp & (warps_per_row - 1);
+  const int warp_row = (warp >> args.warps_per_row_log2) * kRows;
+  const int units = static_cast<int>(UnitsPerRow(args.in_features));
+  // Some warps have one step more than others, or none.
+  const int steps = (units - warp_column + warps_per_row - 1) >> args.warps_per_row_log2;
   const RowRange rows = RowsOfBlock(args);
-  // Half h of this warp: h & 1 of its unit h >> 1.
-  const auto unit_of = [&](int h) { return ((h >> 1) << args.warps_per_row_log2) + warp_column; };
-  const auto load = [&](HalfWords<kBits>(&into)[kRows], int first_row, int h) {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const int row = min(first_row + r, rows.count - 1);  // surplus rows are decoded, not stored
-      const int64_t unit = static_cast<int64_t>(rows.first + row) * units + unit_of(h);
-      into[r] = LoadHalf<kBits>(args.packed + unit * UnitBytes(kBits), h & 1, lane);
-    }
+  const int row_bytes = units * UnitBytes(kBits);
+  const int step_bytes = UnitBytes(kBits) << args.warps_per_row_log2;
+  // The warp's units that are loaded next, and how far those of the next chunk are at the end.
+  const char* ahead = args.packed + static_cast<int64_t>(rows.first + warp_row) * row_bytes +
+                      warp_column * UnitBytes(kBits);
+  const int64_t to_next_rows =
+      static_cast<int64_t>(args.chunk_rows) * row_bytes - static_cast<int64_t>(steps) * step_bytes;
+  HalfWords<kBits> next[2][kRows] = {};
+  const auto load = [&](int half, int r, int first_row) {
+    LoadHalfIf(next[half][r], ahead + static_cast<int64_t>(r) * row_bytes, half, lane,
+               first_row + r < rows.count);
   };
-  const auto activations = [&](Activations(&b)[kVectorTiles], int h) {
-    const int tile = unit_of(h) * kUnitTiles + 4 * (h & 1) + (lane & 3);
+  const uint16_t* of_lane[kVectorTiles];
+  WideActivationsOfLane(args, lane, of_lane);
+  const auto activations = [&](Activations(&b)[kVectorTiles], int step, int half) {
+    const int unit = (step << args.warps_per_row_log2) + warp_column;
+    const int offset = unit * kUnitCols + half * (kUnitCols / 2);
+    const bool exists = offset + (lane & 3) * kQtipTileCols < args.in_features;
 #pragma unroll
     for (int t = 0; t < kVectorTiles; ++t) {
-      const int column = 8 * t + (lane >> 2);
-      const bool exists = column < args.columns && tile * kQtipTileCols < args.in_features;
-      b[t] = LoadActivations(exists ? static_cast<const uint16_t*>(args.u) +
-                                          static_cast<int64_t>(column) * args.in_features +
-                                          tile * kQtipTileCols
-                                    : NoActivations());
+      b[t] = LoadActivations(exists ? of_lane[t] + offset : NoActivations());
     }
   };
 
   ptx::LaunchDependents();
   const uint32_t entry = LoadTableEntry(args.table);
-  HalfWords<kBits> ring[2][kRows];
-  if (halves > 0) {
-    load(ring[0], warp_row, 0);
-    load(ring[1], warp_row, 1);
+  if (steps > 0) {
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      load(0, r, warp_row);
+      load(1, r, warp_row);
+    }
+    ahead += step_bytes;
   }
   FillTable<kReplicas>(shared, entry);
   const auto context = MakeDecodeContext<kReplicas>(shared);
   ptx::WaitForPreviousGrids();
   Activations b[2][kVectorTiles];
-  activations(b[0], 0);
+  activations(b[0], 0, 0);
+  activations(b[1], 0, 1);
   float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kReplicas) / 4;
   __syncthreads();
   probe.TableIsReady();
 
   for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
     const int row = chunk + warp_row;
-    int chain = 0;
-    do {  // once for a warp without units too: its sums are zero
+    int step = 0;
+    do {  // once for a warp without steps too: its sums are zero
       float sums[kRows][kVectorTiles][4] = {};
+      const int chain_end = min(step + kChainSteps, steps);
+      const bool adds = step > 0;
 #pragma unroll 1
-      for (int h = chain; h < min(chain + kChainHalves, halves); h += 2) {
+      for (; step < chain_end; ++step) {
+        const bool is_last = step + 1 == steps;
+        if (is_last) ahead += to_next_rows;
 #pragma unroll
-        for (int parity = 0; parity < 2; ++parity) {
-          const int next = h + parity + 1;
-          activations(b[1 - parity], next < halves ? next : 0);
+        for (int half = 0; half < 2; ++half) {
 #pragma unroll
           for (int r = 0; r < kRows; ++r) {
-            MultiplyHalf(ring[parity][r], b[parity], sums[r], context);
+            MultiplyHalf(next[half][r], b[half], sums[r], context);
+            load(half, r, is_last ? row + args.chunk_rows : row);
+            __syncwarp();  // keeps the load here
           }
-          const int ahead = h + parity + 2;
-          if (ahead < halves) {
-            load(ring[parity], row, ahead);
-          } else if (chunk + args.chunk_rows < rows.count) {
-            load(ring[parity], row + args.chunk_rows, ahead - halves);
-          }
+          activations(b[half], is_last ? 0 : step + 1, half);
         }
+        ahead += step_bytes;
       }
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const int part = ((warp_row + r) << args.warps_per_row_log2) + warp_column;
-        StoreWidePartial<kBits>(partials + part * kColumns * kUnitRows, sums[r], lane, chain > 0);
+        StoreWidePartial<kBits>(partials + part * kColumns * kUnitRows, sums[r], lane, adds);
       }
-      chain += kChainHalves;
-    } while (chain < halves);
+    } while (step < steps);
     __syncthreads();
     probe.LoopIsDone();
     ReducePartials<kColumns>(args, partials, rows.first + chunk,
-                             min(args.chunk_rows, rows.count - chunk),
-                             1 << args.warps_per_row_log2);
+                             min(args.chunk_rows, rows.count - chunk), warps_per_row);
     if (chunk + args.chunk_rows < rows.count) __syncthreads();
     probe.ReductionIsDone();
   }

@@ -3,8 +3,8 @@
 
 usage: count_instructions.py BINARY   (needs cuobjdump of the CUDA Toolkit)
 
-Prints, for every shipped FusedResident, FusedLooping and FusedWide in BINARY (those of 32 replicas
-of the table, which compute capability 9.0 runs), the instructions and the
+Prints, for every shipped FusedResident, FusedLooping, FusedWide and FusedWideResident in BINARY
+(those of 32 replicas of the table, which compute capability 9.0 runs), the instructions and the
 shared-memory loads of its largest innermost loop and, from the matrix instructions in it, how many
 of them there are for a weight: that is where the constants of qtip_cuda_fused.cc come from.
 A warp's HMMA.16816 takes 16 x 16 weights.
@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 
-KERNEL = re.compile(r"Function : (\S*(Fused(?:Resident|Looping|Wide))\S*)")
+KERNEL = re.compile(r"Function : (\S*(Fused(?:Resident|Looping|WideResident|Wide))\S*)")
 LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(.*?);")
 JUMP = re.compile(r"\bBRA\S*\s+(?:\S+,\s*)?`?\(?(?:\.L_x_\d+|0x([0-9a-f]+))")
+FEW = re.compile(r"(?:ILi|ELi)\d+ELi\d+ELi\d+ELi16EN")  # the fourth argument: replicas
 ARGUMENTS = re.compile(r"ILi(\d+)ELi(\d+)ELi(\d+)E")
 
 
@@ -50,7 +51,7 @@ def report(name, family, instructions):
     # Every vector tile of a wide kernel multiplies the same weights once more.
     weights = count(instructions, span, "HMMA") * 256 // max(1, int(columns) // 8)
     total, loads = count(instructions, span), count(instructions, span, "LDS")
-    print(f"{family:14} bits {bits} shape {shape} columns {columns:>2}: {total:5} instructions, "
+    print(f"{family:17} bits {bits} shape {shape} columns {columns:>2}: {total:5} instructions, "
           f"{loads:4} LDS, {weights:6} weights a warp: {32 * total / weights:.3f} and "
           f"{32 * loads / weights:.3f} a weight and lane")
 
@@ -62,7 +63,7 @@ def main():
                           text=True).stdout
     for part in re.split(r"(?=Function : )", text):
         kernel = KERNEL.match(part)
-        if kernel and "Traced" not in kernel.group(1) and "Li16ENS" not in kernel.group(1):
+        if kernel and "Traced" not in kernel.group(1) and not FEW.search(kernel.group(1)):
             report(kernel.group(1), kernel.group(2),
                    [(int(a, 16), t) for a, t in LINE.findall(part)])
 

@@ -39,13 +39,14 @@ TEST(FusedConfig, GivesEveryRowBlockToOneOfAtMostAllMultiprocessors) {
 
 TEST(FusedConfig, CoversEveryColumn) {
   for (const int64_t in : AllSides()) {
-    for (int64_t batch : {1, 2, 16}) {
+    for (int64_t batch : {1, 2, 8, 16}) {
       const FusedConfig config = ChooseFusedConfig(
           {.out_features = 4096, .in_features = in, .bits = 4, .batch = batch}, kH200);
       EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.warps_per_row)));
-      EXPECT_TRUE(batch > 4 || config.warps_per_row == 16) << config.ToString();
-      const bool is_resident = batch <= 4 && (in == 2048 || in == 4096 || in == 8192);
+      const int64_t longest = batch <= 8 ? 8192 : 4096;
+      const bool is_resident = in <= longest && (in == 2048 || in == 4096 || in == 8192);
       EXPECT_EQ(config.units_per_warp, is_resident ? in / 2048 : 0) << in;
+      EXPECT_TRUE(batch > 4 || config.warps_per_row == 16) << config.ToString();
       EXPECT_TRUE(is_resident || config.rows_in_flight > 0);
       EXPECT_GT(config.chunk_rows, 0);
     }
@@ -140,8 +141,8 @@ std::vector<LayerCase> Cases() {
     cases.push_back({{131072, 256}, bits, 1});
     for (int64_t batch : {5, 9, 16}) {
       for (Shape shape : {Shape{32, 32}, Shape{64, 256}, Shape{512, 1024}, Shape{4096, 128},
-                          Shape{8192, 2048}, Shape{32, 32768}, Shape{96, 96}, Shape{32, 288},
-                          Shape{1376, 2496}, Shape{4096, 11008}}) {
+                          Shape{8192, 2048}, Shape{2496, 4096}, Shape{2496, 8192}, Shape{32, 32768},
+                          Shape{96, 96}, Shape{32, 288}, Shape{1376, 2496}, Shape{4096, 11008}}) {
         cases.push_back({shape, bits, batch});
       }
     }
@@ -213,7 +214,7 @@ TEST_P(QtipCudaSmallBlocks, GiveTheSumsOfLargeOnesToFp32Rounding) {
   ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), large.data()));
   ASSERT_OK(LaunchFusedAs(device(), kSmallBlocks, problem, packed->data(), table.data(), u.data(),
                           small.data()));
-  EXPECT_LT(RelativeError(small.Take(), large.Take()), 1e-6);
+  EXPECT_LT(RelativeError(small.Take(), large.Take()), 2e-6);
 }
 
 std::vector<LayerCase> SmallBlockCases() {
