@@ -5,7 +5,7 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_CUH_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_PLAIN_CUH_
 
-#include "kernels/formats/qtip/qtip_cuda_fused.cuh"
+#include "kernels/formats/qtip/qtip_cuda_fused_segments.cuh"
 #include "kernels/formats/qtip/qtip_cuda_plain.h"
 #include "kernels/formats/qtip/qtip_cuda_plain_code.cuh"
 
