@@ -95,7 +95,12 @@ absl::Status Main(int argc, char** argv) {
   }
   QTIPD_ASSIGN_OR_RETURN(const auto device, backend->OpenDevice(0));
   QTIPD_ASSIGN_OR_RETURN(const Shape shape, ParseShape(argv[2]));
-  std::printf("%s, %s\n", device->info().name.c_str(), argv[2]);
+  std::printf("%s, %s", device->info().name.c_str(), argv[2]);
+  const auto instructions = device->info().properties.find("instruction_set");
+  if (instructions != device->info().properties.end()) {
+    std::printf(", %s", instructions->second.c_str());
+  }
+  std::printf("\n");
   std::vector<float> weights = Normal(1, shape.out_features * shape.in_features);
   std::vector<float> hessian = RandomHessian(shape.in_features);
   QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format, registry.FindFormat("qtip"));
@@ -123,7 +128,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: encoder_speed MODULE|cpu OUTxIN CODE:BITS...\n");
     return 2;
   }
-  if (std::getenv("QTIPD_BENCH_AVX2") != nullptr) hwy::DisableTargets(HWY_AVX2 - 1);
+  if (std::getenv("QTIPD_BENCH_AVX2") != nullptr) {
+    hwy::DisableTargets(HWY_AVX2 - 1);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
   const absl::Status status = qtipd::Main(argc, argv);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
   return status.ok() ? 0 : 1;

@@ -73,7 +73,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: search_speed THREADS TILES CODE:BITS...\n");
     return 2;
   }
-  if (std::getenv("QTIPD_BENCH_AVX2") != nullptr) hwy::DisableTargets(HWY_AVX2 - 1);
+  if (std::getenv("QTIPD_BENCH_AVX2") != nullptr) {
+    hwy::DisableTargets(HWY_AVX2 - 1);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
   std::printf("instruction set of hyb: %s\n", qtipd::QtipViterbiTarget());
   for (int i = 3; i < argc; ++i) {
     const absl::Status status = qtipd::Measure(argv[i], std::atoi(argv[1]), std::atoll(argv[2]));

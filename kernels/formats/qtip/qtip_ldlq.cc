@@ -3,10 +3,11 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <vector>
 
 #include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_feedback_simd.h"
 #include "kernels/formats/qtip/qtip_pieces.h"
 
 namespace qtipd {
@@ -65,22 +66,21 @@ absl::Status Multiply(const Progress& progress, int64_t rows, int64_t cols, int6
   return absl::OkStatus();
 }
 
-// One run of LDLQ.
+// LDLQ of one strip of rows, on the calling thread.
 class Ldlq {
  public:
-  Ldlq(ThreadPool& pool, const Progress& progress, const BlockLdl& factor, std::span<float> weights,
-       Shape shape, const QuantizeColumns& quantize)
-      : pool_(pool),
-        progress_(progress),
+  Ldlq(const Progress& progress, const BlockLdl& factor, std::span<float> weights, LdlqBlock at,
+       const QuantizeColumns& quantize)
+      : progress_(progress),
         factor_(factor),
         weights_(weights),
-        rows_(shape.out_features),
-        cols_(shape.in_features),
+        cols_(factor.size),
+        rows_(static_cast<int64_t>(weights.size()) / cols_),
+        at_(at),
         quantize_(quantize),
         feedback_(rows_ * std::min(kGroup, cols_)),
         target_(rows_ * kBlock),
-        decoded_(rows_ * kBlock),
-        energies_(rows_) {}
+        decoded_(rows_ * kBlock) {}
 
   absl::StatusOr<double> Run() {
     double energy = 0;
@@ -88,10 +88,11 @@ class Ldlq {
       begin = std::max<int64_t>(0, end - kGroup);
       QTIPD_RETURN_IF_ERROR(FeedBack(begin, end));
       for (int64_t col = end - kBlock; col >= begin; col -= kBlock) {
-        QTIPD_RETURN_IF_ERROR(Aim(col, begin, end));
-        QTIPD_RETURN_IF_ERROR(quantize_(col / kBlock, target_, decoded_));
-        QTIPD_RETURN_IF_ERROR(Finish(col));
-        for (const double row : energies_) energy += row;
+        QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
+        Aim(col, begin, end);
+        at_.block = col / kBlock;
+        QTIPD_RETURN_IF_ERROR(quantize_(at_, target_, decoded_));
+        energy += Finish(col);
       }
     }
     return energy;
@@ -104,68 +105,68 @@ class Ldlq {
 
   // feedback_ = E[:, end..] L[end.., begin..end), from the groups that are done.
   absl::Status FeedBack(int64_t begin, int64_t end) {
-    const int64_t width = end - begin;
-    if (end == cols_) {
-      std::ranges::fill(feedback_, 0.0f);
-      return absl::OkStatus();
+    std::ranges::fill(feedback_, 0.0f);
+    for (int64_t first = end; first < cols_; first += kProductDepth) {
+      QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
+      QtipAddFeedback({.rows = rows_,
+                       .cols = end - begin,
+                       .depth = std::min(kProductDepth, cols_ - first),
+                       .a = &weights_[first],
+                       .a_stride = cols_,
+                       .b = Lower(first, begin),
+                       .b_stride = cols_,
+                       .c = feedback_.data(),
+                       .c_stride = end - begin});
     }
-    return Multiply(progress_, rows_, width, cols_ - end, {&weights_[end], cols_},
-                    {Lower(end, begin), cols_}, 0, {feedback_.data(), width});
+    return absl::OkStatus();
   }
 
-  // target_ = W + all feedback for the block of columns at `col` of the group [begin, end). What
-  // the blocks of the group feed back is little, and is computed here: OpenBLAS would wait for the
-  // threads of `pool_`, which poll for the next loop.
-  absl::Status Aim(int64_t col, int64_t begin, int64_t end) {
+  // target_ = W + all feedback for the block of columns at `col` of the group [begin, end).
+  void Aim(int64_t col, int64_t begin, int64_t end) {
     const int64_t width = end - begin;
-    return ForRows([&](int64_t row) {
+    for (int64_t row = 0; row < rows_; ++row) {
       const float* feedback = &feedback_[row * width + col - begin];
       const float* weights = &weights_[row * cols_ + col];
-      std::array<float, kBlock> target;
-      for (int64_t i = 0; i < kBlock; ++i) target[i] = feedback[i] + weights[i];
-      for (int64_t done = kBlock; done < end - col; ++done) {
-        const float* lower = Lower(col + done, col);
-        for (int64_t i = 0; i < kBlock; ++i) target[i] += weights[done] * lower[i];
-      }
-      std::ranges::copy(target, &target_[row * kBlock]);
-    });
+      for (int64_t i = 0; i < kBlock; ++i) target_[row * kBlock + i] = feedback[i] + weights[i];
+    }
+    const int64_t done = col + kBlock;
+    if (done == end) return;
+    QtipAddFeedback({.rows = rows_,
+                     .cols = kBlock,
+                     .depth = end - done,
+                     .a = &weights_[done],
+                     .a_stride = cols_,
+                     .b = Lower(done, col),
+                     .b_stride = cols_,
+                     .c = target_.data(),
+                     .c_stride = kBlock});
   }
 
-  // The error of a block that has been quantized, and its energy by row.
-  absl::Status Finish(int64_t col) {
-    return ForRows([&](int64_t row) {
+  // Leaves the error of a block that has been quantized and returns its energy.
+  double Finish(int64_t col) {
+    double energy = 0;
+    for (int64_t row = 0; row < rows_; ++row) {
       float* weights = &weights_[row * cols_ + col];
       float* target = &target_[row * kBlock];
       for (int64_t i = 0; i < kBlock; ++i) {
         weights[i] -= decoded_[row * kBlock + i];
         target[i] -= decoded_[row * kBlock + i];  // (E L)_c: what the pivot weighs
       }
-      energies_[row] = PivotEnergy(&factor_.pivots[col * kBlock], target, 1);
-    });
+      energy += PivotEnergy(&factor_.pivots[col * kBlock], target, 1);
+    }
+    return energy;
   }
 
-  template <typename Body>
-  absl::Status ForRows(const Body& body) {
-    const auto rows = [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) body(row);
-    };
-    return ForPieces(pool_, progress_, rows_, kPieceRows, rows);
-  }
-
-  // Enough work to be worth a thread; far below kQtipPieceElements.
-  static constexpr int64_t kPieceRows = 128;
-
-  ThreadPool& pool_;
   const Progress& progress_;
   const BlockLdl& factor_;
   const std::span<float> weights_;  // where a block is done, its error
-  const int64_t rows_;
   const int64_t cols_;
+  const int64_t rows_;
+  LdlqBlock at_;
   const QuantizeColumns& quantize_;
   std::vector<float> feedback_;  // [rows, group columns]
   std::vector<float> target_;    // [rows, 16]
   std::vector<float> decoded_;   // [rows, 16]
-  std::vector<double> energies_;
 };
 
 // Rows of W L that are held at a time: enough for L, which is read once for them, to be worth it.
@@ -197,10 +198,29 @@ absl::Status MultiplyByLower(const Progress& progress, const BlockLdl& factor, c
 
 }  // namespace
 
-absl::StatusOr<double> RunLdlq(ThreadPool& pool, const Progress& progress, const BlockLdl& factor,
-                               std::span<float> weights, Shape shape,
+absl::StatusOr<double> RunLdlq(ThreadPool& pool, const LdlqStrips& strips, const Progress& progress,
+                               const BlockLdl& factor, std::span<float> weights, Shape shape,
                                const QuantizeColumns& quantize) {
-  return Ldlq(pool, progress, factor, weights, shape, quantize).Run();
+  const int64_t count = (shape.out_features + strips.rows - 1) / strips.rows;
+  std::vector<absl::StatusOr<double>> energies(count, 0.0);
+  std::atomic<bool> has_failed = false;
+  QTIPD_RETURN_IF_ERROR(ForPieces(
+      pool, strips.slots, progress, shape.out_features, strips.rows,
+      [&](int slot, int64_t begin, int64_t end) {
+        if (has_failed) return;
+        const int64_t cols = shape.in_features;
+        absl::StatusOr<double>& energy = energies[begin / strips.rows];
+        energy = Ldlq(progress, factor, weights.subspan(begin * cols, (end - begin) * cols),
+                      {.slot = slot, .first_row = begin, .block = 0}, quantize)
+                     .Run();
+        if (!energy.ok()) has_failed = true;
+      }));
+  double sum = 0;
+  for (const absl::StatusOr<double>& energy : energies) {
+    QTIPD_RETURN_IF_ERROR(energy.status());
+    sum += *energy;
+  }
+  return sum;
 }
 
 absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
@@ -226,9 +246,10 @@ absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
   return energy;
 }
 
-uint64_t QtipLdlqBytes(Shape shape) {
+uint64_t QtipLdlqBytes(Shape shape, const LdlqStrips& strips) {
   const int64_t floats = std::min(kGroup, shape.in_features) + 2 * kBlock;
-  return shape.out_features * (sizeof(float) * floats + sizeof(double));
+  const int64_t count = (shape.out_features + strips.rows - 1) / strips.rows;
+  return strips.slots * strips.rows * floats * sizeof(float) + count * sizeof(double) * 2;
 }
 
 uint64_t QtipEnergyBytes(Shape shape) {

@@ -16,15 +16,29 @@
 
 namespace qtipd {
 
-// Quantizes one block of 16 columns: `target` [out_features][16] in, its approximation `decoded` of
-// the same shape out. `block` counts from the left.
-using QuantizeColumns = std::function<absl::Status(int64_t block, std::span<const float> target,
-                                                   std::span<float> decoded)>;
+// A block of 16 columns of a strip of rows. Both count from the start of the matrix.
+struct LdlqBlock {
+  int slot;  // whose strip it is: strips that run at the same time have different ones
+  int64_t first_row;
+  int64_t block;
+};
+
+// Quantizes one block: `target` [rows of the strip][16] in, its approximation `decoded` of the same
+// shape out. Called for several strips at a time.
+using QuantizeColumns = std::function<absl::Status(
+    const LdlqBlock& at, std::span<const float> target, std::span<float> decoded)>;
+
+// Rows do not depend on each other, so a strip of them goes through all columns on one thread, and
+// no thread waits for another.
+struct LdlqStrips {
+  int64_t rows = 0;  // of a strip, but for the last
+  int slots = 1;     // strips at a time, at most
+};
 
 // Runs LDLQ over `weights` [out, in], leaves E = weights - decoded there and returns tr(E H E^T).
 // Blocking. Errors: the first of `quantize`; Cancelled.
-absl::StatusOr<double> RunLdlq(ThreadPool& pool, const Progress& progress, const BlockLdl& factor,
-                               std::span<float> weights, Shape shape,
+absl::StatusOr<double> RunLdlq(ThreadPool& pool, const LdlqStrips& strips, const Progress& progress,
+                               const BlockLdl& factor, std::span<float> weights, Shape shape,
                                const QuantizeColumns& quantize);
 
 // tr(W H W^T) for W [out, in]. Errors: Cancelled.
@@ -33,7 +47,7 @@ absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
                                      Shape shape);
 
 // Upper bounds of the scratch memory of these two.
-uint64_t QtipLdlqBytes(Shape shape);
+uint64_t QtipLdlqBytes(Shape shape, const LdlqStrips& strips);
 uint64_t QtipEnergyBytes(Shape shape);
 
 }  // namespace qtipd

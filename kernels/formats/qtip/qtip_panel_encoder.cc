@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/api/status.h"
-#include "kernels/formats/qtip/qtip_ldlq.h"
 #include "kernels/formats/qtip/qtip_packing.h"
 #include "kernels/formats/qtip/qtip_pieces.h"
 
@@ -15,6 +14,10 @@ constexpr uint64_t kSearchBytes = uint64_t{860} << 20;
 // Tiles searched in one call where none depends on another: so many that threads which finish early
 // wait little.
 constexpr int64_t kBatchTiles = int64_t{1} << 15;
+
+// Tiles below each other that a thread takes through all columns: what one batch of the tile search
+// holds.
+constexpr int64_t kMaxStripTiles = 16;
 
 // Tiles of one piece of work beside the search.
 constexpr int64_t kPieceTiles = 64;
@@ -37,6 +40,7 @@ QtipPanelEncoder::QtipPanelEncoder(ThreadPool& pool, const Progress& progress,
     : pool_(pool),
       progress_(progress),
       spec_(spec),
+      batches_(batches),
       table_(MakeQtipTable(spec, tlut)),
       encoder_(spec, tlut, batches) {
   const int threads = QtipSearchThreads(spec, pool.threads(), batches);
@@ -124,48 +128,67 @@ absl::StatusOr<double> QtipPanelEncoder::EncodeWithoutFeedback(const QtipPanel& 
   return Ratio(error, energy);
 }
 
+LdlqStrips QtipPanelEncoder::Strips(const QtipCodeSpec& spec, Shape shape, int threads,
+                                    QtipEncoder::Batches batches) {
+  const int slots = QtipSearchThreads(spec, threads, batches);
+  const int64_t tile_rows = shape.out_features / kQtipTileRows;
+  int64_t tiles = kMaxStripTiles;
+  // Single tiles are searched as fast as many, so that all threads get a strip. Packing takes pairs
+  // of tile rows.
+  if (!QtipSearchesManyTiles(spec, batches)) {
+    tiles = std::clamp<int64_t>((tile_rows + slots - 1) / slots, 1, kMaxStripTiles);
+    tiles += tiles % 2;
+  }
+  return {.rows = tiles * kQtipTileRows, .slots = slots};
+}
+
 absl::StatusOr<double> QtipPanelEncoder::EncodeWithFeedback(const BlockLdl& factor,
                                                             const QtipPanel& panel,
                                                             const TilesDone& tiles_done) {
-  const int64_t tile_rows = panel.shape.out_features / kQtipTileRows;
   const int64_t tile_cols = panel.shape.in_features / kQtipTileCols;
-  std::vector<float> samples(tile_rows * kQtipTileWeights);
-  std::vector<uint16_t> states(tile_rows * spec_.steps());
-  const auto quantize = [&](int64_t block, std::span<const float> target,
+  const LdlqStrips strips = Strips(spec_, panel.shape, pool_.threads(), batches_);
+  encoder_.MakeWorkers(strips.slots);
+  struct Scratch {
+    std::vector<float> samples;
+    std::vector<uint16_t> states;
+  };
+  std::vector<Scratch> scratch(strips.slots);
+  const auto quantize = [&](const LdlqBlock& at, std::span<const float> target,
                             std::span<float> decoded) -> absl::Status {
-    QTIPD_RETURN_IF_ERROR(
-        ForPieces(pool_, progress_, tile_rows, kPieceTiles, [&](int64_t begin, int64_t end) {
-          for (int64_t tile = begin * kQtipTileWeights; tile < end * kQtipTileWeights;
-               tile += kQtipTileWeights) {
-            Gather(&target[tile], kQtipTileCols, &samples[tile]);
-          }
-        }));
-    QTIPD_RETURN_IF_ERROR(Search(samples, states, tiles_done));
-    return ForPieces(pool_, progress_, tile_rows, kPieceTiles, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        const uint16_t* path = &states[tile * spec_.steps()];
-        Scatter(path, &decoded[tile * kQtipTileWeights]);
-        Pack(panel, tile * tile_cols + block, path);
-      }
-    });
+    auto& [samples, states] = scratch[at.slot];
+    const int64_t tiles = static_cast<int64_t>(target.size()) / kQtipTileWeights;
+    samples.resize(tiles * kQtipTileWeights);
+    states.resize(tiles * spec_.steps());
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      Gather(&target[tile * kQtipTileWeights], kQtipTileCols, &samples[tile * kQtipTileWeights]);
+    }
+    encoder_.EncodeWith(at.slot, samples, states);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const uint16_t* path = &states[tile * spec_.steps()];
+      Scatter(path, &decoded[tile * kQtipTileWeights]);
+      Pack(panel, (at.first_row / kQtipTileRows + tile) * tile_cols + at.block, path);
+    }
+    tiles_done(tiles);
+    return absl::OkStatus();
   };
   QTIPD_ASSIGN_OR_RETURN(const double energy,
                          HessianEnergy(pool_, progress_, factor, panel.weights, panel.shape));
-  QTIPD_ASSIGN_OR_RETURN(const double error,
-                         RunLdlq(pool_, progress_, factor, panel.weights, panel.shape, quantize));
+  QTIPD_ASSIGN_OR_RETURN(const double error, RunLdlq(pool_, strips, progress_, factor,
+                                                     panel.weights, panel.shape, quantize));
   return Ratio(error, energy);
 }
 
 uint64_t QtipPanelEncoder::Bytes(const QtipCodeSpec& spec, Shape shape, bool has_hessian,
                                  int threads, QtipEncoder::Batches batches) {
   const int64_t tile_rows = shape.out_features / kQtipTileRows;
+  const LdlqStrips strips = Strips(spec, shape, threads, batches);
   const int64_t tiles = has_hessian
-                            ? tile_rows
+                            ? strips.slots * strips.rows / kQtipTileRows
                             : std::min(kBatchTiles, tile_rows * shape.in_features / kQtipTileCols);
   const uint64_t tile_bytes =
       sizeof(float) * kQtipTileWeights + sizeof(uint16_t) * spec.steps() + 2 * sizeof(double);
   const uint64_t feedback =
-      has_hessian ? std::max(QtipLdlqBytes(shape), QtipEnergyBytes(shape)) : 0;
+      has_hessian ? std::max(QtipLdlqBytes(shape, strips), QtipEnergyBytes(shape)) : 0;
   return tile_bytes * tiles + feedback +
          QtipEncoder::ScratchBytes(spec, QtipSearchThreads(spec, threads, batches), batches);
 }

@@ -13,6 +13,7 @@
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_block_ldl.h"
 #include "kernels/formats/qtip/qtip_code.h"
+#include "kernels/formats/qtip/qtip_ldlq.h"
 #include "kernels/formats/qtip/qtip_table.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 
@@ -50,6 +51,9 @@ class QtipPanelEncoder {
   absl::StatusOr<double> EncodeWithoutFeedback(const QtipPanel& panel, const TilesDone& tiles_done);
   absl::StatusOr<double> EncodeWithFeedback(const BlockLdl& factor, const QtipPanel& panel,
                                             const TilesDone& tiles_done);
+  // How the rows of a panel are divided among threads where errors are fed back.
+  static LdlqStrips Strips(const QtipCodeSpec& spec, Shape shape, int threads,
+                           QtipEncoder::Batches batches);
   absl::Status Search(std::span<const float> samples, std::span<uint16_t> states,
                       const TilesDone& tiles_done);
   void Gather(const float* corner, int64_t stride, float* samples) const;
@@ -60,6 +64,7 @@ class QtipPanelEncoder {
   std::unique_ptr<ThreadPool> fewer_threads_;  // where the memory of a search on all is too much
   const Progress& progress_;
   const QtipCodeSpec spec_;
+  const QtipEncoder::Batches batches_;
   const QtipTable table_;
   QtipEncoder encoder_;
 };

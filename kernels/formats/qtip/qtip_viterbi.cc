@@ -13,8 +13,7 @@ namespace {
 std::unique_ptr<const QtipSearchTables> MakeTables(const QtipCodeSpec& spec,
                                                    std::span<const uint16_t> tlut,
                                                    QtipEncoder::Batches batches) {
-  const bool is_many = batches == QtipEncoder::Batches::kMany;
-  if (is_many && QtipHasKernelLayout(spec)) return MakeQtipTileSearchTables(spec.bits, tlut);
+  if (QtipSearchesManyTiles(spec, batches)) return MakeQtipTileSearchTables(spec.bits, tlut);
   return MakeQtipStateSearchTables(spec, tlut);
 }
 
@@ -28,9 +27,7 @@ QtipEncoder::~QtipEncoder() = default;
 bool QtipEncoder::Encode(ThreadPool& pool, std::span<const float> samples,
                          std::span<uint16_t> states,
                          const std::function<bool(int64_t)>& tiles_done) {
-  while (static_cast<int>(workers_.size()) < pool.threads()) {
-    workers_.push_back(tables_->MakeSearch());
-  }
+  MakeWorkers(pool.threads());
   const int64_t tiles = static_cast<int64_t>(samples.size()) / kQtipTileWeights;
   std::atomic<int64_t> next = 0;
   std::atomic<bool> is_stopped = false;
@@ -49,6 +46,21 @@ bool QtipEncoder::Encode(ThreadPool& pool, std::span<const float> samples,
   return !is_stopped;
 }
 
+void QtipEncoder::MakeWorkers(int count) {
+  while (static_cast<int>(workers_.size()) < count) workers_.push_back(tables_->MakeSearch());
+}
+
+void QtipEncoder::EncodeWith(int worker, std::span<const float> samples,
+                             std::span<uint16_t> states) {
+  QtipSearch& mine = *workers_[worker];
+  const int64_t tiles = static_cast<int64_t>(samples.size()) / kQtipTileWeights;
+  for (int64_t first = 0; first < tiles; first += mine.batch_tiles()) {
+    mine.EncodeBatch(static_cast<int>(std::min<int64_t>(mine.batch_tiles(), tiles - first)),
+                     samples.data() + first * kQtipTileWeights,
+                     states.data() + first * spec_.steps());
+  }
+}
+
 int64_t QtipEncoder::wide_tiles() const {
   int64_t tiles = 0;
   for (const auto& worker : workers_) tiles += worker->wide_tiles();
@@ -58,9 +70,13 @@ int64_t QtipEncoder::wide_tiles() const {
 uint64_t QtipEncoder::ScratchBytes(const QtipCodeSpec& spec, int threads, Batches batches) {
   // Tables: the decoded weights and two orders of the states.
   const uint64_t tables = uint64_t(spec.states()) * (spec.vector_dim * sizeof(float) + 4);
-  const bool is_by_tile = batches == Batches::kMany && QtipHasKernelLayout(spec);
+  const bool is_by_tile = QtipSearchesManyTiles(spec, batches);
   const uint64_t search = is_by_tile ? QtipTileSearchBytes(spec.bits) : QtipStateSearchBytes(spec);
   return threads * search + tables;
+}
+
+bool QtipSearchesManyTiles(const QtipCodeSpec& spec, QtipEncoder::Batches batches) {
+  return batches == QtipEncoder::Batches::kMany && QtipHasKernelLayout(spec);
 }
 
 double QtipPathCost(std::span<const float> samples, std::span<const uint16_t> states,

@@ -46,6 +46,12 @@ class QtipEncoder {
   bool Encode(ThreadPool& pool, std::span<const float> samples, std::span<uint16_t> states,
               const std::function<bool(int64_t)>& tiles_done);
 
+  // Makes scratch memory for the workers [0, count).
+  void MakeWorkers(int count);
+  // Encodes tiles on the calling thread with the memory of `worker`, which nobody else uses
+  // meanwhile.
+  void EncodeWith(int worker, std::span<const float> samples, std::span<uint16_t> states);
+
   // Tiles that needed fp32 costs so far.
   int64_t wide_tiles() const;
 
@@ -58,6 +64,9 @@ class QtipEncoder {
   std::unique_ptr<const QtipSearchTables> tables_;
   std::vector<std::unique_ptr<QtipSearch>> workers_;  // one a thread of the pool
 };
+
+// Whether the search of `spec` takes a vector of tiles at a time.
+bool QtipSearchesManyTiles(const QtipCodeSpec& spec, QtipEncoder::Batches batches);
 
 // Squared error of a tile's decoded states against its samples, in double precision.
 double QtipPathCost(std::span<const float> samples, std::span<const uint16_t> states,

@@ -171,10 +171,10 @@ class Ldlq : public testing::Test {
   }
 
   // Rounds to multiples of 1/2 and remembers everything.
-  absl::Status Round(int64_t block, std::span<const float> target, std::span<float> decoded) {
-    order_.push_back(block);
-    for (int64_t i = 0; i < kRows * 16; ++i) {
-      const int64_t element = i / 16 * kCols + block * 16 + i % 16;
+  absl::Status Round(const LdlqBlock& at, std::span<const float> target, std::span<float> decoded) {
+    if (at.first_row == 0) order_.push_back(at.block);
+    for (int64_t i = 0; i < static_cast<int64_t>(target.size()); ++i) {
+      const int64_t element = (at.first_row + i / 16) * kCols + at.block * 16 + i % 16;
       decoded[i] = std::round(target[i] * 2) / 2;
       target_[element] = target[i];
       error_[element] = weights_[element] - decoded[i];
@@ -182,13 +182,12 @@ class Ldlq : public testing::Test {
     return absl::OkStatus();
   }
 
-  double Run() {
+  double Run(const LdlqStrips& strips = {.rows = kRows, .slots = 1}) {
     left_ = weights_;
     const auto energy =
-        RunLdlq(pool_, never_, factor_, left_, {kRows, kCols},
-                [this](int64_t block, std::span<const float> target, std::span<float> decoded) {
-                  return Round(block, target, decoded);
-                });
+        RunLdlq(pool_, strips, never_, factor_, left_, {kRows, kCols},
+                [this](const LdlqBlock& at, std::span<const float> target,
+                       std::span<float> decoded) { return Round(at, target, decoded); });
     EXPECT_TRUE(energy.ok());
     return energy.value_or(0);
   }
@@ -220,6 +219,13 @@ TEST_F(Ldlq, FeedsTheErrorOfLaterColumnsIntoEarlierOnes) {
   }
 }
 
+TEST_F(Ldlq, IsTheSameForAnyStripsAndThreads) {
+  const double energy = Run();
+  const std::vector<float> error = left_;
+  EXPECT_NEAR(Run({.rows = 8, .slots = 2}), energy, 1e-9 * energy);
+  EXPECT_EQ(left_, error);
+}
+
 TEST_F(Ldlq, ReturnsTheEnergyOfTheError) {
   const double energy = Run();
   EXPECT_NEAR(energy, Trace(error_, hessian_, kRows, kCols), 1e-4 * energy);
@@ -249,8 +255,8 @@ TEST_F(Ldlq, BeatsRoundingWithoutFeedback) {
 TEST_F(Ldlq, StopsAtTheFirstError) {
   int calls = 0;
   const auto energy =
-      RunLdlq(pool_, never_, factor_, weights_, {kRows, kCols},
-              [&](int64_t, std::span<const float>, std::span<float>) {
+      RunLdlq(pool_, {.rows = kRows, .slots = 1}, never_, factor_, weights_, {kRows, kCols},
+              [&](const LdlqBlock&, std::span<const float>, std::span<float>) {
                 return ++calls == 3 ? absl::CancelledError("stop") : absl::OkStatus();
               });
   EXPECT_EQ(energy.status().code(), absl::StatusCode::kCancelled);

@@ -224,7 +224,7 @@ TEST_F(QtipQuantize, StopsWhereverItIsCancelled) {
                                                    {"state_bits", int64_t{8}},
                                                    {"scale_override", std::string("auto")}});
     CancelledAt never(int64_t{1} << 40);
-    ASSERT_TRUE(QuantizeCopies(problem, 2, never, report_).ok());
+    ASSERT_TRUE(QuantizeCopies(problem, 1, never, report_).ok());
     std::vector<std::string> stages;
     for (const auto& [stage, looks] : never.looks_in()) {
       stages.push_back(stage);
