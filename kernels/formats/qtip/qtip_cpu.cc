@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
@@ -110,9 +111,12 @@ class QtipCpuWeights final : public ResidentWeights {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to " + std::to_string(kQtipCpuMaxBatch));
     }
+    arranged_.resize(std::max<size_t>(arranged_.size(), batch * shape_.in_features));
+    const float* arranged = QtipCpuArrange(spec_, static_cast<const float*>(u), batch,
+                                           shape_.in_features, arranged_.data());
     ForTileRows([&](int64_t begin, int64_t end) {
-      QtipCpuMultiplyRows(Rows(copy, begin, end), static_cast<const float*>(u), batch,
-                          shape_.out_features, static_cast<float*>(z));
+      QtipCpuMultiplyRows(Rows(copy, begin, end), arranged, batch, shape_.out_features,
+                          static_cast<float*>(z));
     });
     return absl::OkStatus();
   }
@@ -269,6 +273,7 @@ class QtipCpuWeights final : public ResidentWeights {
   // All copies in one block, so that small ones lie on huge pages too.
   Buffer storage_;
   int copies_ = 0;
+  std::vector<float> arranged_;  // activations, as large as the largest batch so far
 };
 
 class QtipCpuBackend final : public FormatBackend {

@@ -1,21 +1,19 @@
 // A block of a tile row is decoded to fp32 in the first-level cache, then multiplied for every
-// column of the batch.
-//
-// Versions, 4096x4096, K=2, batch 1, one Zen 5 core (tests/bench/qtip_cpu_speed.cc, least of 300):
-//   1  one 8-byte load a state from a table of pairs       every processor
-//   2  byte planes looked up with vpermi2b, 1.36 ms        AVX-512 VBMI; ships beside 1
-// Not tried: activations in the order that the look-up produces, which would save the shuffles to
-// row-major order.
+// column of the batch: for codes, batches and processors that have no kernel of their own. The
+// versions tried are in docs/performance/fused.md.
+#define HWY_WANT_AVX3_DL 1
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 
 #include <algorithm>
 
+#include "kernels/formats/qtip/qtip_cpu_hyb.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_cpu_kernel.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/formats/qtip/qtip_cpu_hash-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qtipd {
@@ -30,59 +28,14 @@ constexpr int64_t kBlockCols = kBlockTiles * kQtipTileCols;
 // A row of the block is longer than its columns, so that rows do not share cache sets.
 constexpr int64_t kBlockStride = kBlockCols + 16;
 
-using StateTag = hn::CappedTag<uint16_t, kQtipTileLanes>;
-using StateVec = hn::Vec<StateTag>;
-
-// The words of the lanes after those at `plane + first`: lane 31's next is lane 0.
-HWY_INLINE StateVec NextLanes(StateTag d, const uint16_t* plane, size_t first) {
-  const size_t lanes = hn::Lanes(d);
-  const StateVec next = hn::LoadU(d, plane + first + 1);
-  if (first + lanes < kQtipTileLanes) return next;
-  const auto is_last = hn::Not(hn::FirstN(d, lanes - 1));
-  return hn::IfThenElse(is_last, hn::Set(d, plane[0]), next);
-}
-
-// The states of steps 0..3 of each lane: 16-bit windows of own and next chunk.
-template <int kBits>
-HWY_INLINE void Windows(StateTag d, const uint16_t* high, const uint8_t* low, size_t first,
-                        StateVec (&states)[4]) {
-  const StateVec own = hn::LoadU(d, high + first);
-  const StateVec next = NextLanes(d, high, first);
-  states[0] = own;
-  if constexpr (kBits == 2) {
-    states[1] = hn::Or(hn::ShiftLeft<4>(own), hn::ShiftRight<12>(next));
-    states[2] = hn::Or(hn::ShiftLeft<8>(own), hn::ShiftRight<8>(next));
-    states[3] = hn::Or(hn::ShiftLeft<12>(own), hn::ShiftRight<4>(next));
-  } else if constexpr (kBits == 3) {
-    const hn::Rebind<uint8_t, StateTag> d8;
-    const StateVec low8 = hn::PromoteTo(d, hn::LoadU(d8, low + first));
-    const StateVec second = hn::Or(hn::ShiftLeft<8>(low8), hn::ShiftRight<8>(next));
-    states[1] = hn::Or(hn::ShiftLeft<6>(own), hn::ShiftRight<10>(second));
-    states[2] = hn::Or(hn::ShiftLeft<12>(own), hn::ShiftRight<4>(second));
-    states[3] = hn::Or(hn::ShiftLeft<2>(second), hn::ShiftRight<14>(hn::ShiftLeft<8>(next)));
-  } else {
-    const StateVec low16 = hn::LoadU(d, reinterpret_cast<const uint16_t*>(low) + first);
-    states[1] = hn::Or(hn::ShiftLeft<8>(own), hn::ShiftRight<8>(low16));
-    states[2] = low16;
-    states[3] = hn::Or(hn::ShiftLeft<8>(low16), hn::ShiftRight<8>(next));
-  }
-}
-
 // The hashes of tile `slot` of a pair, [j][lane].
 template <int kBits>
 HWY_INLINE void HashTile(const uint8_t* pair, int slot, uint16_t* hashes) {
   const StateTag d;
-  constexpr int kPlane = kQtipTileLanes * 2;
-  const auto* high = reinterpret_cast<const uint16_t*>(pair + slot * kPlane);
-  const uint8_t* low = pair + 2 * kPlane + slot * (kBits == 3 ? kQtipTileLanes : kPlane);
-  const StateVec one = hn::Set(d, uint16_t{1});
   for (size_t first = 0; first < kQtipTileLanes; first += hn::Lanes(d)) {
-    StateVec states[4];
-    Windows<kBits>(d, high, low, first, states);
-    for (int j = 0; j < 4; ++j) {
-      const StateVec hash = hn::Mul(states[j], hn::Add(states[j], one));
-      hn::StoreU(hash, d, hashes + j * kQtipTileLanes + first);
-    }
+    StateVec of_steps[4];
+    HashesOf<kBits>(pair, slot, first, of_steps);
+    for (int j = 0; j < 4; ++j) hn::StoreU(of_steps[j], d, hashes + j * kQtipTileLanes + first);
   }
 }
 
@@ -96,7 +49,8 @@ HWY_INLINE void DecodeBlock(const uint8_t* packed, int64_t tiles, const PairTabl
     HashTile<kBits>(packed, 0, hashes + tile * kPairTileHashes);
     HashTile<kBits>(packed, 1, hashes + (tile + 1) * kPairTileHashes);
   }
-  BestPairLookup()(table, hashes, tiles, block, kBlockStride);
+  const PairLookup lookup = QTIPD_HAVE_BYTE_LOOKUP ? BestPairLookup() : LookupPairsPortable;
+  lookup(table, hashes, tiles, block, kBlockStride);
 }
 
 void DecodeAnyBlock(const QtipCpuRows& rows, const uint8_t* packed, int64_t tiles, float* block) {
@@ -206,8 +160,22 @@ namespace qtipd {
 HWY_EXPORT(MultiplyRows);
 HWY_EXPORT(DecodeRows);
 
+namespace {
+bool HasHybKernel(const QtipCodeSpec& spec) {
+  return QtipHasKernelLayout(spec) && QtipCpuHasHybKernel();
+}
+}  // namespace
+
+const float* QtipCpuArrange(const QtipCodeSpec& spec, const float* u, int64_t batch,
+                            int64_t in_features, float* scratch) {
+  if (!HasHybKernel(spec)) return u;
+  QtipCpuArrangeHyb(u, batch, in_features, scratch);
+  return scratch;
+}
+
 void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
                          int64_t out_features, float* z) {
+  if (HasHybKernel(rows.spec)) return QtipCpuMultiplyHyb(rows, u, batch, out_features, z);
   HWY_DYNAMIC_DISPATCH(MultiplyRows)(rows, u, batch, out_features, z);
 }
 

@@ -25,9 +25,16 @@ struct QtipCpuRows {
   int64_t end = 0;
 };
 
+// Activations u [batch, in_features] in the order in which QtipCpuMultiplyRows reads those of
+// `spec` on this processor: `u` itself, or `scratch` of as many elements. Once a call, for all
+// rows.
+const float* QtipCpuArrange(const QtipCodeSpec& spec, const float* u, int64_t batch,
+                            int64_t in_features, float* scratch);
+
 // z[b, row] = sum over columns of w[row, col] u[b, col] for the given rows, fp32 throughout; w is
 // never in memory beyond a block that fits the first-level cache.
-//   u  [batch, in_features]     z  [batch, out_features], other rows untouched
+//   u  [batch, in_features], as QtipCpuArrange returns it
+//   z  [batch, out_features], other rows untouched
 // batch is 1 to kQtipCpuMaxBatch. Thread-safe for distinct rows. Sums are in an order that depends
 // on the instruction set only.
 void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,

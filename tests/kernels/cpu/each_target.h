@@ -8,14 +8,14 @@
 
 namespace qtipd {
 
-// Runs `check` once for every instruction set that this processor and this build have.
+// Runs `check` once for every instruction set that this processor has: with it and those below it,
+// so that a kernel that was not compiled for it falls back as it would on a processor.
 template <typename Check>
 void ForEachTarget(const Check& check) {
   const int64_t supported = hwy::SupportedTargets();
   for (int64_t left = supported; left != 0; left &= left - 1) {
-    const int64_t target = left & -left;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
+    SCOPED_TRACE(hwy::TargetName(left & -left));
+    hwy::SetSupportedTargetsForTest(left);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     check();
   }

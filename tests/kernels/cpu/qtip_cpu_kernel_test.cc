@@ -62,6 +62,15 @@ struct RandomLayer {
             .end = shape.out_features / 16};
   }
 
+  // z [batch, out_features] over NaN.
+  std::vector<float> Multiply(const std::vector<float>& u, int64_t batch) const {
+    std::vector<float> z(batch * shape.out_features, NAN), scratch(u.size(), NAN);
+    const float* arranged =
+        QtipCpuArrange(Rows().spec, u.data(), batch, shape.in_features, scratch.data());
+    QtipCpuMultiplyRows(Rows(), arranged, batch, shape.out_features, z.data());
+    return z;
+  }
+
   int bits;
   Shape shape;
   std::unique_ptr<PairTable> table = std::make_unique<PairTable>();
@@ -85,38 +94,44 @@ TEST(QtipCpuKernel, DecodesEveryWeightExactlyOnEveryInstructionSet) {
   }
 }
 
+// Relative L2 error against double precision.
+double MultiplyError(const RandomLayer& layer, const std::vector<float>& u, int64_t batch) {
+  const auto [out, in] = layer.shape;
+  const std::vector<float> z = layer.Multiply(u, batch);
+  double error = 0, norm = 0;
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t row = 0; row < out; ++row) {
+      double exact = 0;
+      for (int64_t col = 0; col < in; ++col) {
+        exact += double{layer.weights[row * in + col]} * double{u[b * in + col]};
+      }
+      error += std::pow(z[b * out + row] - exact, 2);
+      norm += exact * exact;
+    }
+  }
+  return std::sqrt(error / norm);
+}
+
 TEST(QtipCpuKernel, MultiplyAgreesWithDoublePrecisionOnEveryInstructionSet) {
   for (const int bits : {2, 3, 4}) {
-    const RandomLayer layer(bits, {64, 512});
-    for (const int64_t batch : {1, 2, 3, 4, 5, 7, 16, 64}) {
-      std::vector<float> u(batch * 512);
-      FillNormal(batch, RandomStream::kTest, 0, u);
-      ForEachTarget([&] {
-        std::vector<float> z(batch * 64, NAN);
-        QtipCpuMultiplyRows(layer.Rows(), u.data(), batch, 64, z.data());
-        double error = 0;
-        double norm = 0;
-        for (int64_t b = 0; b < batch; ++b) {
-          for (int64_t row = 0; row < 64; ++row) {
-            double exact = 0;
-            for (int64_t col = 0; col < 512; ++col) {
-              exact += double{layer.weights[row * 512 + col]} * double{u[b * 512 + col]};
-            }
-            error += std::pow(z[b * 64 + row] - exact, 2);
-            norm += exact * exact;
-          }
-        }
-        EXPECT_LE(std::sqrt(error / norm), 1e-6) << "bits " << bits << " batch " << batch;
-      });
+    for (const Shape shape : kShapes) {
+      const RandomLayer layer(bits, shape);
+      for (const int64_t batch : {1, 2, 3, 4, 5, 7, 16, 64}) {
+        std::vector<float> u(batch * shape.in_features);
+        FillNormal(batch, RandomStream::kTest, 0, u);
+        ForEachTarget([&] {
+          EXPECT_LE(MultiplyError(layer, u, batch), 1e-6)
+              << "bits " << bits << " batch " << batch << " in " << shape.in_features;
+        });
+      }
     }
   }
 }
 
 TEST(QtipCpuKernel, ARangeOfRowsWritesOnlyThoseRows) {
   const RandomLayer layer(3, {64, 64});
-  std::vector<float> u(64, 1.0f);
-  std::vector<float> whole(64);
-  QtipCpuMultiplyRows(layer.Rows(), u.data(), 1, 64, whole.data());
+  std::vector<float> u(64, 1.0f);  // the same in every order
+  const std::vector<float> whole = layer.Multiply(u, 1);
   std::vector<float> part(64, -7.0f);
   QtipCpuRows rows = layer.Rows();
   rows.begin = 1;
