@@ -8,6 +8,7 @@
 
 #include "kernels/formats/qtip/qtip_cpu_hyb.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
+#include "kernels/formats/qtip/qtip_cpu_mad.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_cpu_kernel.cc"
@@ -176,6 +177,9 @@ const float* QtipCpuArrange(const QtipCodeSpec& spec, const float* u, int64_t ba
 void QtipCpuMultiplyRows(const QtipCpuRows& rows, const float* u, int64_t batch,
                          int64_t out_features, float* z) {
   if (HasHybKernel(rows.spec)) return QtipCpuMultiplyHyb(rows, u, batch, out_features, z);
+  if (QtipCpuHasMadKernel(rows.spec, batch)) {
+    return QtipCpuMultiplyMad(rows, u, batch, out_features, z);
+  }
   HWY_DYNAMIC_DISPATCH(MultiplyRows)(rows, u, batch, out_features, z);
 }
 

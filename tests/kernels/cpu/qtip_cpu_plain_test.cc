@@ -25,13 +25,15 @@ struct PlainLayer {
     for (size_t i = 0; i < layer.trellis.size(); ++i) {
       layer.trellis[i] = static_cast<uint16_t>(RandomBits(3, RandomStream::kTest, i));
     }
+    words = layer.trellis;
+    words.resize(words.size() + kQtipCpuPadding / 2, 0xAAAA);
     windows = MakeQtipPlainWindows(spec);
     table = MakeQtipTable(spec, layer.tlut);
     expected = QtipTrellisWeights(layer);
   }
 
   QtipCpuRows Rows() const {
-    return {.packed = reinterpret_cast<const uint8_t*>(layer.trellis.data()),
+    return {.packed = reinterpret_cast<const uint8_t*>(words.data()),
             .spec = layer.spec,
             .windows = &windows,
             .table = table.weights.data(),
@@ -41,6 +43,7 @@ struct PlainLayer {
   }
 
   QtipLayer layer;
+  std::vector<uint16_t> words;  // with the padding that a kernel may read
   QtipPlainWindows windows;
   QtipTable table;
   std::vector<float> expected;
@@ -80,7 +83,7 @@ TEST(QtipCpuPlain, ComputesEveryStateAsItsTableHasIt) {
     PlainLayer layer(spec, {512, 1024});
     // Word i of the string is state i: weights at columns 0, 4, 8 and 12 begin a word.
     for (size_t i = 0; i < layer.layer.trellis.size(); ++i) {
-      layer.layer.trellis[i] = static_cast<uint16_t>(i);
+      layer.layer.trellis[i] = layer.words[i] = static_cast<uint16_t>(i);
     }
     layer.expected = QtipTrellisWeights(layer.layer);
     ForEachTarget([&] {
@@ -91,22 +94,35 @@ TEST(QtipCpuPlain, ComputesEveryStateAsItsTableHasIt) {
   }
 }
 
-TEST(QtipCpuPlain, MultipliesAsDoublePrecision) {
-  for (QtipCode code : {QtipCode::k1Mad, QtipCode::kLut}) {
-    const PlainLayer layer({code, 2, 16, 1, code == QtipCode::kLut ? 16 : 0}, {32, 512});
-    std::vector<float> u(3 * 512), z(3 * 32, NAN);
-    FillNormal(1, RandomStream::kTest, 0, u);
-    QtipCpuMultiplyRows(layer.Rows(), u.data(), 3, 32, z.data());
-    double error = 0, norm = 0;
-    for (int i = 0; i < 3 * 32; ++i) {
-      double exact = 0;
-      for (int col = 0; col < 512; ++col) {
-        exact += double{layer.expected[i % 32 * 512 + col]} * u[i / 32 * 512 + col];
-      }
-      error += std::pow(z[i] - exact, 2);
-      norm += exact * exact;
+// Relative L2 error of one multiplication against double precision.
+double MultiplyError(const PlainLayer& layer, int64_t batch) {
+  const auto [out, in] = layer.layer.shape;
+  std::vector<float> u(batch * in), z(batch * out, NAN);
+  FillNormal(batch, RandomStream::kTest, 0, u);
+  QtipCpuMultiplyRows(layer.Rows(), u.data(), batch, out, z.data());
+  double error = 0, norm = 0;
+  for (int64_t i = 0; i < batch * out; ++i) {
+    double exact = 0;
+    for (int64_t col = 0; col < in; ++col) {
+      exact += double{layer.expected[i % out * in + col]} * u[i / out * in + col];
     }
-    EXPECT_LT(std::sqrt(error / norm), 1e-6);
+    error += std::pow(z[i] - exact, 2);
+    norm += exact * exact;
+  }
+  return std::sqrt(error / norm);
+}
+
+TEST(QtipCpuPlain, MultipliesAsDoublePrecisionOnEveryInstructionSet) {
+  for (const QtipCodeSpec& spec : PlainSpecs()) {
+    for (const Shape shape : {Shape{32, 32}, Shape{64, 544}}) {
+      const PlainLayer layer(spec, shape);
+      for (const int64_t batch : {1, 3, 4, 16}) {
+        ForEachTarget([&] {
+          EXPECT_LT(MultiplyError(layer, batch), 1e-6)
+              << QtipSpecText(spec) << ", batch " << batch << ", in " << shape.in_features;
+        });
+      }
+    }
   }
 }
 
