@@ -47,6 +47,10 @@ OptionSchema MakeSchema() {
        .default_value = int64_t{0},
        .minimum = 0,
        .maximum = 2},
+      {.name = "codebook",
+       .help = "values of the table of code hyb: any fp16, or int8: -127 to 127 times one number",
+       .default_value = std::string(kQtipFp16Codebook),
+       .choices = {std::string(kQtipFp16Codebook), std::string(kQtipInt8Codebook)}},
       {.name = "scale_override",
        .help = "rms of the trellis input over rms of the codebook",
        .default_value = kQtipFixedScale,
@@ -67,13 +71,14 @@ OptionSchema MakeSchema() {
 constexpr uint64_t kDeviceScratchBytes = uint64_t{2} << 30;
 
 // Options that a layer can be imported with; all others describe how it was quantized.
-constexpr std::string_view kImportOptions[] = {"code", "bits", "state_bits", "vector_dim"};
+constexpr std::string_view kImportOptions[] = {"code", "codebook", "bits", "state_bits",
+                                               "vector_dim"};
 
 absl::Status CheckImportOptions(const std::map<std::string, OptionValue>& given) {
   for (const auto& [name, value] : given) {
     if (std::ranges::find(kImportOptions, name) == std::end(kImportOptions)) {
       return InvalidField("OPTION_INVALID", name, OptionText(value),
-                          "code, bits, state_bits and vector_dim alone when importing");
+                          "code, codebook, bits, state_bits and vector_dim alone when importing");
     }
   }
   return absl::OkStatus();
@@ -93,10 +98,13 @@ QtipCodeChoice ChoiceOf(const std::map<std::string, OptionValue>& given, const O
 }
 
 // `given` with what was read off the tensors.
-std::map<std::string, OptionValue> WithSpec(std::map<std::string, OptionValue> given,
-                                            const QtipCodeSpec& spec) {
+std::map<std::string, OptionValue> WithLayer(std::map<std::string, OptionValue> given,
+                                             const QtipLayer& layer) {
+  const QtipCodeSpec& spec = layer.spec;
   const QtipCodeInfo& info = QtipCodeInfoOf(spec.code);
   given["code"] = std::string(info.name);
+  const bool is_int8 = spec.code == QtipCode::kHyb && QtipTableStep(layer.tlut) > 0;
+  given.try_emplace("codebook", std::string(is_int8 ? kQtipInt8Codebook : kQtipFp16Codebook));
   given.try_emplace("bits", int64_t{spec.bits});
   given["state_bits"] = int64_t{spec.state_bits};
   given["vector_dim"] = int64_t{spec.vector_dim == info.default_vector_dim ? 0 : spec.vector_dim};
@@ -155,7 +163,7 @@ class QtipFormat final : public WeightFormat {
       QTIPD_ASSIGN_OR_RETURN(const QtipLayer layer,
                              ParseQtipTensors(tensors, ChoiceOf(given, stated)));
       packed.shape = layer.shape;
-      QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, WithSpec(given, layer.spec)));
+      QTIPD_ASSIGN_OR_RETURN(packed.options, CheckOptions(schema_, WithLayer(given, layer)));
     }
     QTIPD_RETURN_IF_ERROR(Validate(packed));
     return packed;

@@ -166,6 +166,10 @@ absl::StatusOr<QtipLayer> ParseQtipLayer(const PackedLayer& packed) {
     return InvalidField("OPTION_INVALID", "bits", std::to_string(spec.bits),
                         std::to_string(layer.spec.bits) + ", that of trellis");
   }
+  if (packed.options.GetString("codebook") == kQtipInt8Codebook && QtipTableStep(layer.tlut) == 0) {
+    return InvalidField("OPTION_INVALID", "codebook", kQtipInt8Codebook,
+                        std::string(kQtipFp16Codebook) + ", since tlut lies on no grid of 8 bits");
+  }
   return layer;
 }
 

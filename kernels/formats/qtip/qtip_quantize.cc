@@ -239,8 +239,8 @@ absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_feature
 }
 
 absl::StatusOr<QtipIngredients> MakeQtipIngredients(const QuantizeProblem& problem) {
-  QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
-  return QtipIngredients{.tlut = QtipDefaultTable(spec),
+  QTIPD_RETURN_IF_ERROR(QtipSpecOf(problem.options).status());
+  return QtipIngredients{.tlut = QtipTableOf(problem.options),
                          .signs = MakeQtipSigns(problem.shape, problem.seed)};
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <numeric>
 
 #include "kernels/api/dtype.h"
 #include "kernels/api/error.h"
@@ -81,6 +83,10 @@ absl::StatusOr<QtipCodeSpec> QtipSpecOf(const Options& options) {
     return InvalidField("OPTION_INVALID", "vector_dim", std::to_string(vector_dim),
                         std::to_string(info.default_vector_dim) + " for code " + name);
   }
+  if (options.GetString("codebook") == kQtipInt8Codebook && *code != QtipCode::kHyb) {
+    return InvalidField("OPTION_INVALID", "codebook", kQtipInt8Codebook,
+                        std::string(kQtipFp16Codebook) + " for code " + name);
+  }
   QtipCodeSpec spec;
   spec.code = *code;
   spec.bits = static_cast<int>(options.GetInt("bits"));
@@ -116,6 +122,31 @@ std::vector<uint16_t> QtipDefaultTable(const QtipCodeSpec& spec) {
       const double p = (static_cast<double>(i) + 0.5) / static_cast<double>(table.size());
       table[i] = FloatToHalf(static_cast<float>(NormalQuantile(p)));
     }
+  }
+  return table;
+}
+
+std::vector<uint16_t> QtipTableOf(const Options& options) {
+  if (options.GetString("codebook") == kQtipInt8Codebook) return QtipInt8Table();
+  return QtipDefaultTable(QtipSpecOf(options).value());
+}
+
+int64_t QtipTableStep(std::span<const uint16_t> tlut) {
+  int64_t step = 0, largest = 0;
+  for (const uint16_t half : tlut) {
+    const auto units = static_cast<int64_t>(std::ldexp(double{HalfToFloat(half)}, 24));
+    step = std::gcd(step, units);
+    largest = std::max(largest, std::abs(units));
+  }
+  if (step == 0) return 1;
+  return largest <= 127 * step ? step : 0;
+}
+
+std::vector<uint16_t> QtipInt8Table() {
+  std::vector<uint16_t> table(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+  for (uint16_t& value : table) {
+    const float steps = std::round(HalfToFloat(value) / kQtipInt8Step);
+    value = FloatToHalf(std::clamp(steps, -127.0f, 127.0f) * kQtipInt8Step);
   }
   return table;
 }

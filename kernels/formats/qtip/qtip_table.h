@@ -30,9 +30,9 @@ const QtipCodeInfo& QtipCodeInfoOf(QtipCode code);
 // Nothing for a name that is not one of theirs.
 std::optional<QtipCode> FindQtipCode(std::string_view name);
 
-// What the options `code`, `bits`, `state_bits` and `vector_dim` (0: the code's own) say, with the
-// table size of the default table. Errors: OPTION_INVALID for values that do not go together,
-// naming the option.
+// What the options `code`, `codebook`, `bits`, `state_bits` and `vector_dim` (0: the code's own)
+// say, with the table size of the default table. Errors: OPTION_INVALID for values that do not go
+// together, naming the option.
 absl::StatusOr<QtipCodeSpec> QtipSpecOf(const Options& options);
 
 // "lut with 3 bits, 12 state bits, 2 weights a step", for errors.
@@ -46,6 +46,22 @@ std::vector<int64_t> QtipTableShape(const QtipCodeSpec& spec);
 //   lut       N(0,1) numbers of a fixed seed
 //   quantlut  quantiles of N(0,1) at (i + 1/2) / 2^Q
 std::vector<uint16_t> QtipDefaultTable(const QtipCodeSpec& spec);
+
+// Values of option `codebook`, frozen, and the table of new layers that `code` and it name; the two
+// go together (QtipSpecOf).
+inline constexpr const char* kQtipFp16Codebook = "fp16";
+inline constexpr const char* kQtipInt8Codebook = "int8";
+std::vector<uint16_t> QtipTableOf(const Options& options);
+
+// The largest number, in units of 2^-24, of which all values of `tlut` (finite fp16 bits) are
+// multiples, if none is more than 127 of it from 0; else 0. Every fp16 is a multiple of 2^-24.
+int64_t QtipTableStep(std::span<const uint16_t> tlut);
+
+// The default table of `hyb` rounded to multiples of kQtipInt8Step from -127 to 127, each an fp16:
+// what option codebook=int8 gives new layers, so that kernels that multiply integers are exact.
+// Adds a twelfth of a step squared to a weight's squared error: 0.09 % of it at 2 bits.
+inline constexpr float kQtipInt8Step = 7.0f / 256;
+std::vector<uint16_t> QtipInt8Table();
 
 // Every decoded weight: weights[state * vector_dim + f], exact in fp32. For all codes but 1mad and
 // 2mad every value is an fp16.

@@ -8,6 +8,7 @@
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_panel_encoder.h"
 #include "kernels/formats/qtip/qtip_reference.h"
+#include "kernels/formats/qtip/qtip_table.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
@@ -130,6 +131,14 @@ TEST_F(QtipFormat, RefusesOptionsThatContradictTheTensors) {
   EXPECT_EQ(Refusal(tensors, {{"code", std::string("4mad")}}), "OPTION_INVALID code");
   EXPECT_EQ(Refusal(tensors, {{"code", std::string("lut")}}), "TENSOR_SHAPE_INVALID tlut");
   EXPECT_EQ(Refusal(tensors, {{"vector_dim", int64_t{1}}}), "OPTION_INVALID vector_dim");
+}
+
+TEST_F(QtipFormat, ReadsOffWhetherTheTableLiesOnAGrid) {
+  TensorMap tensors = GoldenLayer(golden_, 2);
+  EXPECT_EQ(format_->Import(tensors, {})->options.GetString("codebook"), "fp16");
+  EXPECT_EQ(Refusal(tensors, {{"codebook", std::string("int8")}}), "OPTION_INVALID codebook");
+  tensors["tlut"] = HostTensor::Take(DType::kF16, {512, 2}, QtipInt8Table());
+  EXPECT_EQ(format_->Import(tensors, {})->options.GetString("codebook"), "int8");
 }
 
 TEST_F(QtipFormat, LosesNoForeignTensor) {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <initializer_list>
+
+#include "kernels/api/dtype.h"
 #include "kernels/api/error.h"
 #include "kernels/formats/qtip/qtip_format.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
@@ -68,6 +72,26 @@ TEST(QtipDefaultTable, OfQuantLutIsTheGoldenOneToTheLastBit) {
   const GoldenFile golden("qtip_codes");
   EXPECT_EQ(QtipDefaultTable(SpecOf(QtipCode::kQuantLut)),
             Halves(golden.Floats("quantlut_v1_tlut")));
+}
+
+TEST(QtipInt8Table, IsTheDefaultOneToHalfAStepOnAGridOfItsOwn) {
+  const std::vector<uint16_t> fine = QtipDefaultTable({}), coarse = QtipInt8Table();
+  EXPECT_EQ(QtipTableStep(fine), 0);
+  EXPECT_EQ(std::ldexp(static_cast<double>(QtipTableStep(coarse)), -24), kQtipInt8Step);
+  for (size_t i = 0; i < fine.size(); ++i) {
+    EXPECT_NEAR(HalfToFloat(coarse[i]), HalfToFloat(fine[i]), kQtipInt8Step / 2);
+  }
+}
+
+TEST(QtipTableStep, IsTheLargestOfWhichAllAreMultiples) {
+  const auto step = [](std::initializer_list<float> values) {
+    std::vector<uint16_t> tlut;
+    for (const float value : values) tlut.push_back(FloatToHalf(value));
+    return QtipTableStep(tlut);
+  };
+  EXPECT_EQ(step({0, 0}), 1);
+  EXPECT_EQ(step({1.5f, -127.0f * 0.5f, 0}), 1 << 23);
+  EXPECT_EQ(step({1.5f, 64}), 0) << "128 times the step";
 }
 
 TEST(QtipDefaultTable, OfLutIsNormal) {
