@@ -56,6 +56,9 @@ class InferencePath {
   virtual ~InferencePath() = default;
   virtual std::string_view id() const = 0;
   virtual std::string_view summary() const = 0;
+  // Relative L2 error of y that the path adds by design, beside that of arithmetic in the output's
+  // type. A path that adds any runs only where it is asked for by name.
+  virtual double designed_error() const { return 0; }
   // Weight bytes of one copy, so that the caller can choose the number of copies beforehand.
   virtual uint64_t WeightBytesPerCopy(const ResidentWeights& weights,
                                       const Device& device) const = 0;

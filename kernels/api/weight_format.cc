@@ -1,5 +1,7 @@
 #include "kernels/api/weight_format.h"
 
+#include <string>
+
 #include "kernels/api/error.h"
 
 namespace qtipd {
@@ -10,6 +12,12 @@ absl::StatusOr<std::unique_ptr<PhaseTracer>> ResidentWeights::PreparePhases(int6
                                                                             int /*slots*/) {
   return MakeError(absl::StatusCode::kUnimplemented, "PHASES_UNSUPPORTED",
                    "no instrumented build of the fused kernel on this backend");
+}
+
+absl::Status ResidentWeights::MultiplyRounded(int /*copy*/, int64_t batch, const void* /*u*/,
+                                              void* /*z*/) {
+  return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
+                    std::to_string(batch), "none with rounded activations");
 }
 
 bool WeightFormat::RecognisesModel(const std::string& /*config*/) const { return false; }

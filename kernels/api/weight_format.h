@@ -147,6 +147,11 @@ class ResidentWeights {
   // Decodes and multiplies in one kernel, z = W_inner u, without materialising W. Errors:
   // Unimplemented if batch > max_fused_batch().
   virtual absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) = 0;
+  // Multiply with activations rounded to 16-bit fixed point, one unit for each vector; tables of
+  // weights may be rounded so as well. Relative L2 error up to 1e-4. For batches of at most
+  // max_rounded_batch(): 0 where a format has no such kernel on a device. Errors: Unimplemented.
+  virtual int64_t max_rounded_batch() const { return 0; }
+  virtual absl::Status MultiplyRounded(int copy, int64_t batch, const void* u, void* z);
   // Decodes the whole inner matrix W_inner [out, in] to `w`, device compute dtype.
   virtual absl::Status Decode(int copy, void* w) = 0;
   // Whether all inner weights are numbers of the compute dtype, so that Decode does not round them.

@@ -68,7 +68,9 @@ absl::StatusOr<google::longrunning::Operation> StartBenchmark(
   spec.device = request.device();
   spec.paths.assign(request.paths().begin(), request.paths().end());
   if (spec.paths.empty()) {
-    for (const auto& path : engine.registry().paths()) spec.paths.emplace_back(path->id());
+    for (const auto& path : engine.registry().paths()) {
+      if (path->designed_error() == 0) spec.paths.emplace_back(path->id());
+    }
   }
   spec.batches.assign(request.batches().begin(), request.batches().end());
   if (spec.batches.empty()) spec.batches = {1};

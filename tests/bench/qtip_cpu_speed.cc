@@ -16,6 +16,7 @@
 #include "hwy/targets.h"
 #include "kernels/api/random.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/formats/qtip/qtip_cpu_fixed.h"
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 #include "kernels/formats/qtip/qtip_table.h"
@@ -49,6 +50,8 @@ struct Setting {
   std::string target = "all";
   std::vector<float> x;
   std::vector<float> arranged;
+  std::vector<int8_t> bytes;
+  std::vector<QtipFixedActivations> rounded;
   std::vector<float> y;
 };
 
@@ -139,6 +142,31 @@ Case KernelCase(CpuDevice& device, Setting& setting, const Buffer& weights,
           .call = call};
 }
 
+// `hyb` in integers, activations rounded to 16 bits: with the default table and with one on a grid.
+Case FixedCase(CpuDevice& device, Setting& setting, const Buffer& weights, int bits, bool is_grid) {
+  auto table = std::make_shared<QtipFixedTable>();
+  const QtipCodeSpec spec = {.bits = bits};
+  FillQtipFixedTable(is_grid ? QtipInt8Table() : QtipDefaultTable(spec), *table);
+  const auto call = [&device, &setting, &weights, table, spec](int64_t offset) {
+    std::vector<QtipFixedActivations>& rounded = setting.rounded;
+    for (int64_t b = 0; b < setting.batch; ++b) {
+      rounded[b].bytes = setting.bytes.data() + 2 * b * setting.size;
+      QtipCpuRoundActivations(setting.x.data() + b * setting.size, setting.size, rounded[b]);
+    }
+    device.pool().ParallelFor(setting.size / 16, [&](int, int64_t begin, int64_t end) {
+      QtipCpuMultiplyFixed({.packed = weights.as<uint8_t>() + offset,
+                            .spec = spec,
+                            .in_features = setting.size,
+                            .begin = begin,
+                            .end = end},
+                           *table, rounded, setting.size, setting.y.data());
+    });
+  };
+  return {.name = (is_grid ? "hyb W8A16 K=" : "hyb W16A16 K=") + std::to_string(bits),
+          .bytes = setting.size * setting.size / 8 * bits,
+          .call = call};
+}
+
 Case StreamCase(CpuDevice& device, Setting& setting, const Buffer& weights) {
   const int64_t bytes = setting.size * setting.size / 4;
   return {.name = "stream read, 2 bits",
@@ -209,6 +237,12 @@ void Measure(CpuDevice& device, Setting& setting) {
       cases.push_back(KernelCase(device, setting, weights, code, targets));
     }
   }
+  if (QtipCpuHasFixedKernel({}) && (setting.code == "all" || setting.code == "hyb")) {
+    for (const int bits : {2, 3, 4}) {
+      cases.push_back(FixedCase(device, setting, weights, bits, false));
+      cases.push_back(FixedCase(device, setting, weights, bits, true));
+    }
+  }
   for (int round = 0; round < setting.rounds; ++round) {
     for (Case& timed : cases) TakeSample(timed, round);
   }
@@ -228,6 +262,8 @@ int main(int argc, char** argv) {
   qtipd::CpuDevice device({.threads = argc > 2 ? std::atoi(argv[2]) : 0, .read_memory = {}});
   setting.x.resize(setting.batch * setting.size);
   setting.arranged.resize(setting.x.size());
+  setting.bytes.resize(2 * setting.x.size());
+  setting.rounded.resize(setting.batch);
   setting.y.resize(setting.batch * setting.size);
   qtipd::FillNormal(2, qtipd::RandomStream::kActivations, 0, setting.x);
   std::printf("%s, %d threads, %lldx%lld, batch %lld\n", device.info().name.c_str(),

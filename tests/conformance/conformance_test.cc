@@ -110,7 +110,8 @@ class PathConformance : public ConformanceTest,
     auto prepared = path().Prepare(*device_, weights, batch, 2);
     if (!prepared.ok()) {
       EXPECT_EQ(GetErrorInfo(prepared.status()).reason, "BATCH_UNSUPPORTED") << prepared.status();
-      EXPECT_GT(batch, weights.max_fused_batch());
+      EXPECT_GT(batch, path().designed_error() > 0 ? weights.max_rounded_batch()
+                                                   : weights.max_fused_batch());
       return;
     }
     const std::vector<float> x = Activations(batch, batch * layer.shape.in_features, dtype());
@@ -120,7 +121,8 @@ class PathConformance : public ConformanceTest,
     const WeightFormat* format = TheBench().registry.FindFormat(layer.format).value();
     const auto exact = format->ReferenceMultiply(layer, x, batch);
     ASSERT_OK(exact.status());
-    EXPECT_LE(RelativeError(Decode(y, dtype()), *exact), PathBound(dtype()));
+    EXPECT_LE(RelativeError(Decode(y, dtype()), *exact),
+              PathBound(dtype()) + path().designed_error());
     EXPECT_EQ(RunPath(**prepared, 0, x_buffer, y_bytes), y) << "the same run twice";
     EXPECT_EQ(RunPath(**prepared, 1, x_buffer, y_bytes), y) << "the other copy";
     EXPECT_EQ(Download(x_buffer), EncodeFloats(x, dtype())) << "x was written to";
@@ -168,6 +170,9 @@ TEST_P(PathConformance, StepsInTurnGiveTheWholeRun) {
   ASSERT_OK(layer.status());
   const auto weights = Load(*layer);
   auto prepared = path().Prepare(*device_, *weights, 1, 1);
+  if (!prepared.ok() && weights->max_rounded_batch() == 0 && path().designed_error() > 0) {
+    GTEST_SKIP() << prepared.status();
+  }
   ASSERT_OK(prepared.status());
   const Buffer x = Upload(EncodeFloats(Activations(1, shape.in_features, dtype()), dtype()));
   const size_t y_bytes = shape.out_features * DTypeSize(dtype());

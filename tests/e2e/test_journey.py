@@ -239,7 +239,8 @@ class Fleet(DaemonTest):
         self.assertEqual(self.done("jobs", "list"), {"jobs": []})
         info = self.done("info")
         self.assertEqual([device["id"] for device in info["devices"]], ["cpu"])
-        self.assertEqual({path["id"] for path in info["paths"]}, {"dense", "dequant", "fused"})
+        self.assertEqual({path["id"] for path in info["paths"]},
+                         {"dense", "dequant", "fused", "fused_a16"})
         self.assertIn("qtip", [format["id"] for format in info["formats"]])
         self.assertTrue(pathlib.Path(info["dataDir"]).is_dir())
         self.assertEqual(self.done("health"), {"status": "SERVING"})

@@ -36,24 +36,34 @@ HWY_INLINE V FunnelShiftLeft(D /*d*/, V high, V low) {
   return hn::Or(hn::ShiftLeft<kBits>(high), hn::ShiftRight<16 - kBits>(low));
 }
 
+#if QTIPD_HAVE_BYTE_LOOKUP
+// sum + the four products of each lane: bytes of `a` unsigned, bytes of `b` signed.
+// In assembly, because Highway compiles this target without saying that it has VNNI, though it asks
+// the processor for it.
+HWY_INLINE hwy::HWY_NAMESPACE::Vec512<int32_t> DotBytes(hwy::HWY_NAMESPACE::Vec512<uint8_t> a,
+                                                        hwy::HWY_NAMESPACE::Vec512<uint8_t> b,
+                                                        hwy::HWY_NAMESPACE::Vec512<int32_t> sum) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+  return sum;
+}
+#endif
+
 // The sum of the four bytes of each lane of `x`, plus `addend`.
 template <class D, class V, class VI = hwy::HWY_NAMESPACE::Vec<D>>
 HWY_INLINE VI SumOfBytes(D d, V x, VI addend) {
   namespace hn = hwy::HWY_NAMESPACE;
 #if QTIPD_HAVE_BYTE_LOOKUP
   if constexpr (sizeof(V) == 64) {
-    // In assembly, because Highway compiles this target without saying that it has VNNI, though it
-    // asks the processor.
-    const __m512i ones = _mm512_set1_epi8(1);
-    asm("vpdpbusd %2, %1, %0" : "+v"(addend.raw) : "v"(x.raw), "v"(ones));
-    return addend;
+    const hn::Full512<uint8_t> d8;
+    return DotBytes(hn::BitCast(d8, x), hn::Vec512<uint8_t>{_mm512_set1_epi8(1)}, addend);
   }
 #elif HWY_TARGET == HWY_AVX3
   if constexpr (sizeof(V) == 64) {
     const __m512i pairs = _mm512_maddubs_epi16(x.raw, _mm512_set1_epi8(1));
     return hn::Add(VI{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))}, addend);
   }
-#elif HWY_TARGET == HWY_AVX2
+#endif
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
   if constexpr (sizeof(V) == 32) {
     const __m256i pairs = _mm256_maddubs_epi16(x.raw, _mm256_set1_epi8(1));
     return hn::Add(VI{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))}, addend);
@@ -91,6 +101,11 @@ HWY_INLINE WordVec WordsOf(WordVec low, WordVec index) {
   return WordVec{_mm512_permutexvar_epi16(index.raw, low.raw)};
 }
 
+// Byte index[i] mod 64 of `from`.
+HWY_INLINE ByteVec BytesOf(ByteVec from, ByteVec index) {
+  return ByteVec{_mm512_permutexvar_epi8(index.raw, from.raw)};
+}
+
 // The low two bytes of each 32-bit lane: eight bits from bit shift[i] mod 64 on of the 64-bit lane
 // that byte i is in. The high two are zero.
 HWY_INLINE LongVec Windows64(WordVec from, ByteVec shift) {
@@ -98,7 +113,7 @@ HWY_INLINE LongVec Windows64(WordVec from, ByteVec shift) {
   return LongVec{_mm512_maskz_multishift_epi64_epi8(kLowBytes, shift.raw, from.raw)};
 }
 
-// Eight floats, twice; two floats, eight times.
+// Eight floats, twice; two floats, eight times; eight bytes, eight times.
 HWY_INLINE FloatVec BroadcastHalf(const float* from) {
   return FloatVec{_mm512_broadcast_f32x8(_mm256_loadu_ps(from))};
 }
@@ -106,6 +121,12 @@ HWY_INLINE FloatVec BroadcastPair(const float* from) {
   double pair;
   __builtin_memcpy(&pair, from, sizeof pair);
   return FloatVec{_mm512_castpd_ps(_mm512_set1_pd(pair))};
+}
+
+HWY_INLINE ByteVec BroadcastBytes(const int8_t* from) {
+  int64_t eight;
+  __builtin_memcpy(&eight, from, sizeof eight);
+  return ByteVec{_mm512_set1_epi64(eight)};
 }
 
 #endif  // QTIPD_HAVE_BYTE_LOOKUP

@@ -9,6 +9,7 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/formats/qtip/qtip_cpu_fixed.h"
 #include "kernels/formats/qtip/qtip_cpu_hadamard.h"
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
@@ -121,6 +122,30 @@ class QtipCpuWeights final : public ResidentWeights {
     return absl::OkStatus();
   }
 
+  int64_t max_rounded_batch() const override {
+    return QtipCpuHasFixedKernel(spec_) ? kQtipCpuMaxBatch : 0;
+  }
+
+  absl::Status MultiplyRounded(int copy, int64_t batch, const void* u, void* z) override {
+    if (batch > max_rounded_batch()) {
+      return ResidentWeights::MultiplyRounded(copy, batch, u, z);
+    }
+    const int64_t in = shape_.in_features;
+    rounded_bytes_.resize(std::max<size_t>(rounded_bytes_.size(), 2 * batch * in));
+    rounded_.resize(batch);
+    ParallelFor(batch, in, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        rounded_[b].bytes = rounded_bytes_.data() + 2 * b * in;
+        QtipCpuRoundActivations(static_cast<const float*>(u) + b * in, in, rounded_[b]);
+      }
+    });
+    ForTileRows([&](int64_t begin, int64_t end) {
+      QtipCpuMultiplyFixed(Rows(copy, begin, end), *FixedTable(copy), rounded_, shape_.out_features,
+                           static_cast<float*>(z));
+    });
+    return absl::OkStatus();
+  }
+
   absl::Status Decode(int copy, void* w) override {
     ForTileRows([&](int64_t begin, int64_t end) {
       QtipCpuDecodeRows(Rows(copy, begin, end), static_cast<float*>(w));
@@ -188,9 +213,10 @@ class QtipCpuWeights final : public ResidentWeights {
         windows_(MakeQtipPlainWindows(spec)),
         sides_(std::move(sides)) {}
 
-  // A copy begins with its table: a PairTable, or the weights of all states, or nothing.
+  // A copy begins with its tables: a PairTable and a QtipFixedTable, or the weights of all states,
+  // or nothing.
   static uint64_t TableBytes(const QtipCodeSpec& spec) {
-    if (QtipHasKernelLayout(spec)) return sizeof(PairTable);
+    if (QtipHasKernelLayout(spec)) return sizeof(PairTable) + sizeof(QtipFixedTable);
     if (!QtipCpuUsesTable(spec)) return 0;
     return static_cast<uint64_t>(spec.states()) * spec.vector_dim * sizeof(float);
   }
@@ -202,9 +228,14 @@ class QtipCpuWeights final : public ResidentWeights {
   uint8_t* CopyAt(int copy) const { return storage_.as<uint8_t>() + copy * CopyBytes(); }
   uint8_t* Packed(int copy) const { return CopyAt(copy) + TableBytes(spec_); }
 
+  QtipFixedTable* FixedTable(int copy) const {
+    return reinterpret_cast<QtipFixedTable*>(CopyAt(copy) + sizeof(PairTable));
+  }
+
   void FillCopy(const QtipLayer& layer) {
     if (QtipHasKernelLayout(spec_)) {
       FillPairTable(layer.tlut, *reinterpret_cast<PairTable*>(CopyAt(0)));
+      FillQtipFixedTable(layer.tlut, *FixedTable(0));
       return QtipCpuRepack(layer.trellis, spec_.bits, layer.shape, Packed(0));
     }
     if (QtipCpuUsesTable(spec_)) {
@@ -273,7 +304,10 @@ class QtipCpuWeights final : public ResidentWeights {
   // All copies in one block, so that small ones lie on huge pages too.
   Buffer storage_;
   int copies_ = 0;
-  std::vector<float> arranged_;  // activations, as large as the largest batch so far
+  // Activations, as large as the largest batch so far.
+  std::vector<float> arranged_;
+  std::vector<int8_t> rounded_bytes_;
+  std::vector<QtipFixedActivations> rounded_;
 };
 
 class QtipCpuBackend final : public FormatBackend {

@@ -35,6 +35,22 @@ HWY_INLINE StateVec NextLanes(StateTag d, StateVec own, const uint16_t* plane, s
 #endif
 }
 
+// The same, and of the words own and next together the middle ones.
+HWY_INLINE StateVec MiddleWords(StateTag d, StateVec own, StateVec next) {
+#if QTIPD_HAVE_BYTE_LOOKUP
+  // Does not wait for `next`, and leaves the units that shift to others.
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::Full512<uint8_t> d8;
+  HWY_ALIGN static constexpr uint8_t kBytes[64] = {
+      3,  0,  5,  2,  7,  4,  9,  6,  11, 8,  13, 10, 15, 12, 17, 14, 19, 16, 21, 18, 23, 20,
+      25, 22, 27, 24, 29, 26, 31, 28, 33, 30, 35, 32, 37, 34, 39, 36, 41, 38, 43, 40, 45, 42,
+      47, 44, 49, 46, 51, 48, 53, 50, 55, 52, 57, 54, 59, 56, 61, 58, 63, 60, 1,  62};
+  return hn::BitCast(d, BytesOf(hn::BitCast(d8, own), hn::Load(d8, kBytes)));
+#else
+  return FunnelShiftLeft<8>(d, own, next);
+#endif
+}
+
 // The states of steps 0..3 of each lane: 16-bit windows of own and next chunk.
 template <int kBits>
 HWY_INLINE void StatesOf(StateTag d, const uint16_t* high, const uint8_t* low, size_t first,
@@ -45,7 +61,7 @@ HWY_INLINE void StatesOf(StateTag d, const uint16_t* high, const uint8_t* low, s
   states[0] = own;
   if constexpr (kBits == 2) {
     states[1] = FunnelShiftLeft<4>(d, own, next);
-    states[2] = FunnelShiftLeft<8>(d, own, next);
+    states[2] = MiddleWords(d, own, next);
     states[3] = FunnelShiftLeft<12>(d, own, next);
   } else if constexpr (kBits == 3) {
     const hn::Rebind<uint8_t, StateTag> d8;

@@ -1,10 +1,7 @@
 // A block of 16 tiles is gone through twice, once for each weight of the pairs, because the byte
 // planes of one fill 16 registers; the first pass leaves indices in the first-level cache for the
-// second. 64 look-ups of a tile give 64 fp16 whose order is that of rows and columns
-//   byte 2 l      row l / 4, columns 2 (l mod 4) and the next        steps 0 and 1 of lane l
-//   byte 2 l + 1  the same row, 8 columns on                         steps 2 and 3
-// so that eight neighbours share a row, and widening them yields vectors of two rows with eight
-// columns each. Activations are brought to that order once a call.
+// second. Widened to fp32, 64 look-ups are four vectors of two rows with eight columns each;
+// activations are brought to that order once a call.
 #define HWY_WANT_AVX3_DL 1
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_cpu_hyb.cc"
@@ -14,7 +11,7 @@
 
 #include "hwy/foreach_target.h"  // must precede highway.h
 #include "hwy/highway.h"
-#include "kernels/formats/qtip/qtip_cpu_hash-inl.h"
+#include "kernels/formats/qtip/qtip_cpu_planes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qtipd {
@@ -28,52 +25,12 @@ bool HasKernel() { return QTIPD_HAVE_BYTE_LOOKUP; }
 #if QTIPD_HAVE_BYTE_LOOKUP
 
 constexpr int64_t kBlockTiles = 16;
-constexpr int kParts = 2;    // look-ups of 64 a tile: rows 0 to 7, rows 8 to 15
 constexpr int kVectors = 4;  // of fp32 that one gives
 constexpr int kHalves = 2;   // weights of a pair
 // Activations of a batch that are multiplied while a vector of weights is in a register.
 constexpr int64_t kBatchAtOnce = 4;
 
-using ByteTag = hn::Full512<uint8_t>;
 using FloatTag = hn::Full512<float>;
-using ByteMask = hn::Mask<ByteTag>;
-
-// 64 hashes: bits 12..6 in the low bits of bytes, masks of their bits 13 and 14.
-struct Index {
-  ByteVec low;
-  ByteMask bit13;
-  ByteMask bit14;
-};
-
-// Bytes alternate between hashes `a` and `b`; `signs` has their bits 15..8.
-HWY_INLINE Index MakeIndex(WordVec a, WordVec b, ByteVec& signs) {
-  const hn::Full512<uint16_t> d16;
-  const ByteTag d;
-  const hn::Full512<int8_t> di;
-  const WordVec low_byte = hn::Set(d16, uint16_t{0xFF});
-  Index index;
-  index.low =
-      hn::BitCast(d, hn::IfVecThenElse(low_byte, hn::ShiftRight<6>(a), hn::ShiftLeft<2>(b)));
-  signs = hn::BitCast(d, hn::IfVecThenElse(low_byte, hn::ShiftRight<8>(a), b));
-  index.bit13 = hn::RebindMask(d, hn::MaskFromVec(hn::BitCast(di, index.low)));
-  index.bit14 = hn::TestBit(signs, hn::Set(d, uint8_t{0x40}));
-  return index;
-}
-
-// A byte plane of 512 entries in registers.
-struct Plane {
-  explicit HWY_INLINE Plane(const uint8_t* bytes) {
-    for (int i = 0; i < 8; ++i) eighths[i] = hn::Load(ByteTag(), bytes + 64 * i);
-  }
-  HWY_INLINE ByteVec operator[](const Index& i) const {
-    const auto quarter = [&](int at)
-                             HWY_ATTR { return LookUp128(eighths[at], eighths[at + 1], i.low); };
-    const ByteVec below = hn::IfThenElse(i.bit13, quarter(2), quarter(0));
-    const ByteVec above = hn::IfThenElse(i.bit13, quarter(6), quarter(4));
-    return hn::IfThenElse(i.bit14, above, below);
-  }
-  ByteVec eighths[8];
-};
 
 // The fp16 of the given bytes as fp32: eight neighbours at a time, in the order of rows 0 and 2, 4
 // and 6, 1 and 3, 5 and 7.
@@ -252,10 +209,9 @@ void MultiplyTileRows(const QtipCpuRows& rows, const float* x, int64_t batch, in
 
 void Arrange(const float* u, int64_t values, float* arranged) {
   const FloatTag d;
-  // Columns of the first and of the second weights of eight pairs.
-  alignas(64) static constexpr int32_t kColumns[16] = {0, 8, 2, 10, 4, 12, 6, 14,
-                                                       1, 9, 3, 11, 5, 13, 7, 15};
-  const auto columns = hn::SetTableIndices(d, kColumns);
+  HWY_ALIGN int32_t indices[kQtipTileCols];
+  std::ranges::copy(kPairColumns, indices);
+  const auto columns = hn::SetTableIndices(d, indices);
   for (int64_t i = 0; i < values; i += kQtipTileCols) {
     hn::StoreU(hn::TableLookupLanes(hn::LoadU(d, u + i), columns), d, arranged + i);
   }

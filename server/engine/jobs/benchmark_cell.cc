@@ -139,7 +139,7 @@ absl::Status CheckOutput(const CellProblem& problem, Device& device, const void*
   std::vector<std::byte> output(count * DTypeSize(dtype));
   QTIPD_RETURN_IF_ERROR(device.CopyToHost(output.data(), y, output.size()));
   result.relative_error = RelativeError(output, dtype, std::span(problem.reference.y).first(count));
-  result.relative_error_bound = RelativeErrorBound(dtype);
+  result.relative_error_bound = RelativeErrorBound(dtype) + problem.path.designed_error();
   if (result.relative_error <= result.relative_error_bound) return absl::OkStatus();
   return FieldError(absl::StatusCode::kInternal, "RESULT_INCORRECT",
                     "relative_error of path " + result.path, OptionText(result.relative_error),

@@ -1,8 +1,9 @@
-// The three paths over a layer that records what is asked of it. Numbers of real formats are
+// All paths over a layer that records what is asked of it. Numbers of real formats are
 // checked by tests/conformance.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -59,6 +60,11 @@ class ScriptedWeights final : public ResidentWeights {
       for (int64_t row = 0; row < kOut; ++row) F(z)[b * kOut + row] = sum;
     }
     return absl::OkStatus();
+  }
+  int64_t max_rounded_batch() const override { return 3; }
+  absl::Status MultiplyRounded(int copy, int64_t batch, const void* u, void* z) override {
+    calls_.push_back("rounded");
+    return Multiply(copy, batch, u, z);
   }
   absl::Status Decode(int copy, void* w) override {
     calls_.push_back("decode copy " + std::to_string(copy));
@@ -158,6 +164,23 @@ TEST_P(PathsTest, RunsReadTheCopyThatWasAskedFor) {
   calls_.clear();
   Run(*dequant, 1);
   EXPECT_THAT(calls_, testing::Contains("decode copy 1"));
+}
+
+TEST_P(PathsTest, OnlyFusedA16AddsErrorByDesignAndRoundsActivations) {
+  for (const auto& path : registry_.paths()) {
+    const auto prepared = Prepare(path->id());
+    calls_.clear();
+    Run(*prepared);
+    const bool rounds = path->id() == "fused_a16";
+    EXPECT_EQ(path->designed_error() > 0, rounds) << path->id();
+    EXPECT_EQ(std::ranges::count(calls_, "rounded"), rounds ? 1 : 0) << path->id();
+  }
+}
+
+TEST_P(PathsTest, FusedA16NamesTheBatchesThatTheFormatRounds) {
+  const absl::Status status = Path("fused_a16").Prepare(device_, weights_, 4, 1).status();
+  EXPECT_EQ(GetErrorInfo(status).reason, "BATCH_UNSUPPORTED");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1 to 3"));
 }
 
 TEST_P(PathsTest, DenseDecodesOnceAndNeverWhileRunning) {
