@@ -25,13 +25,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr uint32_t kFactor = Qtip1MadHash(1) - Qtip1MadHash(0);
 constexpr uint32_t kAddend = Qtip1MadHash(0);
 
-// y - 510 of vectors of states.
+// y + `addend` of vectors of states.
 template <class D>
-HWY_INLINE hn::Vec<D> CentredSums(D df, hn::Vec<hn::RebindToUnsigned<D>> states) {
+HWY_INLINE hn::Vec<D> Sums(D df, hn::Vec<hn::RebindToUnsigned<D>> states, int addend) {
   const hn::RebindToUnsigned<D> du;
   const hn::RebindToSigned<D> di;
   const auto hash = hn::Add(hn::Mul(states, hn::Set(du, kFactor)), hn::Set(du, kAddend));
-  return hn::ConvertTo(df, SumOfBytes(di, hash, hn::Set(di, -kQtipMadMean)));
+  return hn::ConvertTo(df, SumOfBytes(di, hash, hn::Set(di, addend)));
 }
 
 #if QTIPD_HAVE_BYTE_LOOKUP
@@ -109,7 +109,7 @@ HWY_INLINE void MultiplyTileRow(const Cut<kBits>& cut, const uint16_t* words, in
       for (int pair = 0; pair < C::kPairs; ++pair) {
         HWY_UNROLL(2)
         for (int part = 0; part < kParts; ++part) {
-          const FloatVec w = CentredSums(d, Windows64(lanes[part], cut.shifts[pair]));
+          const FloatVec w = Sums(d, Windows64(lanes[part], cut.shifts[pair]), -kQtipMadMean);
           HWY_UNROLL(4)
           for (int b = 0; b < kBatch; ++b) {
             FloatVec& sum = sums[part][b][pair % kChains];
@@ -202,7 +202,7 @@ HWY_INLINE void MultiplyRows(const QtipPlainWindows& windows, const uint16_t* ti
     const auto shift = hn::Load(d, windows.shift + col);
     const auto weights = [&](hn::Vec<ByteTag> bytes) HWY_ATTR {
       const auto bits = hn::BitCast(d, hn::TableLookupBytes(bytes, pattern));
-      return CentredSums(df, hn::And(hn::Shr(bits, shift), mask));
+      return Sums(df, hn::And(hn::Shr(bits, shift), mask), -kQtipMadMean);
     };
     const uint16_t* row = tile + kFirst * kBits;
     for (int64_t i = 0; i < tiles; ++i, row += QtipTileWords(kBits)) {
@@ -219,6 +219,77 @@ HWY_INLINE void MultiplyRows(const QtipPlainWindows& windows, const uint16_t* ti
   hn::Store(sum2, df, sums + 2 * lanes), hn::Store(sum3, df, sums + 3 * lanes);
 }
 
+// At most half the rows of a tile, so that two vectors share what is made of activations.
+using RowTag = hn::CappedTag<uint32_t, kQtipTileRows / 2>;
+using RowSumTag = hn::Rebind<float, RowTag>;
+
+// At 2 bits lanes are rows, of which a 32-bit word at a time is loaded as it lies: every state is
+// cut out by a constant shift. `half`: columns 0 to 7 or 8 to 15 of `kLanes` rows, the last of them
+// row 15 where kIsLast.
+template <bool kIsLast>
+HWY_INLINE hn::Vec<RowTag> HalfRows(const uint16_t* tile, int row, int half) {
+  const RowTag d;
+  const size_t lanes = hn::Lanes(d);
+  auto words = hn::LoadU(d, reinterpret_cast<const uint32_t*>(tile + 2 * row + half));
+  if (kIsLast && half == 1) {
+    // What follows word 31 of a tile is word 0.
+    const auto last = hn::Set(d, uint32_t{tile[31]} | uint32_t{tile[0]} << 16);
+    words = hn::IfThenElse(hn::FirstN(d, lanes - 1), words, last);
+  }
+  return hn::RotateRight<16>(words);
+}
+
+template <int kColumn>
+HWY_INLINE hn::Vec<RowSumTag> AddColumn(hn::Vec<RowTag> words, const float* u,
+                                        hn::Vec<RowSumTag> sum) {
+  const RowTag d;
+  const RowSumTag df;
+  auto states = hn::ShiftRight<16 - 2 * kColumn>(words);
+  if constexpr (kColumn > 0) states = hn::And(states, hn::Set(d, 0xFFFFu));
+  return hn::MulAdd(Sums(df, states, 0), hn::Set(df, u[kColumn]), sum);
+}
+
+// sum + 8 columns; `mean` is what 510 in place of the byte sums would have given, with its sign
+// changed: few columns at a time, so that little is lost where the two cancel.
+HWY_INLINE hn::Vec<RowSumTag> AddHalf(hn::Vec<RowTag> words, const float* u,
+                                      hn::Vec<RowSumTag> mean, hn::Vec<RowSumTag> sum) {
+  mean = AddColumn<0>(words, u, mean);
+  mean = AddColumn<1>(words, u, mean);
+  mean = AddColumn<2>(words, u, mean);
+  mean = AddColumn<3>(words, u, mean);
+  mean = AddColumn<4>(words, u, mean);
+  mean = AddColumn<5>(words, u, mean);
+  mean = AddColumn<6>(words, u, mean);
+  return hn::Add(sum, AddColumn<7>(words, u, mean));
+}
+
+HWY_INLINE hn::Vec<RowSumTag> MeanOfHalf(const float* u) {
+  const RowSumTag d;
+  auto sum = hn::LoadU(d, u);
+  for (size_t i = hn::Lanes(d); i < 8; i += hn::Lanes(d)) sum = hn::Add(sum, hn::LoadU(d, u + i));
+  return hn::Mul(hn::SumOfLanes(d, sum), hn::Set(d, -static_cast<float>(kQtipMadMean)));
+}
+
+// z of 2 kLanes rows from `kRow` on.
+template <int kRow>
+HWY_INLINE void MultiplyByRows(const uint16_t* tile, int64_t tiles, const float* u, float* z) {
+  const RowSumTag d;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(RowTag()));
+  constexpr int kSecond = kRow + kLanes;
+  constexpr bool kIsLast = kSecond + kLanes == kQtipTileRows;
+  auto sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+  for (int64_t i = 0; i < tiles; ++i, tile += QtipTileWords(2), u += kQtipTileCols) {
+    const auto left = MeanOfHalf(u), right = MeanOfHalf(u + 8);
+    sum0 = AddHalf(HalfRows<false>(tile, kRow, 0), u, left, sum0);
+    sum1 = AddHalf(HalfRows<kIsLast>(tile, kSecond, 0), u, left, sum1);
+    sum0 = AddHalf(HalfRows<false>(tile, kRow, 1), u + 8, right, sum0);
+    sum1 = AddHalf(HalfRows<kIsLast>(tile, kSecond, 1), u + 8, right, sum1);
+  }
+  const auto divisor = hn::Set(d, kQtipMadDivisor);
+  hn::StoreU(hn::Div(sum0, divisor), d, z + kRow);
+  hn::StoreU(hn::Div(sum1, divisor), d, z + kSecond);
+}
+
 template <int kBits>
 void MultiplyTileRows(const QtipCpuRows& rows, const float* u, int64_t /*batch*/,
                       int64_t /*out_features*/, float* z) {
@@ -229,6 +300,13 @@ void MultiplyTileRows(const QtipCpuRows& rows, const float* u, int64_t /*batch*/
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const auto* words =
         reinterpret_cast<const uint16_t*>(rows.packed) + row * tiles * QtipTileWords(kBits);
+    if constexpr (kBits == 2) {
+      MultiplyByRows<0>(words, tiles, u, z + row * kQtipTileRows);
+      if constexpr (hn::MaxLanes(RowTag()) == 4) {
+        MultiplyByRows<8>(words, tiles, u, z + row * kQtipTileRows);
+      }
+      continue;
+    }
     std::fill_n(sums, kQtipTileRows * lanes, 0.0f);
     for (int64_t tile = 0; tile < tiles; tile += kBlockTiles) {
       const uint16_t* block = words + tile * QtipTileWords(kBits);

@@ -94,11 +94,12 @@ TEST(QtipCpuPlain, ComputesEveryStateAsItsTableHasIt) {
   }
 }
 
-// Relative L2 error of one multiplication against double precision.
-double MultiplyError(const PlainLayer& layer, int64_t batch) {
+// Relative L2 error of one multiplication of activations around `mean` against double precision.
+double MultiplyError(const PlainLayer& layer, int64_t batch, float mean = 0) {
   const auto [out, in] = layer.layer.shape;
   std::vector<float> u(batch * in), z(batch * out, NAN);
   FillNormal(batch, RandomStream::kTest, 0, u);
+  for (float& value : u) value += mean;
   QtipCpuMultiplyRows(layer.Rows(), u.data(), batch, out, z.data());
   double error = 0, norm = 0;
   for (int64_t i = 0; i < batch * out; ++i) {
@@ -123,6 +124,14 @@ TEST(QtipCpuPlain, MultipliesAsDoublePrecisionOnEveryInstructionSet) {
         });
       }
     }
+  }
+}
+
+// A kernel that sums byte sums and takes their mean off later must not lose the weights in it.
+TEST(QtipCpuPlain, ActivationsOfOneSignCostNoPrecision) {
+  for (const int bits : {1, 2, 3, 4}) {
+    const PlainLayer layer({QtipCode::k1Mad, bits, 16, 1, 0}, {32, 4096});
+    ForEachTarget([&] { EXPECT_LT(MultiplyError(layer, 1, 10.0f), 2e-6) << bits << " bits"; });
   }
 }
 
