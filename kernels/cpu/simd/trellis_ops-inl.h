@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 // Whether LookUp128, WordsOf, Windows64 and BroadcastHalf exist: they replace memory by registers,
@@ -25,6 +26,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace qtipd {
 namespace HWY_NAMESPACE {
+
+// Asks for the weights that follow those at `stream` by a page: processors fetch ahead on their
+// own, but not beyond the page that is being read.
+HWY_INLINE void PrefetchStream(const void* stream) {
+  constexpr int kPageBytes = 4096;
+  hwy::Prefetch(static_cast<const char*>(stream) + kPageBytes);
+}
 
 // The upper halves of (high : low) << kBits, in lanes of 16 bits.
 template <int kBits, class D, class V = hwy::HWY_NAMESPACE::Vec<D>>

@@ -87,6 +87,8 @@ HWY_INLINE void HashesOf(const uint8_t* pair, int slot, size_t first, StateVec (
   const auto* high = reinterpret_cast<const uint16_t*>(pair + slot * kPlane);
   const uint8_t* low = pair + 2 * kPlane + slot * (kBits == 3 ? kQtipTileLanes : kPlane);
   const StateVec one = hn::Set(d, uint16_t{1});
+  if (first == 0) PrefetchStream(high);
+  if (first == 0 && kBits == 4) PrefetchStream(low);
   StatesOf<kBits>(d, high, low, first, hashes);
   for (auto& state : hashes) state = hn::Mul(state, hn::Add(state, one));
 }

@@ -102,6 +102,7 @@ HWY_INLINE void MultiplyTileRow(const Cut<kBits>& cut, const uint16_t* words, in
     }
   }
   for (int64_t tile = 0; tile < tiles; ++tile, words += QtipTileWords(kBits), u += kQtipTileCols) {
+    PrefetchStream(words);
     HWY_UNROLL(2)
     for (int group = 0; group < C::kGroups; ++group) {
       const WordVec lanes[kParts] = {cut.Lanes(words, 0, group), cut.Lanes(words, 1, group)};
