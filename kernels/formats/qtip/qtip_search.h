@@ -4,13 +4,8 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_SEARCH_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_SEARCH_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
-
-#include <sys/mman.h>
 
 #include "kernels/formats/qtip/qtip_code.h"
 
@@ -38,25 +33,6 @@ class QtipSearchTables {
 // Slot of a boundary's costs in a history: those from `first_kept` on follow two that alternate.
 constexpr int QtipHistorySlot(int boundary, int first_kept) {
   return boundary < first_kept ? boundary & 1 : boundary - first_kept + 2;
-}
-
-struct QtipFree {
-  void operator()(void* data) const { std::free(data); }
-};
-
-// Uninitialised array in huge pages where the system grants them: a step walks streams that lie
-// kilobytes apart, one page each otherwise.
-template <typename T>
-using QtipHugeArray = std::unique_ptr<T[], QtipFree>;
-
-template <typename T>
-QtipHugeArray<T> AllocateQtipHuge(size_t count) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t bytes = (count * sizeof(T) + kHugePage - 1) / kHugePage * kHugePage;
-  void* data = std::aligned_alloc(kHugePage, bytes);
-  if (data == nullptr) throw std::bad_alloc();
-  madvise(data, bytes, MADV_HUGEPAGE);
-  return QtipHugeArray<T>(static_cast<T*>(data));
 }
 
 }  // namespace qtipd

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hwy/aligned_allocator.h"
+#include "kernels/api/huge_array.h"
 #include "kernels/formats/qtip/qtip_state_search_simd.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
@@ -59,7 +60,7 @@ class TwoPasses {
         weights_(hwy::AllocateAligned<Weight>(tables.table.weights.size())),
         samples_(hwy::AllocateAligned<Weight>(kQtipTileWeights)),
         bases_(hwy::AllocateAligned<Cost>(spec_.steps())),
-        history_(AllocateQtipHuge<Cost>(size_t(spec_.steps() + kExtraSlots) * tables.classes())) {}
+        history_(AllocateHuge<Cost>(size_t(spec_.steps() + kExtraSlots) * tables.classes())) {}
 
   // Weights and samples are held times `scale`; 1 for fp32.
   void SetScale(float scale) {
@@ -197,7 +198,7 @@ class TwoPasses {
   hwy::AlignedFreeUniquePtr<Weight[]> weights_;
   hwy::AlignedFreeUniquePtr<Weight[]> samples_;
   hwy::AlignedFreeUniquePtr<Cost[]> bases_;
-  QtipHugeArray<Cost> history_;
+  HugeArray<Cost> history_;
   float scale_ = 0;
   bool is_exact_ = true;
 };

@@ -6,6 +6,7 @@
 
 #include "hwy/aligned_allocator.h"
 #include "kernels/api/dtype.h"
+#include "kernels/api/huge_array.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_state_search.h"
 #include "kernels/formats/qtip/qtip_tile_search_simd.h"
@@ -90,8 +91,8 @@ class TileSearch final : public QtipSearch {
         samples_(hwy::AllocateAligned<float>(kQtipTileWeights * kTiles)),
         metrics_(hwy::AllocateAligned<uint16_t>(kQtipMetricRows * kTiles)),
         bases_(hwy::AllocateAligned<uint16_t>(kQtipSteps * kTiles)),
-        costs_(AllocateQtipHuge<uint16_t>(CostCount(tables.bits()))),
-        pointers_(AllocateQtipHuge<uint16_t>(PointerCount(tables.bits()))) {
+        costs_(AllocateHuge<uint16_t>(CostCount(tables.bits()))),
+        pointers_(AllocateHuge<uint16_t>(PointerCount(tables.bits()))) {
     pass_.step_bits = QtipStepBits(tables.bits());
     pass_.scale = CostScale(tables.bits());
     pass_.lut = tables.lut();
@@ -262,8 +263,8 @@ class TileSearch final : public QtipSearch {
   const hwy::AlignedFreeUniquePtr<float[]> samples_;
   const hwy::AlignedFreeUniquePtr<uint16_t[]> metrics_;
   const hwy::AlignedFreeUniquePtr<uint16_t[]> bases_;
-  const QtipHugeArray<uint16_t> costs_;
-  const QtipHugeArray<uint16_t> pointers_;
+  const HugeArray<uint16_t> costs_;
+  const HugeArray<uint16_t> pointers_;
   QtipForwardPass pass_;
   Classes classes_{};  // by tile
 };

@@ -3,28 +3,25 @@
 #define QTIPD_SERVER_ENGINE_INPUT_FLOAT_ARRAY_H_
 
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
+
+#include "kernels/api/huge_array.h"
 
 namespace qtipd {
 
-// Owning, move-only and uninitialised, in huge pages where the system grants them: a large matrix
-// costs nothing until it is written, and is given back at once. Both take seconds otherwise, in
-// which nobody can be told to stop.
+// Owning, move-only and uninitialised. To zero a large matrix, and to give it back in small pages,
+// takes seconds in which nobody can be told to stop; so it is in huge pages.
 class FloatArray {
  public:
   FloatArray() = default;
   // Throws std::bad_alloc.
-  explicit FloatArray(int64_t count);
+  explicit FloatArray(int64_t count)
+      : data_(AllocateHuge<float>(static_cast<size_t>(count))), size_(static_cast<size_t>(count)) {}
 
   std::span<float> span() const { return {data_.get(), size_}; }
 
  private:
-  struct Free {
-    void operator()(float* data) const { std::free(data); }
-  };
-  std::unique_ptr<float[], Free> data_;
+  HugeArray<float> data_;
   size_t size_ = 0;
 };
 
