@@ -5,7 +5,7 @@
 #include "kernels/api/options.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
-#include "kernels/paths/linear_scratch.h"
+#include "kernels/paths/prepared_linear.h"
 
 namespace qtipd {
 namespace {

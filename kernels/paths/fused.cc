@@ -5,46 +5,11 @@
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
-#include "kernels/paths/linear_scratch.h"
+#include "kernels/paths/inner_multiply.h"
+#include "kernels/paths/prepared_linear.h"
 
 namespace qtipd {
 namespace {
-
-class PreparedFused final : public PreparedPath {
- public:
-  PreparedFused(std::unique_ptr<ResidentWeights> weights, LinearScratch scratch, int64_t batch,
-                uint64_t activation_bytes)
-      : weights_(std::move(weights)),
-        scratch_(std::move(scratch)),
-        batch_(batch),
-        activation_bytes_(activation_bytes) {}
-
-  const std::vector<std::string>& steps() const override { return scratch_.steps(); }
-  int copies() const override { return weights_->copies(); }
-  absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) override {
-    return scratch_.Run(*weights_, x, y, first_step, end_step, [&](int, const void* u, void* z) {
-      return weights_->Multiply(copy, batch_, u, z);
-    });
-  }
-  bool RepeatsPrevious(int step) const override { return scratch_.RepeatsPrevious(step); }
-  uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
-  uint64_t weight_bytes() const override {
-    return weights_->multiply_bytes() + weights_->transform_bytes();
-  }
-  OperationCounts operations() const override {
-    return Sum(weights_->multiply_operations(batch_), weights_->transform_operations(batch_));
-  }
-  absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(const void* x, void* y,
-                                                             int slots) override {
-    return weights_->PreparePhases(batch_, scratch_.u(x), scratch_.z(y), slots);
-  }
-
- private:
-  std::unique_ptr<ResidentWeights> weights_;
-  LinearScratch scratch_;
-  int64_t batch_;
-  uint64_t activation_bytes_;
-};
 
 class FusedPath final : public InferencePath {
  public:
@@ -63,10 +28,8 @@ class FusedPath final : public InferencePath {
                         "1 to " + std::to_string(weights.max_fused_batch()));
     }
     QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(copies));
-    QTIPD_ASSIGN_OR_RETURN(LinearScratch scratch,
-                           LinearScratch::Create(device, weights, batch, {"fused_decode"}));
-    return std::make_unique<PreparedFused>(std::move(replica), std::move(scratch), batch,
-                                           ActivationBytes(device, weights.shape(), batch));
+    return PreparedLinear::Create(device, std::move(replica),
+                                  std::make_unique<FusedMultiply>(batch));
   }
 };
 

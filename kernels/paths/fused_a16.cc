@@ -6,7 +6,8 @@
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
-#include "kernels/paths/linear_scratch.h"
+#include "kernels/paths/inner_multiply.h"
+#include "kernels/paths/prepared_linear.h"
 
 namespace qtipd {
 namespace {
@@ -14,39 +15,19 @@ namespace {
 // Relative L2 error of the bare kernel, of Gaussian activations and any table.
 constexpr double kRoundedError = 1e-4;
 
-class PreparedFusedA16 final : public PreparedPath {
+class RoundedMultiply final : public InnerMultiply {
  public:
-  PreparedFusedA16(std::unique_ptr<ResidentWeights> weights, LinearScratch scratch, int64_t batch,
-                   uint64_t activation_bytes)
-      : weights_(std::move(weights)),
-        scratch_(std::move(scratch)),
-        batch_(batch),
-        activation_bytes_(activation_bytes) {}
-
-  const std::vector<std::string>& steps() const override { return scratch_.steps(); }
-  int copies() const override { return weights_->copies(); }
-  absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) override {
-    return scratch_.Run(*weights_, x, y, first_step, end_step, [&](int, const void* u, void* z) {
-      return weights_->MultiplyRounded(copy, batch_, u, z);
-    });
+  using InnerMultiply::InnerMultiply;
+  std::vector<std::string> steps() const override { return {"fused_decode"}; }
+  absl::Status Run(ResidentWeights& weights, int copy, int, const void* u, void* z) override {
+    return weights.MultiplyRounded(copy, batch(), u, z);
   }
-  bool RepeatsPrevious(int step) const override { return scratch_.RepeatsPrevious(step); }
-  uint64_t bytes_per_run() const override { return weight_bytes() + activation_bytes_; }
-  uint64_t weight_bytes() const override {
-    return weights_->multiply_bytes() + weights_->transform_bytes();
-  }
-  OperationCounts operations() const override {
-    return weights_->transform_operations(batch_);  // those of the kernel are of other kinds
+  OperationCounts operations(const ResidentWeights&) const override {
+    return {};  // those of the kernel are of other kinds
   }
   std::map<std::string, std::string> notes() const override {
     return {{"activations", "rounded to 16 bits, a unit for each vector"}};
   }
-
- private:
-  std::unique_ptr<ResidentWeights> weights_;
-  LinearScratch scratch_;
-  int64_t batch_;
-  uint64_t activation_bytes_;
 };
 
 class FusedA16Path final : public InferencePath {
@@ -69,10 +50,8 @@ class FusedA16Path final : public InferencePath {
                                   : "1 to " + std::to_string(most));
     }
     QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(copies));
-    QTIPD_ASSIGN_OR_RETURN(LinearScratch scratch,
-                           LinearScratch::Create(device, weights, batch, {"fused_decode"}));
-    return std::make_unique<PreparedFusedA16>(std::move(replica), std::move(scratch), batch,
-                                              ActivationBytes(device, weights.shape(), batch));
+    return PreparedLinear::Create(device, std::move(replica),
+                                  std::make_unique<RoundedMultiply>(batch));
   }
 };
 

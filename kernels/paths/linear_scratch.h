@@ -1,5 +1,5 @@
-// What the paths over a format's own basis share: the scratch vectors u and z of a resident layer,
-// and running a range of steps of "input transforms, middle steps, output transforms".
+// The scratch vectors u and z of a resident layer, and running a range of steps of "input
+// transforms, middle steps, output transforms".
 #ifndef QTIPD_KERNELS_PATHS_LINEAR_SCRATCH_H_
 #define QTIPD_KERNELS_PATHS_LINEAR_SCRATCH_H_
 
@@ -16,18 +16,6 @@
 #include "kernels/api/weight_format.h"
 
 namespace qtipd {
-
-// Bytes of x and y together, which every path moves.
-inline uint64_t ActivationBytes(const Device& device, Shape shape, int64_t batch) {
-  return static_cast<uint64_t>(batch * (shape.out_features + shape.in_features)) *
-         DTypeSize(device.info().compute_dtype);
-}
-
-// Both together, kind by kind.
-inline OperationCounts Sum(OperationCounts a, const OperationCounts& b) {
-  for (const auto& [kind, amount] : b) a[kind] += amount;
-  return a;
-}
 
 // Scratch and step bookkeeping for one layer and batch. A format without input (output) transforms
 // has no u (z): the middle steps read x (write y).
