@@ -62,10 +62,15 @@ Cell RooflineCell(const v1::BenchmarkResult& result) {
               ExactNumber(roofline.fraction()));
 }
 
+Cell PathCell(const v1::BenchmarkResult& result) {
+  return WasHandedOver(result) ? Cell(result.path() + " (as dequant)", result.path())
+                               : Cell(result.path());
+}
+
 std::vector<Cell> ResultRow(const v1::Run& run, const v1::BenchmarkResult& result,
                             const TimeUnit& unit) {
   std::vector<Cell> row = {run.artifact(), OptionText(run.format_options(), "bits", "-"),
-                           result.path(), std::to_string(result.batch()), result.cache_mode()};
+                           PathCell(result), std::to_string(result.batch()), result.cache_mode()};
   if (result.has_error()) {
     row.insert(row.end(), 10, Absent());
     row.push_back(Cell(GetErrorInfo(FromRpcStatus(result.error())).reason));
@@ -125,10 +130,8 @@ std::vector<std::string> StepNames(const std::vector<v1::Run>& runs) {
 }
 
 Cell StepCell(const v1::BenchmarkResult& result, const std::string& name, const TimeUnit& unit) {
-  for (const v1::StepLatency& step : result.steps()) {
-    if (step.name() == name) return InUnit(step.median_seconds(), unit);
-  }
-  return Absent();
+  const v1::StepLatency* step = FindStep(result, name);
+  return step == nullptr ? Absent() : InUnit(step->median_seconds(), unit);
 }
 
 }  // namespace
@@ -138,6 +141,18 @@ const v1::BenchmarkResult* FindMeasured(const v1::Run& run, std::string_view pat
     if (result.path() == path && result.batch() == batch && !result.has_error()) return &result;
   }
   return nullptr;
+}
+
+const v1::StepLatency* FindStep(const v1::BenchmarkResult& result, std::string_view name) {
+  for (const v1::StepLatency& step : result.steps()) {
+    if (step.name() == name) return &step;
+  }
+  return nullptr;
+}
+
+bool WasHandedOver(const v1::BenchmarkResult& result) {
+  const auto note = result.notes().find("inner_multiply");
+  return note != result.notes().end() && note->second == "dequant";
 }
 
 double RelativeHalfWidth(const v1::Latency& latency) {

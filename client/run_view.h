@@ -32,6 +32,12 @@ Table RunTable(const std::vector<v1::Run>& runs);
 // The result of a case, or nullptr where it was not measured.
 const v1::BenchmarkResult* FindMeasured(const v1::Run& run, std::string_view path, int64_t batch);
 
+// The step of this name, or nullptr.
+const v1::StepLatency* FindStep(const v1::BenchmarkResult& result, std::string_view name);
+
+// Whether path `fused` had this batch decoded and multiplied densely, as `dequant` does.
+bool WasHandedOver(const v1::BenchmarkResult& result);
+
 // Half the 95 % interval of the median over the median.
 double RelativeHalfWidth(const v1::Latency& latency);
 

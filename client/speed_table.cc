@@ -25,11 +25,9 @@ Seconds MedianOf(const v1::BenchmarkResult* result) {
 }
 
 Seconds KernelSeconds(const v1::BenchmarkResult& fused) {
-  for (const v1::StepLatency& step : fused.steps()) {
-    if (step.name() != kKernelStep) continue;
-    return step.has_alone_seconds() ? step.alone_seconds() : step.median_seconds();
-  }
-  return std::nullopt;
+  const v1::StepLatency* step = FindStep(fused, kKernelStep);
+  if (step == nullptr) return std::nullopt;
+  return step->has_alone_seconds() ? step->alone_seconds() : step->median_seconds();
 }
 
 Speeds SpeedsOf(const v1::Run& run, int64_t batch) {
@@ -94,6 +92,19 @@ std::vector<Column> CaseColumns() {
           {"batch", "batch", Align::kRight}};
 }
 
+// Whether `fused` took the way of `dequant` in more than half of the runs that measured it.
+bool IsHandedOver(const SpeedResult& result, int64_t batch) {
+  int measured = 0;
+  int handed_over = 0;
+  for (const v1::Run& run : result.runs) {
+    const v1::BenchmarkResult* fused = FindMeasured(run, "fused", batch);
+    if (fused == nullptr) continue;
+    ++measured;
+    if (WasHandedOver(*fused)) ++handed_over;
+  }
+  return 2 * handed_over > measured;
+}
+
 }  // namespace
 
 Table SpeedTable(const std::vector<SpeedResult>& results) {
@@ -154,16 +165,13 @@ Table CrossoverTable(const std::vector<SpeedResult>& results) {
   Table table({{"shape", "shape"},
                {"code", "code"},
                {"bits", "bits", Align::kRight},
-               {"dequant faster from batch", "crossover_batch", Align::kRight}});
+               {"hands over from batch", "crossover_batch", Align::kRight}});
   for (const SpeedResult& result : results) {
     std::vector<int64_t> batches = result.speed_case.batches;
     if (batches.size() < 2) continue;
     std::ranges::sort(batches);
-    const auto crossover = std::ranges::find_if(batches, [&](int64_t batch) {
-      const Seconds fused = Median(result, batch, &Speeds::fused);
-      const Seconds dequant = Median(result, batch, &Speeds::dequant);
-      return dequant && (!fused || *dequant < *fused);
-    });
+    const auto crossover =
+        std::ranges::find_if(batches, [&](int64_t batch) { return IsHandedOver(result, batch); });
     std::vector<Cell> row = CaseCells(result.speed_case, 0);
     row.back() = crossover == batches.end() ? Cell(absl::StrCat("none to ", batches.back()), "")
                                             : Cell(std::to_string(*crossover));

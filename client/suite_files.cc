@@ -45,10 +45,8 @@ std::string QuantizeSeconds(const v1::Artifact& artifact, const std::string& ste
 
 // "0" for a step that was too short to tell from nothing.
 std::string StepMilliseconds(const v1::BenchmarkResult& result, const std::string& step) {
-  for (const v1::StepLatency& latency : result.steps()) {
-    if (latency.name() == step) return Milliseconds(latency.median_seconds());
-  }
-  return "";
+  const v1::StepLatency* latency = FindStep(result, step);
+  return latency == nullptr ? "" : Milliseconds(latency->median_seconds());
 }
 
 std::string KernelMilliseconds(const v1::BenchmarkResult& result, const std::string& phase) {
@@ -63,12 +61,10 @@ std::string KernelMilliseconds(const v1::BenchmarkResult& result, const std::str
 // What the fused step takes beyond a bare read of its weights; below 0 where it is faster, which a
 // step beside others can be.
 std::string OverheadMilliseconds(const v1::BenchmarkResult& result) {
-  if (!result.has_packed_read_seconds()) return "";
-  for (const v1::StepLatency& latency : result.steps()) {
-    if (latency.name() != "fused_decode" || latency.median_seconds() <= 0) continue;
-    return Milliseconds(latency.median_seconds() - result.packed_read_seconds());
-  }
-  return "";
+  const v1::StepLatency* latency = FindStep(result, "fused_decode");
+  if (!result.has_packed_read_seconds() || latency == nullptr) return "";
+  if (latency->median_seconds() <= 0) return "";
+  return Milliseconds(latency->median_seconds() - result.packed_read_seconds());
 }
 
 // The value of a column of fused/results.csv.

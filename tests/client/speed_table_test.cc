@@ -7,8 +7,8 @@
 namespace qtipd {
 namespace {
 
-// A run of batches 1 and 2 whose kernel takes `kernel` seconds by itself. At batch 2 decode and
-// multiply is faster than the fused path.
+// A run of batches 1 and 2 whose kernel takes `kernel` seconds by itself. At batch 2 the fused path
+// is handed over.
 v1::Run RunWithKernel(const std::string& id, double kernel) {
   v1::Run run = SampleRun("suite/kernels/4096x4096/bits-2_code-hyb", 2);
   run.set_id(id);
@@ -16,7 +16,8 @@ v1::Run RunWithKernel(const std::string& id, double kernel) {
   run.mutable_results(2)->set_packed_read_seconds(2e-6);
   AddResult(run, "dense", 20e-6, {});
   AddResult(run, "dequant", 40e-6, {});
-  AddResult(run, "fused", 41e-6, {{"fused_decode", 38e-6}});
+  AddResult(run, "fused", 41e-6, {{"decode", 20e-6}, {"gemv", 18e-6}});
+  (*run.mutable_results(5)->mutable_notes())["inner_multiply"] = "dequant";
   for (int i = 3; i < 6; ++i) run.mutable_results(i)->set_batch(2);
   return run;
 }
@@ -46,9 +47,16 @@ TEST(SpeedTable, HasTheMediansAndTheSpreadOfTheKernel) {
 }
 
 TEST(SpeedTable, TakesAStepOfThePathWhereTheKernelWasNotMeasuredByItself) {
-  const Table table = SpeedTable({Result()});
-  EXPECT_EQ(table.rows().at(1)[8].text, "38.00");
-  EXPECT_EQ(table.rows().at(1).back().text, "-") << "no bare read";
+  SpeedResult result = Result();
+  for (v1::Run& run : result.runs) run.mutable_results(2)->mutable_steps(1)->clear_alone_seconds();
+  EXPECT_EQ(SpeedTable({result}).rows().at(0)[8].text, "3.000");
+}
+
+TEST(SpeedTable, HasNoKernelWhereThePathHandedOver) {
+  const std::vector<std::string> row = Texts(SpeedTable({Result()}), 1);
+  EXPECT_EQ(row[6], "41.00");
+  EXPECT_EQ(row[8], "-");
+  EXPECT_EQ(row.back(), "-") << "no bare read";
 }
 
 TEST(SpeedTable, LeavesOutWhatWasNotMeasured) {
@@ -64,14 +72,14 @@ TEST(SpeedRunsTable, HasEveryRunByItself) {
   EXPECT_EQ(table.rows()[1][8].raw, "4e-06");
 }
 
-TEST(CrossoverTable, NamesTheFirstBatchAtWhichDecodingOnceIsFaster) {
+TEST(CrossoverTable, NamesTheFirstBatchThatIsHandedOver) {
   EXPECT_EQ(Texts(CrossoverTable({Result()}), 0).back(), "2");
   EXPECT_TRUE(CrossoverTable({Result({1})}).empty()) << "one batch has no crossover";
 }
 
 TEST(CrossoverTable, SaysThatThereIsNone) {
   SpeedResult result = Result();
-  for (v1::Run& run : result.runs) run.mutable_results(4)->mutable_latency()->set_median(1);
+  for (v1::Run& run : result.runs) run.mutable_results(5)->clear_notes();
   EXPECT_EQ(Texts(CrossoverTable({result}), 0).back(), "none to 2");
 }
 

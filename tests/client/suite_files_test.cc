@@ -90,8 +90,7 @@ TEST(FusedCsv, AnOverheadMayBeBelowZeroAndNeedsAStep) {
 TEST(FusedCsv, AStepThatWasTooShortToTellIsZero) {
   SuiteResults results = Results();
   results.runs[0].mutable_results(2)->mutable_steps(3)->set_median_seconds(0);
-  EXPECT_NE(FusedCsv(results).find(",0.000800000,0,,,,\n"), std::string::npos)
-      << FusedCsv(results);
+  EXPECT_NE(FusedCsv(results).find(",0.000800000,0,,,,\n"), std::string::npos) << FusedCsv(results);
 }
 
 TEST(FusedCsv, LeavesAPathThatWasNotMeasuredEmpty) {

@@ -202,7 +202,7 @@ class Suite(DaemonTest):
         self.assertEqual(len(measured), 14)  # batches 1 to 64, each in two runs
         for column in ("dense_seconds", "dequant_seconds", "fused_seconds", "kernel_seconds"):
             self.assertTrue(all(float(row[column]) > 0 for row in runs), column)
-        self.assertIn("dequant faster from batch", result.out)
+        self.assertIn("hands over from batch", result.out)
         whole, = (self.scratch / "speeds").glob("*/kernels/runs.json")
         self.assertEqual(len(json.loads(whole.read_text())["runs"]), 2)
         self.refused("USAGE", "suite", "run", "kernels", "--only", "bits=9", allowed="cell")

@@ -31,6 +31,31 @@ class FakeRecording final : public Recording {
   std::function<absl::Status()> enqueue_;
 };
 
+// Naive, in fp32.
+class FakeDense final : public DenseMultiply {
+ public:
+  explicit FakeDense(const DenseProblem& problem) : problem_(problem) {}
+  absl::Status Run(const void* w, const void* x, void* y) override {
+    const auto* weights = static_cast<const float*>(w);
+    const auto* vectors = static_cast<const float*>(x);
+    auto* out = static_cast<float*>(y);
+    const int64_t in = problem_.in_features;
+    for (int64_t b = 0; b < problem_.batch; ++b) {
+      for (int64_t row = 0; row < problem_.out_features; ++row) {
+        float sum = 0;
+        for (int64_t j = 0; j < in; ++j) sum += weights[row * in + j] * vectors[b * in + j];
+        *out++ = sum;
+      }
+    }
+    return absl::OkStatus();
+  }
+  std::string description() const override { return "naive"; }
+  std::map<std::string, double> candidate_seconds() const override { return {}; }
+
+ private:
+  const DenseProblem problem_;
+};
+
 class FakeDevice final : public Device {
  public:
   explicit FakeDevice(std::shared_ptr<FakeDeviceControl> control) : control_(std::move(control)) {}
@@ -77,8 +102,9 @@ class FakeDevice final : public Device {
     QTIPD_RETURN_IF_ERROR(enqueue());
     return std::make_unique<FakeRecording>(control_, enqueue);
   }
-  absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(const DenseProblem&) override {
-    return absl::UnimplementedError("the fake device has no dense multiply");
+  absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareDense(
+      const DenseProblem& problem) override {
+    return std::make_unique<FakeDense>(problem);
   }
   absl::StatusOr<DeviceCeiling> MeasureCeiling(const std::function<bool()>&) override {
     ++control_->ceilings;

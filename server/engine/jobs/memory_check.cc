@@ -26,9 +26,9 @@ QuantizeMemory EstimateQuantize(const WeightFormat& format, const Options& optio
       format.QuantizeWorkspace(options, shape, has_hessian, device.backend);
   // Afterwards W and H are given back, and the artefact is loaded and decoded to fp32, to measure
   // its errors.
-  const uint64_t quality = w + format.PackedBytes(options, shape);
+  const uint64_t packed = format.PackedBytes(options, shape);
+  const uint64_t quality = w + packed;
   if (device.is_synchronous) {
-    const uint64_t packed = format.PackedBytes(options, shape);
     return {std::max(w + h + workspace.host_bytes + workspace.device_bytes, quality + packed), 0};
   }
   return {w + h + workspace.host_bytes, std::max(workspace.device_bytes, quality)};
