@@ -1,7 +1,5 @@
 #include "kernels/formats/qtip/qtip_ldlq.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <atomic>
 #include <vector>
@@ -16,54 +14,18 @@ namespace {
 constexpr int64_t kBlock = 16;
 // Columns between two updates of everything to their left; inside, feedback goes block by block.
 constexpr int64_t kGroup = 128;
-// Columns of W L that are computed at a time.
-constexpr int64_t kEnergyCols = 512;
-// Parts of a matrix product between two looks at the progress.
-constexpr int64_t kProductRows = 2048;
+// Rows of the factor between two looks at the progress.
 constexpr int64_t kProductDepth = 1024;
-static_assert(kProductRows * kProductDepth * kEnergyCols <= kQtipPieceProducts);
 
-// Multiplications an element, about, of PivotEnergy.
-constexpr int64_t kEnergyProducts = 16;
-
-// |P_c C_c|^2 summed over blocks, where `row` [blocks * 16] holds P.
-double PivotEnergy(const float* pivots, const float* row, int64_t blocks) {
+// |p C|^2 of 16 elements, C lower triangular.
+double PivotEnergy(const float* pivot, const float* p) {
   double energy = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const float* p = row + block * kBlock;
-    const float* c = pivots + block * kBlock * kBlock;
-    for (int64_t k = 0; k < kBlock; ++k) {
-      double sum = 0;
-      for (int64_t j = k; j < kBlock; ++j) sum += double{p[j]} * c[j * kBlock + k];
-      energy += sum * sum;
-    }
+  for (int64_t k = 0; k < kBlock; ++k) {
+    double sum = 0;
+    for (int64_t j = k; j < kBlock; ++j) sum += double{p[j]} * pivot[j * kBlock + k];
+    energy += sum * sum;
   }
   return energy;
-}
-
-// A factor or the result of a product: row-major with a row stride.
-template <typename T>
-struct Strided {
-  T* data;
-  int64_t stride;
-};
-
-// c[rows, cols] = a[rows, depth] b[depth, cols] + beta c, cols at most kEnergyCols.
-absl::Status Multiply(const Progress& progress, int64_t rows, int64_t cols, int64_t depth,
-                      Strided<const float> a, Strided<const float> b, float beta,
-                      Strided<float> c) {
-  for (int64_t row = 0; row < rows; row += kProductRows) {
-    for (int64_t begin = 0; begin < depth; begin += kProductDepth) {
-      QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress));
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
-                  static_cast<int>(std::min(kProductRows, rows - row)), static_cast<int>(cols),
-                  static_cast<int>(std::min(kProductDepth, depth - begin)), 1.0f,
-                  a.data + row * a.stride + begin, static_cast<int>(a.stride),
-                  b.data + begin * b.stride, static_cast<int>(b.stride), begin == 0 ? beta : 1.0f,
-                  c.data + row * c.stride, static_cast<int>(c.stride));
-    }
-  }
-  return absl::OkStatus();
 }
 
 // LDLQ of one strip of rows, on the calling thread.
@@ -82,7 +44,20 @@ class Ldlq {
         target_(rows_ * kBlock),
         decoded_(rows_ * kBlock) {}
 
-  absl::StatusOr<double> Run() {
+  absl::StatusOr<LdlqEnergies> Run() {
+    // With nothing decoded the error is W itself.
+    QTIPD_ASSIGN_OR_RETURN(const double weights, Sweep([](const LdlqBlock&, std::span<const float>,
+                                                          std::span<float> decoded) {
+                             std::ranges::fill(decoded, 0.0f);
+                             return absl::OkStatus();
+                           }));
+    QTIPD_ASSIGN_OR_RETURN(const double error, Sweep(quantize_));
+    return LdlqEnergies{.error = error, .weights = weights};
+  }
+
+ private:
+  // Takes the strip through all columns, leaves E = W - decoded and returns tr(E H E^T).
+  absl::StatusOr<double> Sweep(const QuantizeColumns& quantize) {
     double energy = 0;
     for (int64_t end = cols_, begin = 0; end > 0; end = begin) {
       begin = std::max<int64_t>(0, end - kGroup);
@@ -91,14 +66,13 @@ class Ldlq {
         QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
         Aim(col, begin, end);
         at_.block = col / kBlock;
-        QTIPD_RETURN_IF_ERROR(quantize_(at_, target_, decoded_));
+        QTIPD_RETURN_IF_ERROR(quantize(at_, target_, decoded_));
         energy += Finish(col);
       }
     }
     return energy;
   }
 
- private:
   const float* Lower(int64_t row, int64_t col) const {
     return factor_.lower.data() + row * cols_ + col;
   }
@@ -152,7 +126,7 @@ class Ldlq {
         weights[i] -= decoded_[row * kBlock + i];
         target[i] -= decoded_[row * kBlock + i];  // (E L)_c: what the pivot weighs
       }
-      energy += PivotEnergy(&factor_.pivots[col * kBlock], target, 1);
+      energy += PivotEnergy(&factor_.pivots[col * kBlock], target);
     }
     return energy;
   }
@@ -169,91 +143,40 @@ class Ldlq {
   std::vector<float> decoded_;   // [rows, 16]
 };
 
-// Rows of W L that are held at a time: enough for L, which is read once for them, to be worth it.
-int64_t EnergyRows(Shape shape) {
-  const int64_t rows = std::max<int64_t>(128, (int64_t{1} << 23) / shape.in_features);
-  return std::min({rows, kProductRows, shape.out_features});
-}
-
-// product[rows, cols] = a L, where a [rows, cols] and product have a row stride of cols.
-absl::Status MultiplyByLower(const Progress& progress, const BlockLdl& factor, const float* a,
-                             int64_t rows, float* product) {
-  const int64_t n = factor.size;
-  for (int64_t begin = 0; begin < n; begin += kEnergyCols) {
-    const int64_t end = std::min(begin + kEnergyCols, n);
-    const auto width = static_cast<int>(end - begin);
-    const float* lower = factor.lower.data() + begin;
-    for (int64_t row = 0; row < rows; ++row) {
-      std::copy_n(a + row * n + begin, width, product + row * n + begin);
-    }
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasUnit,
-                static_cast<int>(rows), width, 1.0f, lower + begin * n, static_cast<int>(n),
-                product + begin, static_cast<int>(n));
-    QTIPD_RETURN_IF_ERROR(Multiply(progress, rows, width, n - end, {a + end, n},
-                                   {lower + end * n, n}, 1, {product + begin, n}));
-    QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
-absl::StatusOr<double> RunLdlq(ThreadPool& pool, const LdlqStrips& strips, const Progress& progress,
-                               const BlockLdl& factor, std::span<float> weights, Shape shape,
-                               const QuantizeColumns& quantize) {
+absl::StatusOr<LdlqEnergies> RunLdlq(ThreadPool& pool, const LdlqStrips& strips,
+                                     const Progress& progress, const BlockLdl& factor,
+                                     std::span<float> weights, Shape shape,
+                                     const QuantizeColumns& quantize) {
   const int64_t count = (shape.out_features + strips.rows - 1) / strips.rows;
-  std::vector<absl::StatusOr<double>> energies(count, 0.0);
+  std::vector<absl::StatusOr<LdlqEnergies>> energies(count, LdlqEnergies{});
   std::atomic<bool> has_failed = false;
   QTIPD_RETURN_IF_ERROR(ForPieces(
       pool, strips.slots, progress, shape.out_features, strips.rows,
       [&](int slot, int64_t begin, int64_t end) {
         if (has_failed) return;
         const int64_t cols = shape.in_features;
-        absl::StatusOr<double>& energy = energies[begin / strips.rows];
+        absl::StatusOr<LdlqEnergies>& energy = energies[begin / strips.rows];
         energy = Ldlq(progress, factor, weights.subspan(begin * cols, (end - begin) * cols),
                       {.slot = slot, .first_row = begin, .block = 0}, quantize)
                      .Run();
         if (!energy.ok()) has_failed = true;
       }));
-  double sum = 0;
-  for (const absl::StatusOr<double>& energy : energies) {
+  LdlqEnergies sum;
+  for (const absl::StatusOr<LdlqEnergies>& energy : energies) {
     QTIPD_RETURN_IF_ERROR(energy.status());
-    sum += *energy;
+    sum.error += energy->error;
+    sum.weights += energy->weights;
   }
   return sum;
-}
-
-absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
-                                     const BlockLdl& factor, std::span<const float> weights,
-                                     Shape shape) {
-  const int64_t n = shape.in_features;
-  const int64_t chunk = EnergyRows(shape);
-  std::vector<float> product(chunk * n);
-  std::vector<double> energies(chunk);
-  double energy = 0;
-  for (int64_t first = 0; first < shape.out_features; first += chunk) {
-    const int64_t rows = std::min(chunk, shape.out_features - first);
-    QTIPD_RETURN_IF_ERROR(
-        MultiplyByLower(progress, factor, weights.data() + first * n, rows, product.data()));
-    QTIPD_RETURN_IF_ERROR(ForPieces(
-        pool, progress, rows, QtipPieceRows(n * kEnergyProducts), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row) {
-            energies[row] = PivotEnergy(factor.pivots.data(), &product[row * n], n / kBlock);
-          }
-        }));
-    for (int64_t row = 0; row < rows; ++row) energy += energies[row];
-  }
-  return energy;
 }
 
 uint64_t QtipLdlqBytes(Shape shape, const LdlqStrips& strips) {
   const int64_t floats = std::min(kGroup, shape.in_features) + 2 * kBlock;
   const int64_t count = (shape.out_features + strips.rows - 1) / strips.rows;
-  return strips.slots * strips.rows * floats * sizeof(float) + count * sizeof(double) * 2;
-}
-
-uint64_t QtipEnergyBytes(Shape shape) {
-  return EnergyRows(shape) * (sizeof(float) * shape.in_features + sizeof(double));
+  return strips.slots * strips.rows * floats * sizeof(float) +
+         count * sizeof(absl::StatusOr<LdlqEnergies>);
 }
 
 }  // namespace qtipd

@@ -35,20 +35,20 @@ struct LdlqStrips {
   int slots = 1;     // strips at a time, at most
 };
 
-// Runs LDLQ over `weights` [out, in], leaves E = weights - decoded there and returns tr(E H E^T).
-// Blocking. Errors: the first of `quantize`; Cancelled.
-absl::StatusOr<double> RunLdlq(ThreadPool& pool, const LdlqStrips& strips, const Progress& progress,
-                               const BlockLdl& factor, std::span<float> weights, Shape shape,
-                               const QuantizeColumns& quantize);
+struct LdlqEnergies {
+  double error = 0;    // tr(E H E^T)
+  double weights = 0;  // tr(W H W^T)
+};
 
-// tr(W H W^T) for W [out, in]. Errors: Cancelled.
-absl::StatusOr<double> HessianEnergy(ThreadPool& pool, const Progress& progress,
-                                     const BlockLdl& factor, std::span<const float> weights,
-                                     Shape shape);
+// Runs LDLQ over `weights` W [out, in] and leaves E = W - decoded there. Blocking. Errors: the
+// first of `quantize`; Cancelled.
+absl::StatusOr<LdlqEnergies> RunLdlq(ThreadPool& pool, const LdlqStrips& strips,
+                                     const Progress& progress, const BlockLdl& factor,
+                                     std::span<float> weights, Shape shape,
+                                     const QuantizeColumns& quantize);
 
-// Upper bounds of the scratch memory of these two.
+// Upper bound of its scratch memory.
 uint64_t QtipLdlqBytes(Shape shape, const LdlqStrips& strips);
-uint64_t QtipEnergyBytes(Shape shape);
 
 }  // namespace qtipd
 

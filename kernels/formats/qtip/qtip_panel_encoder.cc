@@ -9,8 +9,6 @@
 namespace qtipd {
 namespace {
 
-constexpr uint64_t kSearchBytes = uint64_t{860} << 20;
-
 // Tiles searched in one call where none depends on another: so many that threads which finish early
 // wait little.
 constexpr int64_t kBatchTiles = int64_t{1} << 15;
@@ -42,10 +40,7 @@ QtipPanelEncoder::QtipPanelEncoder(ThreadPool& pool, const Progress& progress,
       spec_(spec),
       batches_(batches),
       table_(MakeQtipTable(spec, tlut)),
-      encoder_(spec, tlut, batches) {
-  const int threads = QtipSearchThreads(spec, pool.threads(), batches);
-  if (threads < pool.threads()) fewer_threads_ = std::make_unique<ThreadPool>(threads);
-}
+      encoder_(spec, tlut, batches) {}
 
 absl::StatusOr<double> QtipPanelEncoder::Encode(const BlockLdl* factor, const QtipPanel& panel,
                                                 const TilesDone& tiles_done) {
@@ -55,8 +50,7 @@ absl::StatusOr<double> QtipPanelEncoder::Encode(const BlockLdl* factor, const Qt
 
 absl::Status QtipPanelEncoder::Search(std::span<const float> samples, std::span<uint16_t> states,
                                       const TilesDone& tiles_done) {
-  ThreadPool& pool = fewer_threads_ != nullptr ? *fewer_threads_ : pool_;
-  const bool is_complete = encoder_.Encode(pool, samples, states, [&](int64_t tiles) {
+  const bool is_complete = encoder_.Encode(pool_, samples, states, [&](int64_t tiles) {
     tiles_done(tiles);
     return !progress_.IsCancelled();
   });
@@ -171,11 +165,10 @@ absl::StatusOr<double> QtipPanelEncoder::EncodeWithFeedback(const BlockLdl& fact
     tiles_done(tiles);
     return absl::OkStatus();
   };
-  QTIPD_ASSIGN_OR_RETURN(const double energy,
-                         HessianEnergy(pool_, progress_, factor, panel.weights, panel.shape));
-  QTIPD_ASSIGN_OR_RETURN(const double error, RunLdlq(pool_, strips, progress_, factor,
-                                                     panel.weights, panel.shape, quantize));
-  return Ratio(error, energy);
+  QTIPD_ASSIGN_OR_RETURN(
+      const LdlqEnergies energies,
+      RunLdlq(pool_, strips, progress_, factor, panel.weights, panel.shape, quantize));
+  return Ratio(energies.error, energies.weights);
 }
 
 uint64_t QtipPanelEncoder::Bytes(const QtipCodeSpec& spec, Shape shape, bool has_hessian,
@@ -187,15 +180,9 @@ uint64_t QtipPanelEncoder::Bytes(const QtipCodeSpec& spec, Shape shape, bool has
                             : std::min(kBatchTiles, tile_rows * shape.in_features / kQtipTileCols);
   const uint64_t tile_bytes =
       sizeof(float) * kQtipTileWeights + sizeof(uint16_t) * spec.steps() + 2 * sizeof(double);
-  const uint64_t feedback =
-      has_hessian ? std::max(QtipLdlqBytes(shape, strips), QtipEnergyBytes(shape)) : 0;
+  const uint64_t feedback = has_hessian ? QtipLdlqBytes(shape, strips) : 0;
   return tile_bytes * tiles + feedback +
          QtipEncoder::ScratchBytes(spec, QtipSearchThreads(spec, threads, batches), batches);
-}
-
-int QtipSearchThreads(const QtipCodeSpec& spec, int threads, QtipEncoder::Batches batches) {
-  while (threads > 1 && QtipEncoder::ScratchBytes(spec, threads, batches) > kSearchBytes) --threads;
-  return threads;
 }
 
 }  // namespace qtipd

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -61,16 +60,12 @@ class QtipPanelEncoder {
   void Pack(const QtipPanel& panel, int64_t tile, const uint16_t* states) const;
 
   ThreadPool& pool_;
-  std::unique_ptr<ThreadPool> fewer_threads_;  // where the memory of a search on all is too much
   const Progress& progress_;
   const QtipCodeSpec spec_;
   const QtipEncoder::Batches batches_;
   const QtipTable table_;
   QtipEncoder encoder_;
 };
-
-// Threads of `threads` that search: as many as 860 MiB of scratch memory serve.
-int QtipSearchThreads(const QtipCodeSpec& spec, int threads, QtipEncoder::Batches batches);
 
 }  // namespace qtipd
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "kernels/formats/qtip/qtip_layout.h"
+#include "kernels/formats/qtip/qtip_search.h"
 
 namespace qtipd {
 
@@ -75,8 +76,8 @@ struct QtipForwardPass {
  private:
   // With pointers only boundary `first_kept` is kept, else all from there on.
   int Slot(int boundary) const {
-    const bool is_kept = pointer_bits() > 0 ? boundary == first_kept : boundary >= first_kept;
-    return is_kept ? 2 + boundary - first_kept : boundary & 1;
+    if (pointer_bits() > 0 && boundary > first_kept) return boundary & 1;
+    return QtipHistorySlot(boundary, first_kept);
   }
 };
 

@@ -20,26 +20,28 @@ std::unique_ptr<const QtipSearchTables> MakeTables(const QtipCodeSpec& spec,
 }  // namespace
 
 QtipEncoder::QtipEncoder(const QtipCodeSpec& spec, std::span<const uint16_t> tlut, Batches batches)
-    : spec_(spec), tables_(MakeTables(spec, tlut, batches)) {}
+    : spec_(spec), batches_(batches), tables_(MakeTables(spec, tlut, batches)) {}
 
 QtipEncoder::~QtipEncoder() = default;
 
 bool QtipEncoder::Encode(ThreadPool& pool, std::span<const float> samples,
                          std::span<uint16_t> states,
                          const std::function<bool(int64_t)>& tiles_done) {
-  MakeWorkers(pool.threads());
+  const int threads = QtipSearchThreads(spec_, pool.threads(), batches_);
+  MakeWorkers(threads);
+  const int64_t batch = workers_[0]->batch_tiles();
   const int64_t tiles = static_cast<int64_t>(samples.size()) / kQtipTileWeights;
   std::atomic<int64_t> next = 0;
   std::atomic<bool> is_stopped = false;
-  pool.ParallelFor(pool.threads(), [&](int worker, int64_t, int64_t) {
-    QtipSearch& mine = *workers_[worker];
-    const int64_t batch = mine.batch_tiles();
+  // No more iterations than threads: each thread has one at most, and its number is the worker.
+  pool.ParallelFor(threads, [&](int, int64_t worker, int64_t) {
     for (;;) {
       const int64_t first = next.fetch_add(batch);
       if (first >= tiles || is_stopped) return;
-      const int count = static_cast<int>(std::min(batch, tiles - first));
-      mine.EncodeBatch(count, samples.data() + first * kQtipTileWeights,
-                       states.data() + first * spec_.steps());
+      const int64_t count = std::min(batch, tiles - first);
+      EncodeWith(static_cast<int>(worker),
+                 samples.subspan(first * kQtipTileWeights, count * kQtipTileWeights),
+                 states.subspan(first * spec_.steps(), count * spec_.steps()));
       if (!tiles_done(count)) is_stopped = true;
     }
   });
@@ -73,6 +75,12 @@ uint64_t QtipEncoder::ScratchBytes(const QtipCodeSpec& spec, int threads, Batche
   const bool is_by_tile = QtipSearchesManyTiles(spec, batches);
   const uint64_t search = is_by_tile ? QtipTileSearchBytes(spec.bits) : QtipStateSearchBytes(spec);
   return threads * search + tables;
+}
+
+int QtipSearchThreads(const QtipCodeSpec& spec, int threads, QtipEncoder::Batches batches) {
+  constexpr uint64_t kSearchBytes = uint64_t{860} << 20;
+  while (threads > 1 && QtipEncoder::ScratchBytes(spec, threads, batches) > kSearchBytes) --threads;
+  return threads;
 }
 
 bool QtipSearchesManyTiles(const QtipCodeSpec& spec, QtipEncoder::Batches batches) {

@@ -37,7 +37,7 @@ class QtipEncoder {
   QtipEncoder(const QtipEncoder&) = delete;
   QtipEncoder& operator=(const QtipEncoder&) = delete;
 
-  // Encodes tiles on all threads of `pool` and blocks.
+  // Encodes tiles on as many threads of `pool` as QtipSearchThreads allows, and blocks.
   //   samples  [tiles][256] in sequence order (QtipElementOf), in the scale of the table
   //   states   [tiles][spec.steps()], overwritten
   // `tiles_done` is called from the working threads with the number of tiles just finished; once it
@@ -61,9 +61,13 @@ class QtipEncoder {
 
  private:
   const QtipCodeSpec spec_;
+  const Batches batches_;
   std::unique_ptr<const QtipSearchTables> tables_;
-  std::vector<std::unique_ptr<QtipSearch>> workers_;  // one a thread of the pool
+  std::vector<std::unique_ptr<QtipSearch>> workers_;
 };
+
+// Threads of `threads` that search: as many as 860 MiB of scratch memory serve.
+int QtipSearchThreads(const QtipCodeSpec& spec, int threads, QtipEncoder::Batches batches);
 
 // Whether the search of `spec` takes a vector of tiles at a time.
 bool QtipSearchesManyTiles(const QtipCodeSpec& spec, QtipEncoder::Batches batches);

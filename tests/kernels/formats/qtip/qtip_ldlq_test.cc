@@ -2,36 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
 #include <numeric>
 
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
 #include "kernels/formats/qtip/qtip_pieces.h"
+#include "tests/fakes/cancelled_at.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
 namespace {
-
-class NeverCancelled final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
-// Cancelled from the look number `at` on.
-class CancelledAt final : public Progress {
- public:
-  explicit CancelledAt(int64_t at) : at_(at) {}
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return ++looks_ >= at_; }
-  int64_t looks() const { return looks_; }
-
- private:
-  const int64_t at_;
-  mutable std::atomic<int64_t> looks_ = 0;
-};
 
 // A well-conditioned correlated matrix: G G^T / n + I / 10.
 std::vector<float> CorrelatedHessian(int n) {
@@ -71,7 +52,7 @@ TEST(BlockLdl, AgreesWithTheGoldenFactor) {
   const GoldenFile golden("qtip_ldlq");
   std::vector<float> rotated = golden.Floats("HRr_fp32");
   ThreadPool pool(2);
-  const auto factor = FactorBlockLdl(pool, NeverCancelled(), rotated, 256);
+  const auto factor = FactorBlockLdl(pool, NoProgress(), rotated, 256);
   ASSERT_TRUE(factor.ok()) << factor.status();
   // The golden factor was itself computed in fp32 from a matrix of condition number about 1e3.
   EXPECT_LT(MaxErrorOverRms(BelowTheDiagonal(factor->lower, 256),
@@ -105,7 +86,7 @@ TEST(BlockLdl, MultipliesBackToTheMatrix) {
     }
     std::vector<float> memory = h;
     ThreadPool pool(2);
-    const auto factor = FactorBlockLdl(pool, NeverCancelled(), memory, n);
+    const auto factor = FactorBlockLdl(pool, NoProgress(), memory, n);
     ASSERT_TRUE(factor.ok()) << factor.status();
     EXPECT_EQ(factor->lower.data(), memory.data());
     for (int i = 0; i < n; i += 1 + n / 64) {
@@ -124,7 +105,7 @@ TEST(BlockLdl, StopsWhereverItIsCancelled) {
   std::vector<float> identity(kSize * kSize);
   for (int i = 0; i < kSize; ++i) identity[i * (kSize + 1)] = 1;
   ThreadPool pool(2);
-  CancelledAt never(int64_t{1} << 40);
+  CancelledAt never = CancelledAt::Never();
   std::vector<float> memory = identity;
   ASSERT_TRUE(FactorBlockLdl(pool, never, memory, kSize).ok());
   ASSERT_GE(never.looks(), 4) << "each part of a panel and the inversion";
@@ -141,7 +122,7 @@ TEST(BlockLdl, LooksForACancellationOftenEnough) {
   std::vector<float> memory(kSize * kSize);
   for (int i = 0; i < kSize; ++i) memory[i * (kSize + 1)] = 1;
   ThreadPool pool(2);
-  CancelledAt never(int64_t{1} << 40);
+  CancelledAt never = CancelledAt::Never();
   ASSERT_TRUE(FactorBlockLdl(pool, never, memory, kSize).ok());
   EXPECT_GE(never.looks(),
             kSize * kSize * kSize / 6 / (int64_t{1} << 29) + kSize * kSize / kQtipPieceElements);
@@ -151,7 +132,7 @@ TEST(BlockLdl, RefusesAnIndefiniteMatrix) {
   std::vector<float> h = CorrelatedHessian(32);
   h[20 * 32 + 20] = -1;
   ThreadPool pool(1);
-  const auto factor = FactorBlockLdl(pool, NeverCancelled(), h, 32);
+  const auto factor = FactorBlockLdl(pool, NoProgress(), h, 32);
   ASSERT_FALSE(factor.ok());
   EXPECT_EQ(GetErrorInfo(factor.status()).reason, "HESSIAN_NOT_POSITIVE_DEFINITE");
   EXPECT_NE(factor.status().message().find("sigma_reg"), std::string::npos);
@@ -182,18 +163,18 @@ class Ldlq : public testing::Test {
     return absl::OkStatus();
   }
 
-  double Run(const LdlqStrips& strips = {.rows = kRows, .slots = 1}) {
+  LdlqEnergies Run(const LdlqStrips& strips = {.rows = kRows, .slots = 1}) {
     left_ = weights_;
-    const auto energy =
+    const auto energies =
         RunLdlq(pool_, strips, never_, factor_, left_, {kRows, kCols},
                 [this](const LdlqBlock& at, std::span<const float> target,
                        std::span<float> decoded) { return Round(at, target, decoded); });
-    EXPECT_TRUE(energy.ok());
-    return energy.value_or(0);
+    EXPECT_TRUE(energies.ok());
+    return energies.value_or(LdlqEnergies{});
   }
 
   ThreadPool pool_{2};
-  NeverCancelled never_;
+  NoProgress never_;
   const std::vector<float> hessian_ = CorrelatedHessian(kCols);
   std::vector<float> memory_;  // of the factor
   BlockLdl factor_;
@@ -220,15 +201,18 @@ TEST_F(Ldlq, FeedsTheErrorOfLaterColumnsIntoEarlierOnes) {
 }
 
 TEST_F(Ldlq, IsTheSameForAnyStripsAndThreads) {
-  const double energy = Run();
+  const LdlqEnergies whole = Run();
   const std::vector<float> error = left_;
-  EXPECT_NEAR(Run({.rows = 8, .slots = 2}), energy, 1e-9 * energy);
+  const LdlqEnergies strips = Run({.rows = 8, .slots = 2});
+  EXPECT_NEAR(strips.error, whole.error, 1e-9 * whole.error);
+  EXPECT_NEAR(strips.weights, whole.weights, 1e-9 * whole.weights);
   EXPECT_EQ(left_, error);
 }
 
-TEST_F(Ldlq, ReturnsTheEnergyOfTheError) {
-  const double energy = Run();
-  EXPECT_NEAR(energy, Trace(error_, hessian_, kRows, kCols), 1e-4 * energy);
+TEST_F(Ldlq, ReturnsTheEnergiesOfTheErrorAndOfTheWeights) {
+  const LdlqEnergies energies = Run();
+  EXPECT_NEAR(energies.error, Trace(error_, hessian_, kRows, kCols), 1e-4 * energies.error);
+  EXPECT_NEAR(energies.weights, Trace(weights_, hessian_, kRows, kCols), 1e-4 * energies.weights);
 }
 
 TEST_F(Ldlq, LeavesTheErrorWhereTheWeightsWere) {
@@ -236,15 +220,8 @@ TEST_F(Ldlq, LeavesTheErrorWhereTheWeightsWere) {
   EXPECT_EQ(left_, error_);
 }
 
-TEST_F(Ldlq, MeasuresTheEnergyOfTheWeights) {
-  const double expected = Trace(weights_, hessian_, kRows, kCols);
-  const auto energy = HessianEnergy(pool_, never_, factor_, weights_, {kRows, kCols});
-  ASSERT_TRUE(energy.ok());
-  EXPECT_NEAR(*energy, expected, 1e-4 * expected);
-}
-
 TEST_F(Ldlq, BeatsRoundingWithoutFeedback) {
-  const double energy = Run();
+  const double energy = Run().error;
   std::vector<float> plain(weights_.size());
   for (size_t i = 0; i < plain.size(); ++i) {
     plain[i] = weights_[i] - std::round(weights_[i] * 2) / 2;
@@ -254,37 +231,32 @@ TEST_F(Ldlq, BeatsRoundingWithoutFeedback) {
 
 TEST_F(Ldlq, StopsAtTheFirstError) {
   int calls = 0;
-  const auto energy =
+  const absl::Status status =
       RunLdlq(pool_, {.rows = kRows, .slots = 1}, never_, factor_, weights_, {kRows, kCols},
               [&](const LdlqBlock&, std::span<const float>, std::span<float>) {
-                return ++calls == 3 ? absl::CancelledError("stop") : absl::OkStatus();
-              });
-  EXPECT_EQ(energy.status().code(), absl::StatusCode::kCancelled);
+                return ++calls == 3 ? absl::DataLossError("stop") : absl::OkStatus();
+              })
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(calls, 3);
 }
 
-TEST_F(Ldlq, MeasuresTheEnergyOfMoreColumnsThanItTakesAtATime) {
-  constexpr int64_t kWide = 1040;  // three parts
-  std::vector<float> hessian(kWide * kWide), weights(kRows * kWide);
-  for (int64_t i = 0; i < kWide * kWide; ++i) {
-    hessian[i] = std::pow(0.9f, static_cast<float>(std::abs(i / kWide - i % kWide)));
-  }
-  FillNormal(6, RandomStream::kTest, 0, weights);
-  const double expected = Trace(weights, hessian, kRows, kWide);
-  const auto factor = FactorBlockLdl(pool_, never_, hessian, kWide);
-  ASSERT_TRUE(factor.ok());
-  const auto energy = HessianEnergy(pool_, never_, *factor, weights, {kRows, kWide});
-  ASSERT_TRUE(energy.ok());
-  EXPECT_NEAR(*energy, expected, 1e-4 * expected);
-}
-
-TEST_F(Ldlq, MeasuringStopsWhereverItIsCancelled) {
-  CancelledAt never(int64_t{1} << 40);
-  ASSERT_TRUE(HessianEnergy(pool_, never, factor_, weights_, {kRows, kCols}).ok());
-  ASSERT_GE(never.looks(), 2);
+// Both sweeps, the one that measures the weights and the one that quantizes.
+TEST_F(Ldlq, StopsWhereverItIsCancelled) {
+  const auto run = [&](const Progress& progress) {
+    left_ = weights_;
+    return RunLdlq(pool_, {.rows = 16, .slots = 2}, progress, factor_, left_, {kRows, kCols},
+                   [](const LdlqBlock&, std::span<const float> target, std::span<float> decoded) {
+                     std::ranges::copy(target, decoded.begin());
+                     return absl::OkStatus();
+                   })
+        .status();
+  };
+  const CancelledAt never = CancelledAt::Never();
+  ASSERT_TRUE(run(never).ok());
+  ASSERT_GE(never.looks(), 2 * 2 * kCols / 16) << "every block of both strips, in both sweeps";
   for (int64_t at = 1; at <= never.looks(); ++at) {
-    const auto energy = HessianEnergy(pool_, CancelledAt(at), factor_, weights_, {kRows, kCols});
-    EXPECT_EQ(energy.status().code(), absl::StatusCode::kCancelled) << at;
+    EXPECT_EQ(run(CancelledAt(at)).code(), absl::StatusCode::kCancelled) << at;
   }
 }
 
