@@ -25,12 +25,6 @@ namespace {
 constexpr int kProducts = 16;
 constexpr int kRuns = 2;
 
-class SilentProgress final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 std::vector<float> Normal(uint64_t seed, int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
   FillNormal(seed, RandomStream::kTest, 0, values);
@@ -70,7 +64,7 @@ absl::Status Run(Device& device, const Registry& registry, const QuantizeProblem
     QuantizeProblem problem = given;
     problem.weights = weights;
     problem.hessian = hessian;
-    SilentProgress progress;
+    NoProgress progress;
     QuantizeReport report;
     QTIPD_RETURN_IF_ERROR(backend->Quantize(device, problem, progress, report).status());
     double sum = 0;

@@ -18,12 +18,6 @@ constexpr Shape kCandidates[] = {{16, 16},   {32, 32},  {32, 64},   {64, 32},
                                  {64, 1024}, {512, 64}, {1376, 32}, {32, 2496}};
 constexpr size_t kShapesPerCase = 10;
 
-class SilentProgress final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 absl::Status OpenModule(Bench& bench) {
   QTIPD_ASSIGN_OR_RETURN(bench.module, OpenBackendModule(QTIPD_CONFORMANCE_MODULE));
   QTIPD_ASSIGN_OR_RETURN(const int count, bench.module->DeviceCount());
@@ -118,7 +112,7 @@ absl::StatusOr<PackedLayer> Quantize(const FormatCase& format_case, Shape shape,
   QuantizeProblem problem{
       .shape = shape, .weights = normal, .hessian = {}, .options = {}, .seed = 5};
   QTIPD_ASSIGN_OR_RETURN(problem.options, CheckOptions(format->schema(), format_case.given));
-  SilentProgress progress;
+  NoProgress progress;
   QuantizeReport report;
   return backend->Quantize(device, problem, progress, report);
 }

@@ -1,7 +1,6 @@
 // A resident layer on the CPU, sizes and shards of every kind, against double precision.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
 
 #include "kernels/api/random.h"
@@ -11,6 +10,7 @@
 #include "kernels/formats/qtip/qtip_format.h"
 #include "kernels/formats/qtip/qtip_layer.h"
 #include "kernels/formats/qtip/qtip_reference.h"
+#include "tests/fakes/cancelled_at.h"
 
 namespace qtipd {
 namespace {
@@ -94,22 +94,9 @@ TEST_P(QtipCpuWeights, DecodesTheOriginalBasis) {
   EXPECT_LT(RelativeError(w, QtipReferenceWeights(layer_)), 2e-6);
 }
 
-// Cancelled from the look number `at` on.
-class CancelledAt final : public Progress {
- public:
-  explicit CancelledAt(int64_t at) : at_(at) {}
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return ++looks_ >= at_; }
-  int64_t looks() const { return looks_; }
-
- private:
-  const int64_t at_;
-  mutable std::atomic<int64_t> looks_ = 0;
-};
-
 TEST_P(QtipCpuWeights, DecodingStopsWhereverItIsCancelled) {
   std::vector<float> w(layer_.shape.out_features * layer_.shape.in_features);
-  const CancelledAt never(int64_t{1} << 40);
+  const CancelledAt never = CancelledAt::Never();
   ASSERT_TRUE(weights_->DecodeOriginal(w.data(), DType::kF32, never).ok());
   ASSERT_GE(never.looks(), 3) << "rows, columns and scale";
   for (const int64_t at : {int64_t{1}, never.looks() / 2, never.looks()}) {

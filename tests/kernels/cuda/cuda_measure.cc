@@ -27,12 +27,6 @@ namespace {
 constexpr uint64_t kColdBytes = 320'000'000;
 constexpr int kReplays = 21;
 
-class SilentProgress final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 template <typename T>
 T Value(absl::StatusOr<T> result) {
   if (!result.ok()) {
@@ -273,7 +267,7 @@ void Run(CudaDevice& device, Shape shape) {
   for (int bits : {2, 3, 4}) {
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
     const QuantizeProblem problem = {.shape = shape, .weights = w, .options = options};
-    SilentProgress progress;
+    NoProgress progress;
     QuantizeReport report;
     PackedLayer packed;
     for (int run = 0; run < 2; ++run) {
@@ -303,7 +297,7 @@ void RunWithHessian(CudaDevice& device, Shape shape) {
       }
     }
     const Options options = *CheckOptions(MakeQtipFormat()->schema(), {{"bits", int64_t{bits}}});
-    SilentProgress progress;
+    NoProgress progress;
     QuantizeReport report;
     const QuantizeProblem problem = {
         .shape = shape, .weights = w, .hessian = h, .options = options};

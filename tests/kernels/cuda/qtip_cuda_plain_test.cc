@@ -18,12 +18,6 @@
 namespace qtipd {
 namespace {
 
-class QuietProgress final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 std::vector<QtipCodeSpec> PlainSpecs() {
   std::vector<QtipCodeSpec> specs;
   for (const QtipCodeInfo& info : QtipCodes()) {
@@ -109,7 +103,7 @@ class QtipCudaPlain : public CudaTest, public testing::WithParamInterface<QtipCo
                                        {"scale_override", scale_override}});
     const QuantizeProblem problem = {
         .shape = shape, .weights = weights, .hessian = hessian, .options = *options};
-    QuietProgress progress;
+    NoProgress progress;
     return QuantizeQtipOnCuda(device(), problem, *MakeQtipIngredients(problem), progress, report_);
   }
 

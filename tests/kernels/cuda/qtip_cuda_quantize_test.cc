@@ -11,6 +11,7 @@
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "kernels/formats/qtip/qtip_scale_search.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
+#include "tests/fakes/cancelled_at.h"
 #include "tests/kernels/cuda/cuda_test.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
@@ -267,19 +268,6 @@ TEST_F(QtipCudaQuantizeOnce, StopsWhenCancelled) {
   EXPECT_LT(progress_.last_fraction, 0.9);
 }
 
-// Cancelled from the look number `at` on.
-class CancelledAt final : public Progress {
- public:
-  explicit CancelledAt(int64_t at) : at_(at) {}
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return ++looks_ >= at_; }
-  int64_t looks() const { return looks_; }
-
- private:
-  const int64_t at_;
-  mutable int64_t looks_ = 0;
-};
-
 // Checking H, copying, factoring, measuring, searching and packing: all memory comes back.
 TEST_F(QtipCudaQuantizeOnce, StopsWhereverItIsCancelled) {
   const std::vector<float> weights = NormalValues(64 * 1024, 1);
@@ -292,7 +280,7 @@ TEST_F(QtipCudaQuantizeOnce, StopsWhereverItIsCancelled) {
     return QuantizeQtipOnCuda(device(), problem, *MakeQtipIngredients(problem), progress, report_)
         .status();
   };
-  CancelledAt never(int64_t{1} << 40);
+  CancelledAt never = CancelledAt::Never();
   ASSERT_OK(quantize(never));
   ASSERT_GE(never.looks(), 10);
   const uint64_t free_before = device().Memory()->free_bytes;

@@ -12,6 +12,7 @@
 #include "server/engine/store/exporter.h"
 #include "server/engine/store/stored_files.h"
 #include "server/engine/store/upload_store.h"
+#include "tests/fakes/cancelled_at.h"
 #include "tests/fakes/fake_format.h"
 #include "tests/fakes/fake_metrics.h"
 #include "tests/fakes/temp_dir.h"
@@ -84,17 +85,6 @@ TEST_F(ArtifactStoreTest, ANameThatIsTakenLeavesNoFileBehind) {
   EXPECT_EQ(Reason(store_->Save(ALayer(), record, NoProgress()).status()), "ARTIFACT_EXISTS");
   EXPECT_TRUE(std::filesystem::exists(FileOf(record)));  // the same bytes have a name
 }
-
-class CancelledAt final : public Progress {
- public:
-  explicit CancelledAt(int at) : at_(at) {}
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return ++looks_ >= at_; }
-
- private:
-  const int at_;
-  mutable int looks_ = 0;
-};
 
 TEST_F(ArtifactStoreTest, ACancelledSaveLeavesNoFileBehind) {
   ArtifactRecord record;

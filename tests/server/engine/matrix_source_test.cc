@@ -3,31 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <functional>
 #include <vector>
 
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
+#include "tests/fakes/cancelled_at.h"
 
 namespace qtipd {
 namespace {
-
-// Cancelled from the look number `at` on.
-class CancelledAt final : public Progress {
- public:
-  explicit CancelledAt(int64_t at) : at_(at) {}
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return ++looks_ >= at_; }
-  int64_t looks() const { return looks_; }
-
- private:
-  const int64_t at_;
-  mutable std::atomic<int64_t> looks_ = 0;
-};
-
-CancelledAt Never() { return CancelledAt(int64_t{1} << 40); }
 
 std::vector<float> Normal(uint64_t seed, int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
@@ -64,7 +49,7 @@ SourceTensors WithFull(std::vector<float> hessian) {
 
 TEST(MatrixSource, ATriangleBecomesAFullMatrix) {
   const SourceTensors tensors = WithTriangle();
-  const CancelledAt never = Never();
+  const CancelledAt never = CancelledAt::Never();
   const auto hessian = ReadHessian(tensors, "H", never);
   ASSERT_TRUE(hessian.ok()) << hessian.status();
   const std::vector<float> triangle = tensors.hessian.ToFloat();
@@ -81,7 +66,7 @@ TEST(MatrixSource, ATriangleBecomesAFullMatrix) {
 TEST(MatrixSource, NamesTheFirstPairThatIsNotSymmetric) {
   std::vector<float> h(kSize * kSize);
   for (int64_t i = 0; i < kSize; ++i) h[i * (kSize + 1)] = 1;
-  const CancelledAt never = Never();
+  const CancelledAt never = CancelledAt::Never();
   ASSERT_TRUE(ReadHessian(WithFull(h), "H", never).ok());
   h[599 * kSize + 3] = 1;
   h[500 * kSize + 400] = 1;
@@ -94,7 +79,7 @@ TEST(MatrixSource, NamesTheFirstValueThatIsNotFinite) {
   std::vector<float> h(kSize * kSize);
   h[7 * kSize + 9] = INFINITY;
   h[600 * kSize + 1] = NAN;
-  const CancelledAt never = Never();
+  const CancelledAt never = CancelledAt::Never();
   const absl::Status status = ReadHessian(WithFull(h), "H", never).status();
   EXPECT_EQ(GetErrorInfo(status).reason, "NON_FINITE");
   EXPECT_NE(status.message().find("infinity at [7, 9]"), std::string::npos) << status;
@@ -103,7 +88,7 @@ TEST(MatrixSource, NamesTheFirstValueThatIsNotFinite) {
 TEST(MatrixSource, ReadsTheSameWeightsAgain) {
   const SourceTensors tensors = Tensors();
   const RandomSource random = {.shape = {400, kSize}, .seed = 5};
-  const CancelledAt never = Never();
+  const CancelledAt never = CancelledAt::Never();
   const auto read = ReadWeights(tensors, "W", never);
   const auto drawn = RandomWeights(random, never);
   ASSERT_TRUE(read.ok() && drawn.ok());
@@ -138,7 +123,7 @@ TEST(MatrixSource, StopsWhereverItIsCancelled) {
        2 * (kSize / 32)},
       {"hash", [&](const Progress& p) { return ContentSha256(triangle, p).status(); }, 3}};
   for (const Case& c : cases) {
-    const CancelledAt never = Never();
+    const CancelledAt never = CancelledAt::Never();
     ASSERT_TRUE(c.run(never).ok()) << c.name;
     EXPECT_GE(never.looks(), c.least_looks) << c.name;
     // Every block looks once; weights that were found not to be zero are not looked at further.
@@ -153,7 +138,7 @@ TEST(MatrixSource, HashesInPiecesWhatItHashesWhole) {
   SourceTensors tensors;
   tensors.shape = {1, count};
   tensors.weights = HostTensor::Take(DType::kF32, {1, count}, Normal(1, count));
-  const CancelledAt never = Never();
+  const CancelledAt never = CancelledAt::Never();
   ASSERT_TRUE(ContentSha256(tensors, never).ok());
   EXPECT_EQ(never.looks(), 3);
 }

@@ -10,21 +10,15 @@
 namespace qtipd {
 namespace {
 
-class NeverCancelled final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 std::vector<float> Rotated(ThreadPool& pool, std::vector<float> weights, Shape shape,
                            const QtipSigns& signs) {
-  EXPECT_TRUE(RotateWeights(pool, NeverCancelled(), weights, shape, signs).ok());
+  EXPECT_TRUE(RotateWeights(pool, NoProgress(), weights, shape, signs).ok());
   return weights;
 }
 
 std::vector<float> RotatedHessian(ThreadPool& pool, std::vector<float> hessian,
                                   const std::vector<float>& su, double sigma_reg) {
-  EXPECT_TRUE(RotateHessian(pool, NeverCancelled(), hessian, su, sigma_reg).ok());
+  EXPECT_TRUE(RotateHessian(pool, NoProgress(), hessian, su, sigma_reg).ok());
   return hessian;
 }
 

@@ -23,12 +23,6 @@ constexpr bool kIsSanitized = false;
 
 constexpr int kThreads = 2;
 
-class SilentProgress final : public Progress {
- public:
-  void Report(double, std::string_view) override {}
-  bool IsCancelled() const override { return false; }
-};
-
 // Bytes of a line of /proc/self/status, which is in KiB.
 int64_t StatusBytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
@@ -71,7 +65,7 @@ TEST_P(QtipWorkspace, IsNoMoreThanAdmissionCountsOn) {
   const QuantizeProblem problem = {
       .shape = shape, .weights = weights, .hessian = hessian, .options = options_};
   ThreadPool pool(kThreads);
-  SilentProgress progress;
+  NoProgress progress;
   QuantizeReport report;
   if (!ForgetPeak()) GTEST_SKIP() << "this system does not reset the peak of resident memory";
   const int64_t before = StatusBytes("VmRSS");
