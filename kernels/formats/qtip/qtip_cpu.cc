@@ -9,12 +9,12 @@
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/pieces.h"
 #include "kernels/formats/qtip/qtip_cpu_fixed.h"
 #include "kernels/formats/qtip/qtip_cpu_hadamard.h"
 #include "kernels/formats/qtip/qtip_cpu_kernel.h"
 #include "kernels/formats/qtip/qtip_cpu_layout.h"
 #include "kernels/formats/qtip/qtip_layer.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
 #include "kernels/formats/qtip/qtip_quantize.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
@@ -181,9 +181,9 @@ class QtipCpuWeights final : public ResidentWeights {
       }
     };
     ThreadPool& pool = device_.pool();
-    const int64_t piece_rows = QtipPieceRows(kDecodeWork * cols);
+    const int64_t piece_rows = PieceRows(kDecodeWork * cols);
     QTIPD_RETURN_IF_ERROR(ForPieces(pool, progress, shape_.out_features / kQtipTileRows,
-                                    QtipPieceRows(kDecodeWork * kQtipTileRows * cols), decode));
+                                    PieceRows(kDecodeWork * kQtipTileRows * cols), decode));
     QTIPD_RETURN_IF_ERROR(ForPieces(pool, progress, cols / kColumnStripe, 1, rotate_columns));
     return ForPieces(pool, progress, shape_.out_features, piece_rows, scale);
   }

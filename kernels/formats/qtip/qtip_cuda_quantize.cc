@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/api/error.h"
+#include "kernels/cpu/hessian.h"
 #include "kernels/cuda/upload.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_ldl.h"
@@ -249,7 +250,7 @@ absl::StatusOr<PackedLayer> QuantizeQtipOnCuda(CudaDevice& device, const Quantiz
                                                const QtipIngredients& ingredients,
                                                Progress& progress, QuantizeReport& report) {
   QTIPD_RETURN_IF_ERROR(CheckQtipShape(problem.shape));
-  QTIPD_RETURN_IF_ERROR(CheckQtipHessian(problem.hessian, problem.shape.in_features, progress));
+  QTIPD_RETURN_IF_ERROR(CheckHessian(problem.hessian, problem.shape.in_features, progress));
   report = {};
   QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
   return Quantizer(device, problem, spec, ingredients, progress).Run(report);

@@ -4,8 +4,8 @@
 
 #include "kernels/api/random.h"
 #include "kernels/api/status.h"
+#include "kernels/cpu/pieces.h"
 #include "kernels/formats/qtip/qtip_cpu_hadamard.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
 
 namespace qtipd {
 namespace {
@@ -53,7 +53,7 @@ absl::Status RotateBothSides(ThreadPool& pool, const Progress& progress, std::sp
     }
   };
   QTIPD_RETURN_IF_ERROR(
-      ForPieces(pool, slots, progress, rows, QtipPieceRows(kPieceDivisor * cols), rotate_rows));
+      ForPieces(pool, slots, progress, rows, PieceRows(kPieceDivisor * cols), rotate_rows));
   return ForPieces(pool, slots, progress, cols, kPanelCols, rotate_columns);
 }
 

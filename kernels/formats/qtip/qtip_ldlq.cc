@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/api/status.h"
-#include "kernels/formats/qtip/qtip_feedback_simd.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
+#include "kernels/cpu/add_product.h"
+#include "kernels/cpu/pieces.h"
 
 namespace qtipd {
 namespace {
@@ -82,15 +82,15 @@ class Ldlq {
     std::ranges::fill(feedback_, 0.0f);
     for (int64_t first = end; first < cols_; first += kProductDepth) {
       QTIPD_RETURN_IF_ERROR(CheckNotCancelled(progress_));
-      QtipAddFeedback({.rows = rows_,
-                       .cols = end - begin,
-                       .depth = std::min(kProductDepth, cols_ - first),
-                       .a = &weights_[first],
-                       .a_stride = cols_,
-                       .b = Lower(first, begin),
-                       .b_stride = cols_,
-                       .c = feedback_.data(),
-                       .c_stride = end - begin});
+      AddProduct({.rows = rows_,
+                  .cols = end - begin,
+                  .depth = std::min(kProductDepth, cols_ - first),
+                  .a = &weights_[first],
+                  .a_stride = cols_,
+                  .b = Lower(first, begin),
+                  .b_stride = cols_,
+                  .c = feedback_.data(),
+                  .c_stride = end - begin});
     }
     return absl::OkStatus();
   }
@@ -105,15 +105,15 @@ class Ldlq {
     }
     const int64_t done = col + kBlock;
     if (done == end) return;
-    QtipAddFeedback({.rows = rows_,
-                     .cols = kBlock,
-                     .depth = end - done,
-                     .a = &weights_[done],
-                     .a_stride = cols_,
-                     .b = Lower(done, col),
-                     .b_stride = cols_,
-                     .c = target_.data(),
-                     .c_stride = kBlock});
+    AddProduct({.rows = rows_,
+                .cols = kBlock,
+                .depth = end - done,
+                .a = &weights_[done],
+                .a_stride = cols_,
+                .b = Lower(done, col),
+                .b_stride = cols_,
+                .c = target_.data(),
+                .c_stride = kBlock});
   }
 
   // Leaves the error of a block that has been quantized and returns its energy.

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/api/status.h"
+#include "kernels/cpu/pieces.h"
 #include "kernels/formats/qtip/qtip_packing.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
 
 namespace qtipd {
 namespace {
@@ -19,7 +19,7 @@ constexpr int64_t kMaxStripTiles = 16;
 
 // Tiles of one piece of work beside the search.
 constexpr int64_t kPieceTiles = 64;
-static_assert(kPieceTiles * kQtipTileWeights * 16 <= kQtipPieceElements);
+static_assert(kPieceTiles * kQtipTileWeights * 16 <= kPieceElements);
 
 double SumOfSquares(const float* values, int64_t count) {
   double sum = 0;

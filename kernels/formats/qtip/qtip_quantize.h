@@ -38,12 +38,6 @@ absl::StatusOr<PackedLayer> QuantizeQtip(ThreadPool& pool, const QuantizeProblem
 absl::StatusOr<PackedLayer> QuantizeQtipOnCpu(ThreadPool& pool, const QuantizeProblem& problem,
                                               Progress& progress, QuantizeReport& report);
 
-// OK, or what is wrong with a Hessian of `in_features`; an empty one is the identity. All encoders
-// call it. Errors: HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC (also for NaN and infinity),
-// Cancelled.
-absl::Status CheckQtipHessian(std::span<const float> hessian, int64_t in_features,
-                              const Progress& progress);
-
 }  // namespace qtipd
 
 #endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_QUANTIZE_H_

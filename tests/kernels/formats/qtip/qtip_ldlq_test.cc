@@ -7,7 +7,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
+#include "kernels/cpu/pieces.h"
 #include "tests/fakes/cancelled_at.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
@@ -125,7 +125,7 @@ TEST(BlockLdl, LooksForACancellationOftenEnough) {
   CancelledAt never = CancelledAt::Never();
   ASSERT_TRUE(FactorBlockLdl(pool, never, memory, kSize).ok());
   EXPECT_GE(never.looks(),
-            kSize * kSize * kSize / 6 / (int64_t{1} << 29) + kSize * kSize / kQtipPieceElements);
+            kSize * kSize * kSize / 6 / (int64_t{1} << 29) + kSize * kSize / kPieceElements);
 }
 
 TEST(BlockLdl, RefusesAnIndefiniteMatrix) {

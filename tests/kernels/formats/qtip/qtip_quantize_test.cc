@@ -8,10 +8,11 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/random.h"
+#include "kernels/cpu/hessian.h"
+#include "kernels/cpu/pieces.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_format.h"
 #include "kernels/formats/qtip/qtip_layer.h"
-#include "kernels/formats/qtip/qtip_pieces.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
@@ -248,9 +249,9 @@ TEST_F(QtipQuantize, LooksForACancellationWhileAHessianIsChecked) {
   std::vector<float> identity(kSize * kSize);
   for (int64_t i = 0; i < kSize; ++i) identity[i * (kSize + 1)] = 1;
   CancelledAt never(int64_t{1} << 40);
-  EXPECT_TRUE(CheckQtipHessian(identity, kSize, never).ok());
-  EXPECT_GE(never.looks(), kSize * kSize / 2 / kQtipPieceElements);
-  EXPECT_EQ(CheckQtipHessian(identity, kSize, CancelledAt(2)).code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(CheckHessian(identity, kSize, never).ok());
+  EXPECT_GE(never.looks(), kSize * kSize / 2 / kPieceElements);
+  EXPECT_EQ(CheckHessian(identity, kSize, CancelledAt(2)).code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(QtipQuantize, GivesTheSameBytesForAnyNumberOfThreads) {
@@ -361,9 +362,8 @@ TEST(GoldenScale, FoundUnderTheHessianBeatsTheFixedOne) {
   RecordedProgress progress;
   QuantizeReport fixed, found;
   ASSERT_TRUE(QuantizeCopies(problem, 2, progress, fixed).ok());
-  problem.options =
-      *CheckOptions(MakeQtipFormat()->schema(),
-                    {{"bits", int64_t{1}}, {"scale_override", std::string("auto")}});
+  problem.options = *CheckOptions(MakeQtipFormat()->schema(),
+                                  {{"bits", int64_t{1}}, {"scale_override", std::string("auto")}});
   ASSERT_TRUE(QuantizeCopies(problem, 2, progress, found).ok());
   EXPECT_LT(found.proxy_error, fixed.proxy_error);
   RecordProperty("proxy_error_at_0.9", std::to_string(fixed.proxy_error));

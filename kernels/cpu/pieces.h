@@ -1,7 +1,7 @@
 // Loops over a whole matrix on the host that end soon after whoever wants the result no longer
 // does.
-#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_PIECES_H_
-#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_PIECES_H_
+#ifndef QTIPD_KERNELS_CPU_PIECES_H_
+#define QTIPD_KERNELS_CPU_PIECES_H_
 
 #include <algorithm>
 #include <atomic>
@@ -16,8 +16,8 @@ namespace qtipd {
 // Work between two looks at Progress::IsCancelled, on one thread: elements of a matrix that are
 // read and written once or a few times, and multiplications of fp32 in a matrix product, half as
 // many of doubles. Each takes a slow core below 0.1 s.
-inline constexpr int64_t kQtipPieceElements = int64_t{1} << 20;
-inline constexpr int64_t kQtipPieceProducts = int64_t{1} << 30;
+inline constexpr int64_t kPieceElements = int64_t{1} << 20;
+inline constexpr int64_t kPieceProducts = int64_t{1} << 30;
 
 // OK, or absl::CancelledError.
 inline absl::Status CheckNotCancelled(const Progress& progress) {
@@ -25,8 +25,8 @@ inline absl::Status CheckNotCancelled(const Progress& progress) {
 }
 
 // Rows of `elements` each that make up one piece.
-constexpr int64_t QtipPieceRows(int64_t elements) {
-  return std::max<int64_t>(1, kQtipPieceElements / elements);
+constexpr int64_t PieceRows(int64_t elements) {
+  return std::max<int64_t>(1, kPieceElements / elements);
 }
 
 // Calls body(slot, begin, end) for parts of [0, count) of at most `piece` until all are done, on at
@@ -64,4 +64,4 @@ absl::Status ForPieces(ThreadPool& pool, const Progress& progress, int64_t count
 
 }  // namespace qtipd
 
-#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_PIECES_H_
+#endif  // QTIPD_KERNELS_CPU_PIECES_H_

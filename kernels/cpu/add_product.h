@@ -1,7 +1,7 @@
-// The matrix product of LDLQ's feedback, on the calling thread: OpenBLAS would start its own
-// threads from each of the encoder's.
-#ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_FEEDBACK_SIMD_H_
-#define QTIPD_KERNELS_FORMATS_QTIP_QTIP_FEEDBACK_SIMD_H_
+// The matrix product of error feedback, on the calling thread: OpenBLAS would start its own threads
+// from each of the encoder's.
+#ifndef QTIPD_KERNELS_CPU_ADD_PRODUCT_H_
+#define QTIPD_KERNELS_CPU_ADD_PRODUCT_H_
 
 #include <cstdint>
 
@@ -9,7 +9,7 @@ namespace qtipd {
 
 // c[rows, cols] += a[rows, depth] b[depth, cols], row-major with row strides; cols a multiple of
 // 16. fp32; sums go along depth.
-struct QtipFeedbackProduct {
+struct MatrixProduct {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t depth = 0;
@@ -20,8 +20,8 @@ struct QtipFeedbackProduct {
   float* c = nullptr;
   int64_t c_stride = 0;
 };
-void QtipAddFeedback(const QtipFeedbackProduct& product);
+void AddProduct(const MatrixProduct& product);
 
 }  // namespace qtipd
 
-#endif  // QTIPD_KERNELS_FORMATS_QTIP_QTIP_FEEDBACK_SIMD_H_
+#endif  // QTIPD_KERNELS_CPU_ADD_PRODUCT_H_

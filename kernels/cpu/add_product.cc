@@ -1,6 +1,6 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/formats/qtip/qtip_feedback_simd.cc"
-#include "kernels/formats/qtip/qtip_feedback_simd.h"
+#define HWY_TARGET_INCLUDE "kernels/cpu/add_product.cc"
+#include "kernels/cpu/add_product.h"
 
 #include <algorithm>
 
@@ -26,8 +26,8 @@ constexpr int64_t kDepth = 512;
 
 // c[kRowCount, kVectorCount vectors] += a[kRowCount, depth] b[depth, ...].
 template <int kRowCount, int kVectorCount>
-HWY_INLINE void AddBlock(const QtipFeedbackProduct& p, int64_t depth, const float* a,
-                         const float* b, float* c) {
+HWY_INLINE void AddBlock(const MatrixProduct& p, int64_t depth, const float* a, const float* b,
+                         float* c) {
   hn::Vec<Tag> sums[kRowCount][kVectorCount];
   HWY_UNROLL(4)
   for (int r = 0; r < kRowCount; ++r) {
@@ -57,7 +57,7 @@ HWY_INLINE void AddBlock(const QtipFeedbackProduct& p, int64_t depth, const floa
 }
 
 template <int kVectorCount>
-HWY_INLINE void AddColumns(const QtipFeedbackProduct& p, int64_t first_depth, int64_t col) {
+HWY_INLINE void AddColumns(const MatrixProduct& p, int64_t first_depth, int64_t col) {
   const int64_t depth = std::min(kDepth, p.depth - first_depth);
   const float* b = p.b + first_depth * p.b_stride + col;
   int64_t row = 0;
@@ -71,7 +71,7 @@ HWY_INLINE void AddColumns(const QtipFeedbackProduct& p, int64_t first_depth, in
   }
 }
 
-void Add(const QtipFeedbackProduct& p) {
+void Add(const MatrixProduct& p) {
   for (int64_t depth = 0; depth < p.depth; depth += kDepth) {
     int64_t col = 0;
     for (; col + kVectors * kLanes <= p.cols; col += kVectors * kLanes) {
@@ -91,7 +91,7 @@ namespace qtipd {
 
 HWY_EXPORT(Add);
 
-void QtipAddFeedback(const QtipFeedbackProduct& product) { HWY_DYNAMIC_DISPATCH(Add)(product); }
+void AddProduct(const MatrixProduct& product) { HWY_DYNAMIC_DISPATCH(Add)(product); }
 
 }  // namespace qtipd
 #endif  // HWY_ONCE
