@@ -1,9 +1,6 @@
 // What quantizing on the CPU takes beside W, H and the result, measured: the most memory that the
 // process had resident meanwhile. A program of its own, so that nothing else is measured.
 #include <gtest/gtest.h>
-#include <malloc.h>
-
-#include <fstream>
 
 #include "kernels/api/random.h"
 #include "kernels/cpu/openblas_dense.h"
@@ -11,36 +8,12 @@
 #include "kernels/formats/qtip/qtip_format.h"
 #include "kernels/formats/qtip/qtip_quantize.h"
 #include "kernels/formats/qtip/qtip_table.h"
+#include "tests/kernels/resident_memory.h"
 
 namespace qtipd {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kIsSanitized = true;
-#else
-constexpr bool kIsSanitized = false;
-#endif
-
 constexpr int kThreads = 2;
-
-// Bytes of a line of /proc/self/status, which is in KiB.
-int64_t StatusBytes(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word) {
-    int64_t kib = 0;
-    if (word == name + ":" && status >> kib) return kib * 1024;
-  }
-  return 0;
-}
-
-// Resident memory from now on is the new peak. Whether the system can do that.
-bool ForgetPeak() {
-  malloc_trim(0);
-  std::ofstream clear("/proc/self/clear_refs");
-  clear << 5 << std::flush;
-  return clear.good();
-}
 
 class QtipWorkspace : public testing::TestWithParam<bool> {
  protected:
