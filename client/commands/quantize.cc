@@ -22,6 +22,7 @@ struct QuantizeFlags {
   std::string format = "qtip";
   FormatFlags options;
   std::string random;
+  std::string distribution;  // empty: normal
   std::string input;
   std::string server_path;
   std::string tensor;
@@ -62,6 +63,9 @@ absl::Status CheckSource(const QuantizeFlags& flags) {
   }
   if (flags.random.empty() && flags.tensor.empty()) {
     return UsageError("--tensor", "nothing", "the name of a tensor in the file");
+  }
+  if (flags.random.empty() && !flags.distribution.empty()) {
+    return UsageError("--distribution", flags.distribution, "beside --random only");
   }
   if (!flags.random.empty() && !(flags.tensor.empty() && flags.hessian.empty())) {
     return UsageError("source", "--random with --tensor or --hessian", "either of the two");
@@ -105,6 +109,7 @@ absl::StatusOr<TensorMap> FillSource(const QuantizeFlags& flags,
     QTIPD_ASSIGN_OR_RETURN(*request.mutable_random()->mutable_shape(),
                            ParseShape("--random", flags.random));
     request.mutable_random()->set_seed(request.seed());
+    request.mutable_random()->set_distribution(flags.distribution);
     return TensorMap();
   }
   HessianPlace hessian;
@@ -157,7 +162,9 @@ void AddQuantizeCommand(CLI::App& root, Action& action) {
       ->capture_default_str();
   AddFormatFlags(*verb, flags->options);
   verb->add_option("--random", flags->random,
-                   "N(0,1) weights, out_features x in_features, like 4096x4096");
+                   "Random weights, out_features x in_features, like 4096x4096");
+  verb->add_option("--distribution", flags->distribution,
+                   "Of random weights: normal (the default), student_t5 or uniform");
   verb->add_option("--seed", flags->seed, "Of the random weights and of the format's random signs")
       ->capture_default_str();
   verb->add_option("--input", flags->input, "A safetensors file here; the tensors named travel");

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "kernels/api/device.h"
+#include "kernels/api/distribution.h"
 #include "kernels/api/options.h"
 #include "kernels/api/weight_format.h"
 #include "server/telemetry/device_monitor.h"
@@ -22,14 +23,15 @@ using UnixMillis = int64_t;
 
 // ---- Where matrices come from -------------------------------------------------------------------
 
-// N(0,1) weights from kernels/api/random.h, stream kWeights.
+// Weights from kernels/api/distribution.h.
 struct RandomSource {
   Shape shape;
   uint64_t seed = 0;
+  Distribution distribution = Distribution::kNormal;
 };
 
-// Tensors of a safetensors file: one that a client uploaded, or one under an allowed directory of the
-// server. Exactly one of the two is set.
+// Tensors of a safetensors file: one that a client uploaded, or one under an allowed directory of
+// the server. Exactly one of the two is set.
 struct FileSource {
   std::string upload_id;
   std::string server_path;
@@ -120,7 +122,7 @@ struct LoadSpec {
 struct Quality {
   double weight_mse = 0;           // mean (W - W_hat)^2
   double relative_weight_mse = 0;  // over mean W^2
-  double output_mse = 0;           // mean over outputs and activations of (Wx - W_hat x)^2, x ~ N(0,1)
+  double output_mse = 0;  // mean over outputs and activations of (Wx - W_hat x)^2, x ~ N(0,1)
   double relative_output_mse = 0;
   double proxy_error = 0;
 };
@@ -187,7 +189,7 @@ std::string_view StopReasonName(StopReason reason);  // "CONVERGED", ...
 
 struct Statistics {
   double median = 0;
-  double ci_low = 0;   // 95 % interval of the median from order statistics
+  double ci_low = 0;  // 95 % interval of the median from order statistics
   double ci_high = 0;
   double mean = 0;
   double minimum = 0;
@@ -220,14 +222,15 @@ struct Roofline {
 };
 
 struct PhaseResult {
-  std::string name;      // "codebook", "loop", "reduce", "launch_skew": see PhaseTimes
-  double seconds = 0;    // mean over the kernel's blocks
-  double fraction = 0;   // of kernel_seconds
+  std::string name;     // "codebook", "loop", "reduce", "launch_skew": see PhaseTimes
+  double seconds = 0;   // mean over the kernel's blocks
+  double fraction = 0;  // of kernel_seconds
 };
 
 // Where the time inside the fused kernel goes, from time stamps in an instrumented build of it.
 struct PhaseBreakdown {
-  double kernel_seconds = 0;  // of the instrumented kernel, by its own time stamps; phases add up to it
+  double kernel_seconds =
+      0;  // of the instrumented kernel, by its own time stamps; phases add up to it
   // Of the shipped kernel alone, by the device's timer around as many of it: a row of it, less what
   // a row of empty kernels of the same shape takes for launching.
   double shipped_kernel_seconds = 0;
@@ -242,8 +245,8 @@ struct Conditions {
   std::optional<double> clock_hertz_maximum;
   std::optional<double> temperature_begin_celsius;
   std::optional<double> temperature_end_celsius;
-  std::optional<double> power_watts;     // mean, while the path ran without a gap
-  std::optional<double> joules_per_run;  // from the same window
+  std::optional<double> power_watts;      // mean, while the path ran without a gap
+  std::optional<double> joules_per_run;   // from the same window
   std::vector<std::string> clock_events;  // reasons seen, e.g. "SW_POWER_CAP"
   int64_t throttled_samples = 0;          // kept ones
   int64_t retaken_samples = 0;            // throttled ones that were taken again
@@ -255,9 +258,9 @@ struct BenchmarkResult {
   std::string path;
   int64_t batch = 1;
   CacheMode cache_mode = CacheMode::kRotate;
-  int copies = 1;             // weight copies rotated over
+  int copies = 1;               // weight copies rotated over
   int64_t runs_per_sample = 1;  // path runs in one replay; a sample is their mean
-  Statistics latency;         // seconds per run
+  Statistics latency;           // seconds per run
   std::vector<double> samples;
   StopReason stop_reason = StopReason::kConverged;
   bool is_stable = true;  // the interval reached the wanted width
@@ -267,11 +270,13 @@ struct BenchmarkResult {
   uint64_t weight_bytes = 0;
   double compression_ratio = 0;  // FP16 bytes of the weights over weight_bytes of this path
   double tokens_per_second = 0;  // batch / median
-  double relative_error = 0;     // ||y - y_ref|| / ||y_ref||, y_ref in double on the same W_hat and x
+  double relative_error = 0;  // ||y - y_ref|| / ||y_ref||, y_ref in double on the same W_hat and x
   double relative_error_bound = 0;
-  std::vector<double> sample_clock_hertz;  // one a sample, 0 where not known; empty: the device has none
-  double replay_overhead_seconds = 0;  // what an empty replay measures: in every sample, spread over its runs
-  std::optional<Roofline> roofline;    // absent where the ceiling was not measured
+  std::vector<double>
+      sample_clock_hertz;  // one a sample, 0 where not known; empty: the device has none
+  double replay_overhead_seconds =
+      0;  // what an empty replay measures: in every sample, spread over its runs
+  std::optional<Roofline> roofline;           // absent where the ceiling was not measured
   std::optional<PhaseBreakdown> phases;       // path fused, where the backend has the build for it
   std::optional<double> packed_read_seconds;  // a bare read of the weights of this path, cache cold
   Conditions conditions;
@@ -307,8 +312,8 @@ bool IsTerminal(OperationState state);
 
 // A long-running operation. `result` is the name of what it made: an artefact or a run.
 struct OperationRecord {
-  std::string id;    // "operations/<id>" is the transport's spelling
-  std::string kind;  // quantize, import, import_model, calibrate, benchmark, load, unload
+  std::string id;      // "operations/<id>" is the transport's spelling
+  std::string kind;    // quantize, import, import_model, calibrate, benchmark, load, unload
   std::string target;  // artefact name
   std::string device;
   OperationState state = OperationState::kQueued;

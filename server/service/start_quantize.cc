@@ -33,8 +33,11 @@ absl::Status FillSource(const v1::StartQuantizeRequest& request, QuantizeSpec& s
   switch (request.source_case()) {
     case v1::StartQuantizeRequest::kRandom: {
       const v1::Shape& shape = request.random().shape();
-      spec.random =
-          RandomSource{{shape.out_features(), shape.in_features()}, request.random().seed()};
+      QTIPD_ASSIGN_OR_RETURN(
+          const Distribution distribution,
+          FindDistribution("random.distribution", request.random().distribution()));
+      spec.random = RandomSource{
+          {shape.out_features(), shape.in_features()}, request.random().seed(), distribution};
       return absl::OkStatus();
     }
     case v1::StartQuantizeRequest::kTensor: {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/api/distribution.h"
 #include "kernels/api/error.h"
-#include "kernels/api/random.h"
 #include "kernels/api/status.h"
 #include "kernels/io/hessian_name.h"
 #include "server/base/parallel.h"
@@ -315,7 +315,7 @@ void ReadWeightsAgain(const SourceTensors& tensors, int64_t first, std::span<flo
 }
 
 void RandomWeightsAgain(const RandomSource& source, int64_t first, std::span<float> values) {
-  FillNormal(source.seed, RandomStream::kWeights, static_cast<uint64_t>(first), values);
+  FillWeights(source.distribution, source.seed, source.shape.in_features, first, values);
 }
 
 absl::StatusOr<std::string> ContentSha256(const SourceTensors& tensors, const Progress& progress) {

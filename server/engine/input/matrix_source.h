@@ -44,7 +44,7 @@ absl::StatusOr<FloatArray> ReadWeights(const SourceTensors& tensors, const std::
 absl::StatusOr<FloatArray> ReadHessian(const SourceTensors& tensors, const std::string& tensor_name,
                                        const Progress& progress);
 
-// N(0,1) weights of `source`, the same bytes everywhere; all cores. Errors: Cancelled.
+// The weights of `source`, the same bytes everywhere; all cores. Errors: Cancelled.
 absl::StatusOr<FloatArray> RandomWeights(const RandomSource& source, const Progress& progress);
 
 // Some of the same weights again, unchecked: values[i] is element first + i.

@@ -22,12 +22,22 @@ constexpr double kInputEnd = 0.05;
 constexpr double kQuantizeEnd = 0.93;
 constexpr double kQualityEnd = 0.98;
 
+// Of other than normal weights also the distribution.
+std::string DistributionText(const RandomSource& source, const std::string& before) {
+  return source.distribution == Distribution::kNormal
+             ? ""
+             : before + std::string(DistributionName(source.distribution));
+}
+
 std::string RandomContent(const RandomSource& source) {
-  return "random " + std::to_string(source.seed);
+  return "random " + std::to_string(source.seed) + DistributionText(source, " ");
 }
 
 std::string SourceText(const QuantizeSpec& spec) {
-  if (spec.random) return "random seed=" + std::to_string(spec.random->seed);
+  if (spec.random) {
+    return "random seed=" + std::to_string(spec.random->seed) +
+           DistributionText(*spec.random, " distribution=");
+  }
   const TensorSource& source = *spec.tensor;
   std::string file = source.display_name;
   if (file.empty()) file = source.file.server_path.empty() ? "upload" : source.file.server_path;

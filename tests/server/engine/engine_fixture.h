@@ -78,7 +78,7 @@ class EngineFixture : public ::testing::Test {
     QuantizeSpec spec;
     spec.name = name;
     spec.format = "fake";
-    spec.random = RandomSource{shape, 7};
+    spec.random = RandomSource{.shape = shape, .seed = 7};
     return spec;
   }
   static BenchmarkSpec Bench(const std::string& artifact) {
