@@ -2,23 +2,18 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "client/artifact_view.h"
 #include "client/run_view.h"
+#include "client/speed_cells.h"
 #include "client/units.h"
 
 namespace qtipd {
 namespace {
 
 constexpr char kKernelStep[] = "fused_decode";
-
-using Seconds = std::optional<double>;
-
-// The figures of a case and batch in one run.
-struct Speeds {
-  Seconds dense, dequant, fused, kernel, read;
-};
 
 Seconds MedianOf(const v1::BenchmarkResult* result) {
   return result == nullptr ? Seconds() : result->latency().median();
@@ -30,13 +25,20 @@ Seconds KernelSeconds(const v1::BenchmarkResult& fused) {
   return step->has_alone_seconds() ? step->alone_seconds() : step->median_seconds();
 }
 
+Seconds StepOf(const v1::BenchmarkResult* result, std::string_view name) {
+  const v1::StepLatency* step = result == nullptr ? nullptr : FindStep(*result, name);
+  return step == nullptr ? Seconds() : step->median_seconds();
+}
+
 Speeds SpeedsOf(const v1::Run& run, int64_t batch) {
   const v1::BenchmarkResult* fused = FindMeasured(run, "fused", batch);
-  Speeds speeds{.dense = MedianOf(FindMeasured(run, "dense", batch)),
-                .dequant = MedianOf(FindMeasured(run, "dequant", batch)),
-                .fused = MedianOf(fused),
-                .kernel = {},
-                .read = {}};
+  const v1::BenchmarkResult* dequant = FindMeasured(run, "dequant", batch);
+  Speeds speeds;
+  speeds.dense = MedianOf(FindMeasured(run, "dense", batch));
+  speeds.dequant = MedianOf(dequant);
+  speeds.decode = StepOf(dequant, "decode");
+  speeds.multiply = StepOf(dequant, "gemv");
+  speeds.fused = MedianOf(fused);
   if (fused == nullptr) return speeds;
   speeds.kernel = KernelSeconds(*fused);
   if (fused->has_packed_read_seconds()) speeds.read = fused->packed_read_seconds();
@@ -62,18 +64,6 @@ Seconds Median(const SpeedResult& result, int64_t batch, Seconds Speeds::*figure
   return Median(Sorted(result, batch, figure));
 }
 
-Cell Microseconds(Seconds seconds) {
-  if (!seconds) return Absent();
-  return Cell(FormatNumber(*seconds * 1e6, 4), ExactNumber(*seconds));
-}
-
-Cell Exact(Seconds seconds) { return seconds ? Cell(ExactNumber(*seconds)) : Absent(); }
-
-Cell Ratio(Seconds dense, Seconds ours) {
-  if (!dense || !ours || *ours <= 0) return Absent();
-  return Cell(absl::StrCat(FormatNumber(*dense / *ours, 3), "x"), ExactNumber(*dense / *ours));
-}
-
 Cell Spread(const std::vector<double>& sorted) {
   if (sorted.size() < 2 || sorted.front() <= 0) return Absent();
   const double spread = (sorted.back() - sorted.front()) / *Median(sorted);
@@ -92,7 +82,18 @@ std::vector<Column> CaseColumns() {
           {"batch", "batch", Align::kRight}};
 }
 
-// Whether `fused` took the way of `dequant` in more than half of the runs that measured it.
+}  // namespace
+
+Speeds MedianSpeeds(const SpeedResult& result, int64_t batch) {
+  Speeds medians;
+  for (Seconds Speeds::*figure :
+       {&Speeds::dense, &Speeds::dequant, &Speeds::decode, &Speeds::multiply, &Speeds::fused,
+        &Speeds::kernel, &Speeds::read}) {
+    medians.*figure = Median(result, batch, figure);
+  }
+  return medians;
+}
+
 bool IsHandedOver(const SpeedResult& result, int64_t batch) {
   int measured = 0;
   int handed_over = 0;
@@ -104,8 +105,6 @@ bool IsHandedOver(const SpeedResult& result, int64_t batch) {
   }
   return 2 * handed_over > measured;
 }
-
-}  // namespace
 
 Table SpeedTable(const std::vector<SpeedResult>& results) {
   std::vector<Column> columns = CaseColumns();
@@ -125,10 +124,11 @@ Table SpeedTable(const std::vector<SpeedResult>& results) {
       const Seconds dense = median(&Speeds::dense);
       const std::vector<double> kernel = Sorted(result, batch, &Speeds::kernel);
       std::vector<Cell> row = CaseCells(result.speed_case, batch);
-      for (Cell cell : {Microseconds(dense), Microseconds(median(&Speeds::dequant)),
-                        Microseconds(median(&Speeds::fused)), Ratio(dense, median(&Speeds::fused)),
-                        Microseconds(Median(kernel)), Spread(kernel), Ratio(dense, Median(kernel)),
-                        Microseconds(median(&Speeds::read))}) {
+      for (Cell cell :
+           {Microseconds(dense), Microseconds(median(&Speeds::dequant)),
+            Microseconds(median(&Speeds::fused)), SpeedRatio(dense, median(&Speeds::fused)),
+            Microseconds(Median(kernel)), Spread(kernel), SpeedRatio(dense, Median(kernel)),
+            Microseconds(median(&Speeds::read))}) {
         row.push_back(std::move(cell));
       }
       table.AddRow(std::move(row));

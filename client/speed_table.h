@@ -2,20 +2,45 @@
 #ifndef QTIPD_CLIENT_SPEED_TABLE_H_
 #define QTIPD_CLIENT_SPEED_TABLE_H_
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "client/output.h"
 #include "client/suite.h"
+#include "qtipd/v1/artifact.pb.h"
 #include "qtipd/v1/benchmark.pb.h"
 
 namespace qtipd {
 
+// Shares of a device's peak while a path ran, from hardware counters, 0 to 1.
+struct PeakShares {
+  double compute = 0;
+  double memory = 0;
+};
+
 // What was measured of one case: a run with all its batches, as often as the suite repeats it.
 struct SpeedResult {
   SpeedCase speed_case;
+  v1::Artifact artifact;
   std::vector<v1::Run> runs;
+  // By path and batch; those that counters were read for.
+  std::map<std::pair<std::string, int64_t>, PeakShares> shares;
+  absl::Status status;  // why there is nothing to see of it
 };
+
+// Medians over the runs of one case and batch, in seconds; what was not measured is absent.
+struct Speeds {
+  std::optional<double> dense, dequant, decode, multiply, fused, kernel, read;
+};
+Speeds MedianSpeeds(const SpeedResult& result, int64_t batch);
+
+// Whether `fused` took the way of `dequant` in more than half of the runs that measured it.
+bool IsHandedOver(const SpeedResult& result, int64_t batch);
 
 // One row a case and batch: the dense product, decode and multiply, the fused linear, the fused
 // kernel by itself and a bare read of its weights. Each is the median over the runs of their

@@ -1,6 +1,8 @@
 #include "client/suite.h"
 
+#include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -99,38 +101,70 @@ void ReadCells(const toml::array& array, Reader& reader, std::vector<DistortionC
   }
 }
 
-// A case for every shape and number of bits of a group. All keys but these and the batches are
-// options.
-void ReadCaseGroup(const toml::table& table, const std::string& path, Reader& reader,
-                   std::vector<SpeedCase>& cases) {
-  SpeedCase group;
-  group.batches = reader.GetList<int64_t>(path + ".batches", "a list of whole numbers");
-  for (const auto& [key, node] : table) {
-    const std::string name(key.str());
-    if (name == "shapes" || name == "bits" || name == "batches") continue;
-    group.options[name] = ReadOption(path + "." + name, node, reader);
+// The value of an option, or a list of values.
+std::vector<v1::OptionValue> ReadValues(const std::string& path, const toml::node& node,
+                                        Reader& reader) {
+  const toml::array* list = node.as_array();
+  if (list == nullptr) return {ReadOption(path, node, reader)};
+  std::vector<v1::OptionValue> values;
+  for (const toml::node& value : *list) values.push_back(ReadOption(path, value, reader));
+  if (values.empty()) reader.Fail(path, "at least one value");
+  return values;
+}
+
+constexpr std::string_view kGroupKeys[] = {"format", "distributions", "shapes", "batches"};
+
+// All keys but those of every group are options of the format.
+void ReadGroup(const toml::table& table, const std::string& path, Reader& reader,
+               SpeedGroup& group) {
+  if (table.contains("format")) {
+    group.format = reader.Get<std::string>(path + ".format", "a weight format's id");
   }
-  const auto all_bits = reader.GetList<int64_t>(path + ".bits", "a list of whole numbers");
+  if (table.contains("distributions")) {
+    group.distributions =
+        reader.GetList<std::string>(path + ".distributions", "a list of distributions");
+  }
+  group.batches = reader.GetList<int64_t>(path + ".batches", "a list of whole numbers");
   for (const std::string& text : reader.GetList<std::string>(path + ".shapes", kShapes)) {
     const absl::StatusOr<v1::Shape> shape = ParseShape(path + ".shapes", text);
     if (!shape.ok()) return reader.Fail(path + ".shapes", kShapes);
-    for (const int64_t bits : all_bits) {
-      SpeedCase& speed_case = cases.emplace_back(group);
-      speed_case.shape = *shape;
-      speed_case.options["bits"].set_integer(bits);
-    }
+    group.shapes.push_back(*shape);
+  }
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (std::ranges::find(kGroupKeys, name) != std::end(kGroupKeys)) continue;
+    group.options[name] = ReadValues(path + "." + name, node, reader);
   }
 }
 
-void ReadCases(const toml::array& array, Reader& reader, std::vector<SpeedCase>& cases) {
+void ReadGroups(const toml::array& array, Reader& reader, Suite& suite) {
   for (size_t i = 0; i < array.size(); ++i) {
     const std::string path = absl::StrCat("cases[", i, "]");
     if (const toml::table* table = array[i].as_table()) {
-      ReadCaseGroup(*table, path, reader, cases);
+      suite.groups.push_back({.format = suite.format});
+      ReadGroup(*table, path, reader, suite.groups.back());
     } else {
       reader.Fail(path, "a table");
     }
   }
+}
+
+constexpr std::pair<std::string_view, SpeedReport> kReports[] = {
+    {"speeds", SpeedReport::kSpeeds},
+    {"tiny-gemm", SpeedReport::kTinyGemm},
+    {"sweep", SpeedReport::kSweep},
+    {"frontier", SpeedReport::kFrontier}};
+
+void ReadReport(Reader& reader, SpeedReport& report) {
+  constexpr char kAllowed[] = "speeds, tiny-gemm, sweep, frontier";
+  const auto name = reader.Get<std::string>("report", kAllowed);
+  for (const auto& [known, value] : kReports) {
+    if (name == known) {
+      report = value;
+      return;
+    }
+  }
+  reader.Fail("report", kAllowed);
 }
 
 // All but the batches.
@@ -158,9 +192,17 @@ v1::Shape Square(int64_t size) {
   return shape;
 }
 
-// "bits-2_code-hyb" for names of artefacts.
-std::string NamePart(const OptionMap& options) {
-  return absl::StrReplaceAll(OptionsText(options), {{" ", "_"}, {"=", "-"}});
+// "bits-2_code-hyb" of "bits=2 code=hyb", for names of artefacts.
+std::string NamePart(const std::string& text) {
+  return absl::StrReplaceAll(text, {{" ", "_"}, {"=", "-"}});
+}
+
+// "qtip bits=2 code=hyb", and the distribution where it is not normal.
+std::string CaseWithoutShape(const SpeedCase& speed_case) {
+  std::vector<std::string> parts = {speed_case.format};
+  if (!speed_case.options.empty()) parts.push_back(OptionsText(speed_case.options));
+  if (!speed_case.distribution.empty()) parts.push_back(speed_case.distribution);
+  return absl::StrJoin(parts, " ");
 }
 
 // Quantizes a matrix of N(0,1) numbers, or finds it there from an earlier run.
@@ -198,7 +240,8 @@ absl::StatusOr<Suite> ParseSuite(const SuiteSource& source) {
     ReadCells(*cells, reader, suite.cells);
   } else if (const toml::array* cases = file["cases"].as_array()) {
     suite.repeats = reader.Get<int64_t>("repeats", "a whole number");
-    ReadCases(*cases, reader, suite.cases);
+    ReadReport(reader, suite.report);
+    ReadGroups(*cases, reader, suite);
     ReadBenchmark(reader, suite.benchmark);
   } else {
     suite.size = reader.Get<int64_t>("size", "a whole number");
@@ -236,20 +279,22 @@ v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const Dis
                                                    int64_t index) {
   v1::StartQuantizeRequest request =
       RandomMatrixRequest(suite, Square(suite.size), suite.seed + static_cast<uint64_t>(index));
-  request.set_name(
-      absl::StrCat("suite/", suite.name, "/", suite.size, "/", NamePart(cell.options), "/", index));
+  request.set_name(absl::StrCat("suite/", suite.name, "/", suite.size, "/",
+                                NamePart(OptionsText(cell.options)), "/", index));
   for (const auto& [name, value] : cell.options) (*request.mutable_format_options())[name] = value;
   return request;
 }
 
 std::string SpeedCaseText(const SpeedCase& speed_case) {
-  return absl::StrCat(ShapeText(speed_case.shape), " ", OptionsText(speed_case.options));
+  return absl::StrCat(ShapeText(speed_case.shape), " ", CaseWithoutShape(speed_case));
 }
 
 v1::StartQuantizeRequest SpeedQuantizeRequest(const Suite& suite, const SpeedCase& speed_case) {
   v1::StartQuantizeRequest request = RandomMatrixRequest(suite, speed_case.shape, suite.seed);
+  request.set_format(speed_case.format);
+  request.mutable_random()->set_distribution(speed_case.distribution);
   request.set_name(absl::StrCat("suite/", suite.name, "/", ShapeText(speed_case.shape), "/",
-                                NamePart(speed_case.options)));
+                                NamePart(CaseWithoutShape(speed_case))));
   for (const auto& [name, value] : speed_case.options) {
     (*request.mutable_format_options())[name] = value;
   }

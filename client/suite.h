@@ -3,6 +3,7 @@
 #define QTIPD_CLIENT_SUITE_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,17 +25,36 @@ struct DistortionCell {
 
 // One matrix of a table of speeds, benchmarked at several batches.
 struct SpeedCase {
+  std::string format;
+  std::string distribution;  // of the weights; empty: normal
   v1::Shape shape;
   OptionMap options;  // all that differ from the suite's
   std::vector<int64_t> batches;
 };
 
-// "4096x14336 bits=2 code=hyb"
+// "4096x14336 qtip bits=2 code=hyb", with the distribution behind it where it is not normal.
 std::string SpeedCaseText(const SpeedCase& speed_case);
+
+// Cases for every shape and every combination of the options' values.
+struct SpeedGroup {
+  std::string format;
+  std::vector<std::string> distributions = {""};
+  std::vector<v1::Shape> shapes;
+  std::map<std::string, std::vector<v1::OptionValue>> options;
+  std::vector<int64_t> batches;
+};
+
+// What a table of speeds tells beside its rows.
+enum class SpeedReport {
+  kSpeeds,    // the fused kernel by itself, and from which batch on it hands over
+  kTinyGemm,  // shares of the device's peak, and whether the findings of tiny-gemm hold
+  kSweep,     // nothing
+  kFrontier,  // which cases no other beats in size, error and speed
+};
 
 // One square matrix, quantized at several rates; every rate is benchmarked the same way. Or, where
 // it has cells, a distortion table: every cell quantizes several matrices, and nothing is
-// benchmarked. Or, where it has cases, a table of speeds.
+// benchmarked. Or, where it has groups of cases, a table of speeds.
 struct Suite {
   std::string name;
   std::string summary;
@@ -46,8 +66,9 @@ struct Suite {
   v1::StartBenchmarkRequest benchmark;  // without artefact, device and request id
   std::vector<DistortionCell> cells;
   int64_t matrices = 0;  // a cell, each with a seed of its own from `seed` on
-  std::vector<SpeedCase> cases;
+  std::vector<SpeedGroup> groups;
   int64_t repeats = 0;  // benchmarks of each case
+  SpeedReport report = SpeedReport::kSpeeds;
 };
 
 // A suite's file as it was compiled in.
@@ -74,7 +95,8 @@ v1::StartQuantizeRequest SuiteQuantizeRequest(const Suite& suite, int64_t bits);
 v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const DistortionCell& cell,
                                                    int64_t index);
 
-// The request for the matrix of a case; its artefact is "suite/kernels/4096x14336/<options>".
+// The request for the matrix of a case; its artefact is
+// "suite/kernels/4096x14336/qtip_<options>".
 v1::StartQuantizeRequest SpeedQuantizeRequest(const Suite& suite, const SpeedCase& speed_case);
 
 }  // namespace qtipd

@@ -6,12 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/benchmark.h"
 #include "client/distortion.h"
 #include "client/operation_wait.h"
-#include "client/present.h"
 #include "client/rpc_status.h"
-#include "client/speed_table.h"
 #include "client/suite_files.h"
 #include "kernels/api/status.h"
 
@@ -58,59 +55,19 @@ nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& devi
   return {{"suite", suite.name}, {"device", ToJson(device)}, {"cells", cells}};
 }
 
-std::string TextOf(const DistortionCell& cell) { return OptionsText(cell.options); }
-std::string TextOf(const SpeedCase& speed_case) { return SpeedCaseText(speed_case); }
-
-// The cells or cases whose text contains `only`.
-template <typename Cell>
-absl::StatusOr<std::vector<Cell>> Choose(const std::vector<Cell>& all, const std::string& only) {
-  std::vector<Cell> chosen;
-  for (const Cell& cell : all) {
-    if (TextOf(cell).find(only) != std::string::npos) chosen.push_back(cell);
+// The cells whose text contains `only`.
+absl::StatusOr<std::vector<DistortionCell>> ChooseCells(const Suite& suite,
+                                                        const std::string& only) {
+  std::vector<DistortionCell> chosen;
+  for (const DistortionCell& cell : suite.cells) {
+    if (OptionsText(cell.options).find(only) != std::string::npos) chosen.push_back(cell);
   }
   if (!chosen.empty()) return chosen;
   return UsageError("--only", only,
-                    all.empty() ? "no such flag: this suite has no cells"
-                                : absl::StrCat("a part of a cell's text, for example '",
-                                               TextOf(all.front()), "'"));
-}
-
-absl::StatusOr<SpeedResult> MeasureCase(Session& session, Connection& connection,
-                                        const Suite& suite, const SpeedCase& speed_case,
-                                        const std::string& device) {
-  v1::StartQuantizeRequest quantize = SpeedQuantizeRequest(suite, speed_case);
-  quantize.set_device(device);
-  QTIPD_ASSIGN_OR_RETURN(const v1::Artifact artifact,
-                         QuantizeForSuite(session, connection, quantize));
-  v1::StartBenchmarkRequest request = suite.benchmark;
-  request.set_artifact(artifact.name());
-  request.set_device(device);
-  request.mutable_batches()->Add(speed_case.batches.begin(), speed_case.batches.end());
-  SpeedResult result{.speed_case = speed_case, .runs = {}};
-  for (int64_t i = 0; i < suite.repeats; ++i) {
-    QTIPD_ASSIGN_OR_RETURN(result.runs.emplace_back(), RunBenchmark(session, connection, request));
-  }
-  return result;
-}
-
-absl::StatusOr<std::vector<std::string>> WriteSpeedFiles(const Suite& suite,
-                                                         const std::vector<SpeedResult>& results,
-                                                         const nlohmann::ordered_json& json,
-                                                         const std::filesystem::path& device) {
-  const std::string markdown =
-      absl::StrCat(RenderTable(SpeedTable(results), OutputFormat::kMarkdown), "\n",
-                   RenderTable(CrossoverTable(results), OutputFormat::kMarkdown));
-  std::vector<std::string> written;
-  const std::pair<const char*, std::string> files[] = {
-      {"speeds.csv", RenderTable(SpeedRunsTable(results), OutputFormat::kCsv)},
-      {"speeds.md", markdown},
-      {"runs.json", json.dump(1) + "\n"}};
-  for (const auto& [name, text] : files) {
-    const std::filesystem::path file = device / suite.name / name;
-    QTIPD_RETURN_IF_ERROR(WriteTextFile(file, text));
-    written.push_back(file.string());
-  }
-  return written;
+                    suite.cells.empty()
+                        ? "no such flag: this suite has no cells"
+                        : absl::StrCat("a part of a cell's text, for example '",
+                                       OptionsText(suite.cells.front().options), "'"));
 }
 
 }  // namespace
@@ -139,7 +96,7 @@ absl::StatusOr<v1::Artifact> QuantizeForSuite(Session& session, Connection& conn
 
 absl::StatusOr<int> RunDistortionSuite(Session& session, const Suite& suite,
                                        const std::string& only, const std::string& out) {
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<DistortionCell> cells, Choose(suite.cells, only));
+  QTIPD_ASSIGN_OR_RETURN(const std::vector<DistortionCell> cells, ChooseCells(suite, only));
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseSuiteDevice(session, *connection));
   std::vector<DistortionResult> results;
@@ -162,39 +119,6 @@ absl::StatusOr<int> RunDistortionSuite(Session& session, const Suite& suite,
     session.PrintNote(absl::StrCat("\nwritten: ", file.string()));
   }
   return DistortionExitCode(results);
-}
-
-absl::StatusOr<int> RunSpeedSuite(Session& session, const Suite& suite, const std::string& only,
-                                  const std::string& out) {
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<SpeedCase> cases, Choose(suite.cases, only));
-  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
-  QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseSuiteDevice(session, *connection));
-  std::vector<SpeedResult> results;
-  std::vector<v1::Run> runs;
-  for (const SpeedCase& speed_case : cases) {
-    QTIPD_ASSIGN_OR_RETURN(results.emplace_back(),
-                           MeasureCase(session, *connection, suite, speed_case, device.id()));
-    runs.insert(runs.end(), results.back().runs.begin(), results.back().runs.end());
-  }
-  nlohmann::ordered_json json = {{"suite", suite.name}, {"device", ToJson(device)}};
-  json.update(ToJsonList("runs", runs));
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                         WriteSpeedFiles(suite, results, json,
-                                         std::filesystem::path(out) / FolderName(device.name())));
-  if (session.is_json()) {
-    json["files"] = files;
-    session.PrintJson(json);
-  } else {
-    session.Print(SpeedTable(results));
-    if (const Table crossovers = CrossoverTable(results); !crossovers.empty()) {
-      session.PrintNote("");
-      session.Print(crossovers);
-    }
-    session.PrintNote(absl::StrCat("\nwritten: ", absl::StrJoin(files, ", ")));
-    session.PrintNote(absl::StrCat("kept for the next run: suite/", suite.name,
-                                   "/*, see 'qtipctl artifacts list'"));
-  }
-  return JudgeRuns(session, runs);
 }
 
 }  // namespace qtipd

@@ -1,4 +1,4 @@
-// What running a suite consists of.
+// What running a suite consists of; tables of speeds are in speed_suite.h.
 #ifndef QTIPD_CLIENT_SUITE_RUN_H_
 #define QTIPD_CLIENT_SUITE_RUN_H_
 
@@ -24,13 +24,6 @@ absl::StatusOr<v1::Artifact> QuantizeForSuite(Session& session, Connection& conn
 // or the suite has none.
 absl::StatusOr<int> RunDistortionSuite(Session& session, const Suite& suite,
                                        const std::string& only, const std::string& out);
-
-// Benchmarks the cases of a table of speeds whose text contains `only`, as often as the suite
-// repeats them, prints the table, writes speeds.csv (every run), speeds.md (the table) and
-// runs.json (everything) below `out`/<device name>/<suite>/ and returns the exit code. Errors:
-// USAGE where there is no such case.
-absl::StatusOr<int> RunSpeedSuite(Session& session, const Suite& suite, const std::string& only,
-                                  const std::string& out);
 
 }  // namespace qtipd
 

@@ -1,8 +1,7 @@
-// qtipctl suite list | run NAME [--size N] [--only TEXT] [--repeats N] [--out DIR]
-#include <map>
+// qtipctl suite list | run NAME [--size N] [--only TEXT] [--include TEXT] [--exclude TEXT]
+//                         [--set KEY=V1,V2] [--repeats N] [--out DIR]
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -11,7 +10,9 @@
 #include "client/present.h"
 #include "client/rpc_status.h"
 #include "client/run_view.h"
+#include "client/speed_suite.h"
 #include "client/suite.h"
+#include "client/suite_cases.h"
 #include "client/suite_files.h"
 #include "client/suite_run.h"
 #include "kernels/api/status.h"
@@ -42,6 +43,9 @@ struct RunFlags {
   std::string name;
   std::optional<int64_t> size;  // else the suite's own
   std::string only;             // part of the cells' texts; empty: all
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  std::vector<std::string> axes;  // KEY=V1,V2
   std::optional<int64_t> repeats;
   std::string out = "results";
 };
@@ -64,20 +68,18 @@ absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, c
   return results;
 }
 
-// Every matrix as a square of `size`; cases that so become the same are one.
-void SetSize(Suite& suite, int64_t size) {
-  suite.size = size;
-  std::map<std::string, SpeedCase> squares;
-  for (SpeedCase& speed_case : suite.cases) {
-    speed_case.shape.set_out_features(size);
-    speed_case.shape.set_in_features(size);
-    SpeedCase& square = squares.try_emplace(SpeedCaseText(speed_case), speed_case).first->second;
-    std::set<int64_t> batches(square.batches.begin(), square.batches.end());
-    batches.insert(speed_case.batches.begin(), speed_case.batches.end());
-    square.batches.assign(batches.begin(), batches.end());
+// Flags of tables of speeds.
+absl::Status CheckSweepFlags(const Suite& suite, const RunFlags& flags) {
+  if (!suite.groups.empty()) {
+    if (flags.repeats.value_or(1) >= 1) return absl::OkStatus();
+    return UsageError("--repeats", std::to_string(*flags.repeats), "at least 1");
   }
-  suite.cases.clear();
-  for (auto& [text, square] : squares) suite.cases.push_back(std::move(square));
+  constexpr char kAllowed[] = "no such flag: this suite is no table of speeds";
+  if (flags.repeats) return UsageError("--repeats", std::to_string(*flags.repeats), kAllowed);
+  if (!flags.axes.empty()) return UsageError("--set", flags.axes.front(), kAllowed);
+  if (!flags.include.empty()) return UsageError("--include", flags.include.front(), kAllowed);
+  if (!flags.exclude.empty()) return UsageError("--exclude", flags.exclude.front(), kAllowed);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
@@ -87,13 +89,14 @@ absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
                       absl::StrCat("at least ", kMinSize, ", and a size that the format takes"));
   }
   if (flags.size) SetSize(suite, *flags.size);
-  if (flags.repeats && (suite.cases.empty() || *flags.repeats < 1)) {
-    return UsageError(
-        "--repeats", std::to_string(*flags.repeats),
-        suite.cases.empty() ? "no such flag: this suite does not repeat its cases" : "at least 1");
-  }
+  QTIPD_RETURN_IF_ERROR(CheckSweepFlags(suite, flags));
   suite.repeats = flags.repeats.value_or(suite.repeats);
-  if (!suite.cases.empty()) return RunSpeedSuite(session, suite, flags.only, flags.out);
+  for (const std::string& axis : flags.axes) QTIPD_RETURN_IF_ERROR(SetAxis(suite, axis));
+  if (!suite.groups.empty()) {
+    CaseFilter filter{.include = flags.include, .exclude = flags.exclude};
+    if (!flags.only.empty()) filter.include.push_back(flags.only);
+    return RunSpeedSuite(session, suite, filter, flags.out);
+  }
   if (!suite.cells.empty() || !flags.only.empty()) {
     return RunDistortionSuite(session, suite, flags.only, flags.out);
   }
@@ -125,9 +128,16 @@ void AddSuiteCommand(CLI::App& root, Action& action) {
   CLI::App* run = AddVerb(*verb, "run", "Quantize, measure, print, and write CSV files");
   run->add_option("NAME", flags->name, "The suite's name")->required();
   run->add_option("--size", flags->size, "out_features and in_features, instead of the suite's");
-  run->add_option("--only", flags->only,
-                  "Of distortion and kernels, the cells whose text contains this");
-  run->add_option("--repeats", flags->repeats, "Of kernels, how often each cell is measured");
+  run->add_option("--only", flags->only, "Of a table, the cells whose text contains this");
+  run->add_option("--include", flags->include,
+                  "Of a table of speeds, the cases whose text contains this; repeatable, all hold");
+  run->add_option("--exclude", flags->exclude,
+                  "Of a table of speeds, without the cases whose text contains this; repeatable");
+  run->add_option("--set", flags->axes,
+                  "Of a table of speeds, other values of an axis, KEY=V1,V2: batch, in_features, "
+                  "out_features, distribution or an option; repeatable");
+  run->add_option("--repeats", flags->repeats,
+                  "Of a table of speeds, how often each case is measured");
   run->add_option("--out", flags->out, "Files go to DIR/<device name>/")->capture_default_str();
   run->callback(
       [&action, flags] { action = [flags](Session& session) { return Run(session, *flags); }; });

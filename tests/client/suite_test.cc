@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_replace.h"
+#include "client/suite_cases.h"
 #include "kernels/api/error.h"
 
 namespace qtipd {
@@ -54,26 +55,17 @@ TEST(FindSuite, GivesTheTableOfSpeeds) {
   ASSERT_TRUE(suite.ok()) << suite.status();
   EXPECT_EQ(suite->repeats, 5);
   EXPECT_EQ(suite->benchmark.batches_size(), 0) << "every case has its own";
-  const SpeedCase& second = suite->cases.at(1);
-  EXPECT_EQ(SpeedCaseText(second), "4096x4096 bits=2 code=hyb");
+  const std::vector<SpeedCase> cases = ExpandCases(*suite);
+  const SpeedCase& second = cases.at(1);
+  EXPECT_EQ(SpeedCaseText(second), "4096x4096 qtip bits=2 code=hyb");
   EXPECT_EQ(second.batches, std::vector<int64_t>{1});
-  const v1::StartQuantizeRequest request = SpeedQuantizeRequest(*suite, suite->cases.at(4));
-  EXPECT_EQ(request.name(), "suite/kernels/14336x4096/bits-1_code-hyb");
+  const v1::StartQuantizeRequest request = SpeedQuantizeRequest(*suite, cases.at(4));
+  EXPECT_EQ(request.name(), "suite/kernels/14336x4096/qtip_bits-1_code-hyb");
+  EXPECT_EQ(request.format(), "qtip");
   EXPECT_EQ(request.random().shape().out_features(), 14336);
   EXPECT_EQ(request.random().shape().in_features(), 4096);
   EXPECT_EQ(request.format_options().at("bits").integer(), 1);
   EXPECT_TRUE(request.if_absent());
-}
-
-TEST(ParseSuite, NamesAShapeThatIsNone) {
-  SuiteSource kernels;
-  for (const SuiteSource& source : BuiltinSuites()) {
-    if (source.file == "kernels.toml") kernels = source;
-  }
-  const std::string changed = absl::StrReplaceAll(
-      absl::string_view(kernels.text.data(), kernels.text.size()), {{"14336x4096", "14336by4096"}});
-  const absl::Status status = ParseSuite({"changed.toml", changed}).status();
-  EXPECT_EQ(GetErrorInfo(status).metadata["field"], "changed.toml: cases[0].shapes");
 }
 
 TEST(FindSuite, NamesTheSuitesThereAre) {
@@ -92,13 +84,27 @@ TEST(SuiteQuantizeRequest, NamesTheArtifactAfterSuiteSizeAndRate) {
   EXPECT_TRUE(request.if_absent());
 }
 
-// The published benchmark with one text in place of another.
-absl::Status ParseWith(const std::string& old_text, const std::string& new_text) {
-  const SuiteSource source = BuiltinSuites().back();
-  const std::string changed = absl::StrReplaceAll(
-      absl::string_view(source.text.data(), source.text.size()), {{old_text, new_text}});
-  EXPECT_NE(changed, source.text);
-  return ParseSuite({"changed.toml", changed}).status();
+// A suite's file with one text in place of another.
+absl::Status ParseWith(const std::string& old_text, const std::string& new_text,
+                       const std::string& file = "qtip-eval.toml") {
+  for (const SuiteSource& source : BuiltinSuites()) {
+    if (source.file != file) continue;
+    const std::string changed = absl::StrReplaceAll(
+        absl::string_view(source.text.data(), source.text.size()), {{old_text, new_text}});
+    EXPECT_NE(changed, source.text);
+    return ParseSuite({"changed.toml", changed}).status();
+  }
+  return absl::NotFoundError(file);
+}
+
+TEST(ParseSuite, NamesWhatIsWrongInAGroupOfCases) {
+  const auto field = [](const std::string& old_text, const std::string& new_text) {
+    return GetErrorInfo(ParseWith(old_text, new_text, "kernels.toml")).metadata["field"];
+  };
+  EXPECT_EQ(field("14336x4096", "14336by4096"), "changed.toml: cases[0].shapes");
+  EXPECT_EQ(field("bits = [1, 2, 3, 4]", "bits = []"), "changed.toml: cases[0].bits");
+  EXPECT_EQ(field("report = \"speeds\"", "report = \"speed\""), "changed.toml: report");
+  EXPECT_EQ(field("batches = [1]", "format = 4\nbatches = [1]"), "changed.toml: cases[0].format");
 }
 
 TEST(ParseSuite, NamesAMissingKey) {
