@@ -12,10 +12,15 @@ namespace qtipd {
 
 inline constexpr int kDecodeThreads = 512;
 
-// Dynamic shared memory begins after the 1 KiB that the system keeps, where a kernel has no static
-// shared memory. As a constant it folds into the load instruction; in a register it costs one more
-// instruction for every two weights (8192x8192, 2 bits: 13.4 against 12.3 us on an H200).
+// Where dynamic shared memory begins in a kernel without static shared memory: from compute
+// capability 9.0 after the 1 KiB that the system keeps, before that at 0. As a constant it folds
+// into the load instruction; in a register it costs one more instruction for every two weights
+// (8192x8192, 2 bits: 13.4 against 12.3 us on an H200).
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+inline constexpr uint32_t kTableBase = 0;
+#else
 inline constexpr uint32_t kTableBase = 1024;
+#endif
 
 template <int kBits>
 struct UnitWords {

@@ -10,14 +10,13 @@
 // that both grids are resident at once and only the data dependence remains between them.
 #include "kernels/formats/qtip/qtip_cuda_rotation.cuh"
 
-#include <cooperative_groups.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <string>
 
 #include "kernels/api/error.h"
+#include "kernels/cuda/ptx/cluster.h"
 
 namespace qtipd {
 namespace {
@@ -66,15 +65,13 @@ __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64
 template <RotationKind kKind, int kParts>
 __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int64_t vector,
                                               float* part, const float* scale) {
-  namespace cg = cooperative_groups;
-  const cg::cluster_group cluster = cg::this_cluster();
   const int slice = args.local / kParts;
-  const int first = static_cast<int>(cluster.block_rank()) * slice;
-  cluster.sync();
+  const int first = ptx::ClusterRank() * slice;
+  ptx::SynchroniseCluster();
   for (int i = first + threadIdx.x; i < first + slice; i += blockDim.x) {
     float v[kParts];
 #pragma unroll
-    for (int p = 0; p < kParts; ++p) v[p] = cluster.map_shared_rank(part, p)[Padded(i)];
+    for (int p = 0; p < kParts; ++p) v[p] = ptx::SharedOfRank(part, p)[Padded(i)];
     Butterflies(v);
 #pragma unroll
     for (int p = 0; p < kParts; ++p) {
@@ -82,7 +79,7 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
       Store(args, vector, index, v[p], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
     }
   }
-  cluster.sync();  // others may still read this block's part
+  ptx::SynchroniseCluster();  // others may still read this block's part
 }
 
 template <RotationKind kKind, int kParts>

@@ -6,8 +6,7 @@
 // Product: a thread has 4 rows of had_K and 8 positions, one of four lanes every fourth column; the
 // lanes' sums are added by shuffles that leave each lane one row. had_K is bits, expanded to +-1
 // where they are used.
-#include <cooperative_groups.h>
-
+#include "kernels/cuda/ptx/cluster.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation_order.cuh"
 
 namespace qtipd {
@@ -89,7 +88,7 @@ __device__ __forceinline__ void Synchronise() {
   if constexpr (kParts == 1) {
     __syncthreads();
   } else {
-    cooperative_groups::this_cluster().sync();
+    ptx::SynchroniseCluster();
   }
 }
 
@@ -105,7 +104,7 @@ __device__ __forceinline__ void GatherSlice(const OrderArguments& args, int rank
     const int owner = kParts == 1 ? 0 : ((row + 1) * kParts - 1) / args.order;
     const float* rows = part;
     if constexpr (kParts > 1) {
-      rows = cooperative_groups::this_cluster().map_shared_rank(part, owner);
+      rows = ptx::SharedOfRank(part, owner);
     }
     const int at = (row - FirstRow(args.order, kParts, owner)) * args.points + rank * slice + col;
     strip[row * SliceStride(slice) + col] = rows[Padded(at)];
