@@ -56,7 +56,7 @@ CudaDevice::~CudaDevice() {
 absl::Status CudaDevice::Initialize(int index) {
   QTIPD_RETURN_IF_CUDA_ERROR(cudaSetDevice(index));
   QTIPD_RETURN_IF_ERROR(ReadInfo(index));
-  if (compute_capability_ < kMinComputeCapability) {
+  if (limits_.compute_capability < kMinComputeCapability) {
     return FieldError(absl::StatusCode::kUnimplemented, "DEVICE_UNSUPPORTED",
                       "compute capability of " + info_.name, info_.properties["compute_capability"],
                       "8.0 (Ampere) or newer");
@@ -71,8 +71,9 @@ absl::Status CudaDevice::Initialize(int index) {
 absl::Status CudaDevice::ReadInfo(int index) {
   cudaDeviceProp properties;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, index));
-  compute_capability_ = properties.major * 10 + properties.minor;
-  max_shared_bytes_ = properties.sharedMemPerBlockOptin;
+  limits_ = {.multiprocessors = properties.multiProcessorCount,
+             .shared_bytes = properties.sharedMemPerBlockOptin,
+             .compute_capability = properties.major * 10 + properties.minor};
   info_.id = "cuda:" + std::to_string(index);
   info_.backend = "cuda";
   info_.name = properties.name;
@@ -100,7 +101,7 @@ absl::Status CudaDevice::ReadInfo(int index) {
       {"sm_clock_max_mhz", std::to_string(sm_khz / 1000)},
       {"memory_clock_max_mhz", std::to_string(memory_khz / 1000)},
       {"memory_bus_bits", std::to_string(properties.memoryBusWidth)},
-      {"shared_memory_per_block_bytes", std::to_string(max_shared_bytes_)},
+      {"shared_memory_per_block_bytes", std::to_string(limits_.shared_bytes)},
   };
   return absl::OkStatus();
 }
@@ -123,6 +124,13 @@ absl::Status CudaDevice::CreateCublas() {
                                std::to_string(version / 100 % 100) + "." +
                                std::to_string(version % 100);
   return absl::OkStatus();
+}
+
+absl::Status CudaDevice::CheckSharedBytes(size_t bytes) const {
+  if (bytes <= limits_.shared_bytes) return absl::OkStatus();
+  return FieldError(absl::StatusCode::kUnimplemented, "SHARED_MEMORY_EXCEEDED",
+                    "bytes of shared memory for a block on " + info_.name, std::to_string(bytes),
+                    "at most " + std::to_string(limits_.shared_bytes));
 }
 
 absl::StatusOr<DeviceMemory> CudaDevice::Memory() {

@@ -8,6 +8,7 @@
 #include "kernels/api/device.h"
 #include "kernels/cuda/cuda_gate.h"
 #include "kernels/cuda/cuda_handles.h"
+#include "kernels/cuda/cuda_limits.h"
 
 namespace qtipd {
 
@@ -42,10 +43,11 @@ class CudaDevice final : public Device {
   cublasLtHandle_t cublas_lt() const { return cublas_lt_.get(); }
   // For cuBLASLt calls on stream().
   const Buffer& workspace() const { return workspace_; }
-  int multiprocessors() const { return info_.compute_units; }
-  int compute_capability() const { return compute_capability_; }  // 90 for 9.0
-  // Shared memory that one block may ask for.
-  size_t max_shared_bytes() const { return max_shared_bytes_; }
+  const CudaLimits& limits() const { return limits_; }
+  int multiprocessors() const { return limits_.multiprocessors; }
+  int compute_capability() const { return limits_.compute_capability; }
+  // OK where a block may have `bytes` of shared memory, else Unimplemented/SHARED_MEMORY_EXCEEDED.
+  absl::Status CheckSharedBytes(size_t bytes) const;
 
  private:
   CudaDevice() = default;
@@ -55,8 +57,7 @@ class CudaDevice final : public Device {
   void Free(void* data) override;
 
   DeviceInfo info_;
-  int compute_capability_ = 0;
-  size_t max_shared_bytes_ = 0;
+  CudaLimits limits_;
   absl::Status health_;
   CudaStream stream_;
   std::unique_ptr<CudaGate> gate_;  // of every recording

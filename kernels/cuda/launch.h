@@ -20,11 +20,13 @@ struct LaunchOptions {
   bool waits_for_previous = false;
 };
 
-// Enqueues kernel(args...) on the device's stream; capturable.
+// Enqueues kernel(args...) on the device's stream; capturable. Errors:
+// Unimplemented/SHARED_MEMORY_EXCEEDED, and the runtime's own.
 template <typename... Params, typename... Args>
 absl::Status LaunchKernel(const CudaDevice& device, const LaunchOptions& options,
                           void (*kernel)(Params...), Args... args) {
   constexpr size_t kDefaultSharedLimit = 48 * 1024;
+  QTIPD_RETURN_IF_ERROR(device.CheckSharedBytes(options.shared_bytes));
   if (options.shared_bytes > kDefaultSharedLimit) {
     QTIPD_RETURN_IF_CUDA_ERROR(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                                     cudaFuncAttributeMaxDynamicSharedMemorySize,

@@ -164,32 +164,28 @@ absl::Status Launch(const CudaDevice& device, int bits, const FusedConfig& confi
 
 }  // namespace
 
-FusedDevice PropertiesOf(const CudaDevice& device) {
-  return {.multiprocessors = device.multiprocessors(), .shared_bytes = device.max_shared_bytes()};
-}
-
-FusedConfig ChooseFusedConfig(const FusedProblem& problem, const FusedDevice& device) {
+FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& limits) {
   FusedConfig config;
   const int64_t row_blocks = problem.out_features / kUnitRows;
-  const int64_t rows_per_block = DivideUp(row_blocks, device.multiprocessors);
-  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, device.multiprocessors));
+  const int64_t rows_per_block = DivideUp(row_blocks, limits.multiprocessors);
+  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
   config.columns = ColumnsFor(problem.batch);
-  config.table_replicas = ReplicasFor(device.shared_bytes);
+  config.table_replicas = ReplicasFor(limits.shared_bytes);
   const bool has_few_replicas = config.table_replicas == kFewReplicas;
   if (config.columns > kSegmentColumns) {
-    ChooseWide(problem, rows_per_block, device.shared_bytes, config);
+    ChooseWide(problem, rows_per_block, limits.shared_bytes, config);
   } else {
     config.warps_per_row = kWarps;
     config.units_per_warp = ResidentUnits(problem.in_features);
     config.chunk_rows = static_cast<int>(rows_per_block);
     const int64_t bytes = rows_per_block * PartialBytesPerRow(config);
-    const auto room = static_cast<int64_t>(device.shared_bytes) - FoldedBytes(kMostReplicas);
+    const auto room = static_cast<int64_t>(limits.shared_bytes) - FoldedBytes(kMostReplicas);
     if (has_few_replicas || bytes > room) config.units_per_warp = 0;
   }
   if (config.columns <= kSegmentColumns && config.units_per_warp == 0) {
     config.rows_in_flight =
         has_few_replicas ? kFewReplicasRows : LoopingRows(problem, rows_per_block);
-    config.chunk_rows = ChunkRows(config, rows_per_block, device.shared_bytes);
+    config.chunk_rows = ChunkRows(config, rows_per_block, limits.shared_bytes);
   }
   config.shared_bytes =
       FoldedBytes(config.table_replicas) + config.chunk_rows * PartialBytesPerRow(config);
@@ -206,9 +202,8 @@ std::string FusedConfig::ToString() const {
          std::to_string(chunk_rows) + ", shared_bytes " + std::to_string(shared_bytes);
 }
 
-OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& device,
-                                int compute_capability) {
-  const FusedConfig config = ChooseFusedConfig(problem, device);
+OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& limits) {
+  const FusedConfig config = ChooseFusedConfig(problem, limits);
   const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
   const auto weights =
       static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
@@ -216,7 +211,7 @@ OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& 
       static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
   OperationCounts operations = {{"launch", launches},
                                 {"shared_memory", launches * (weights / 2 / 32 + fill)}};
-  if (compute_capability / 10 == kCountedCapability) {
+  if (limits.compute_capability / 10 == kCountedCapability) {
     operations["issue"] = launches * weights / 32 * InstructionsPerWeight(config, problem.bits);
   }
   return operations;
@@ -224,10 +219,10 @@ OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& 
 
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
                          const void* table, const void* u, void* z) {
-  return LaunchFusedAs(device, PropertiesOf(device), problem, packed, table, u, z);
+  return LaunchFusedAs(device, device.limits(), problem, packed, table, u, z);
 }
 
-absl::Status LaunchFusedAs(const CudaDevice& device, const FusedDevice& as,
+absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
                            const FusedProblem& problem, const void* packed, const void* table,
                            const void* u, void* z) {
   const FusedConfig config = ChooseFusedConfig(problem, as);
@@ -244,7 +239,7 @@ absl::Status LaunchFusedAs(const CudaDevice& device, const FusedDevice& as,
 absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
                               const void* packed, const void* table, const void* u, void* z,
                               PhaseRecord* records) {
-  FusedConfig config = ChooseFusedConfig(problem, PropertiesOf(device));
+  FusedConfig config = ChooseFusedConfig(problem, device.limits());
   config.waits_for_previous = true;
   FusedArguments arguments = Describe(problem, config, packed, table);
   arguments.u = u;

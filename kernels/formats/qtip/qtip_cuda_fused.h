@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "kernels/api/weight_format.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/cuda_limits.h"
 #include "kernels/formats/qtip/qtip_cuda_layout.h"
 
 namespace qtipd {
@@ -20,14 +21,7 @@ struct FusedProblem {
   int64_t batch = 1;
 };
 
-// What a configuration depends on of a device.
-struct FusedDevice {
-  int multiprocessors = 0;
-  size_t shared_bytes = 0;  // that one block may ask for
-};
-FusedDevice PropertiesOf(const CudaDevice& device);
-
-// Choose: how. A function of the problem and the device's properties alone.
+// Choose: how. A function of the problem and the device's limits alone.
 struct FusedConfig {
   int grid = 0;            // blocks; each owns whole row blocks, so sums need no second pass
   int columns = 0;         // of the batch per launch: 1, 4, 8 or 16
@@ -43,14 +37,13 @@ struct FusedConfig {
   std::string ToString() const;
 };
 
-FusedConfig ChooseFusedConfig(const FusedProblem& problem, const FusedDevice& device);
+FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& limits);
 
 // What LaunchFused does: "launch", kernels; "issue", instructions of a warp in the decode loop
 // alone, counted in the machine code, and given only for the one that it was counted in, of compute
 // capability 9.x (90 for 9.0); "shared_memory", wavefronts: one for every 32 lookups, and the
 // filling of the table in every block. Lower bounds.
-OperationCounts FusedOperations(const FusedProblem& problem, const FusedDevice& device,
-                                int compute_capability);
+OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& limits);
 
 // One pass over the weights serves this many activation vectors; from there decoding once is
 // better.
@@ -68,7 +61,7 @@ absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, 
                          const void* table, const void* u, void* z);
 
 // The same with what ChooseFusedConfig chooses for `as`, which may have less than `device`.
-absl::Status LaunchFusedAs(const CudaDevice& device, const FusedDevice& as,
+absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
                            const FusedProblem& problem, const void* packed, const void* table,
                            const void* u, void* z);
 

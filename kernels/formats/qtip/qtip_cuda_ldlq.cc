@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "kernels/api/dtype.h"
-#include "kernels/api/error.h"
 #include "kernels/cuda/upload.h"
 #include "kernels/formats/qtip/qtip_table.h"
 
@@ -22,11 +20,7 @@ constexpr int64_t kMostQueued = 8;  // columns of tiles, each about 1 ms however
 absl::StatusOr<CudaLdlq> CudaLdlq::Create(CudaDevice& device, const QtipCodeSpec& spec,
                                           std::span<const uint16_t> tlut, int64_t cols,
                                           const float* cholesky) {
-  if (!CanEncode(spec)) {
-    return FieldError(absl::StatusCode::kUnimplemented, "CODE_UNSUPPORTED", "state_bits",
-                      std::to_string(spec.state_bits),
-                      std::to_string(kQtipStateBits) + " on this backend");
-  }
+  QTIPD_RETURN_IF_ERROR(CheckEncode(spec, device.limits()));
   CudaLdlq ldlq(device, spec, cols, cholesky);
   QTIPD_RETURN_IF_ERROR(ldlq.UploadTable(tlut));
   QTIPD_ASSIGN_OR_RETURN(ldlq.scratch_, device.Allocate(EncodeScratchBytes(device, spec)));

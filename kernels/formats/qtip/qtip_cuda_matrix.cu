@@ -188,7 +188,7 @@ absl::Status LaunchDecodeReplicas(const CudaDevice& device, const DecodeArgument
 
 template <int kBits>
 absl::Status LaunchDecodeBits(const CudaDevice& device, const DecodeArguments& args, DType dtype) {
-  return ReplicasFor(device.max_shared_bytes()) == kMostReplicas
+  return ReplicasFor(device.limits().shared_bytes) == kMostReplicas
              ? LaunchDecodeReplicas<kBits, kMostReplicas>(device, args, dtype)
              : LaunchDecodeReplicas<kBits, kFewReplicas>(device, args, dtype);
 }

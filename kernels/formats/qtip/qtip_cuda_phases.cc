@@ -74,7 +74,7 @@ class FusedPhaseTracer final : public PhaseTracer {
 absl::StatusOr<std::unique_ptr<PhaseTracer>> PrepareFusedPhases(CudaDevice& device,
                                                                 const FusedProblem& problem,
                                                                 int slots, LaunchFusedCopy launch) {
-  const FusedConfig config = ChooseFusedConfig(problem, PropertiesOf(device));
+  const FusedConfig config = ChooseFusedConfig(problem, device.limits());
   const size_t bytes = sizeof(PhaseRecord) * static_cast<size_t>(config.grid) * slots;
   QTIPD_ASSIGN_OR_RETURN(Buffer records, device.Allocate(bytes));
   QTIPD_RETURN_IF_ERROR(device.Fill(records.data(), 0, bytes));

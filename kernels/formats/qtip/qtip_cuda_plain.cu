@@ -32,17 +32,13 @@ const PlainKernels& KernelsOf(const QtipCodeSpec& spec) {
   return kHyb1Kernel;
 }
 
-// Grid and warps; ChooseFusedConfig's rules without its kernels.
-FusedConfig ChoosePlainConfig(const FusedProblem& problem, int multiprocessors) {
-  const int64_t row_blocks = problem.out_features / kUnitRows;
-  const int64_t units = UnitsPerRow(problem.in_features);
-  const int64_t rows_per_block = (row_blocks + multiprocessors - 1) / multiprocessors;
-  FusedConfig config;
-  config.grid = static_cast<int>((row_blocks + rows_per_block - 1) / rows_per_block);
-  config.columns = problem.batch == 1 ? 1 : kSegmentColumns;
-  config.warps_per_row =
-      static_cast<int>(std::bit_floor(static_cast<uint64_t>(std::min<int64_t>(units, kWarps))));
-  return config;
+size_t PartialBytes(int columns) {
+  return sizeof(float) * kWarps * static_cast<size_t>(columns) * kUnitRows;
+}
+
+const PlainKernels& KernelsOf(const QtipCodeSpec& spec, const CudaLimits& limits) {
+  if (KeepsPlainTable(spec, limits)) return KernelsOf(spec);
+  return kCachedLut1Kernels[spec.bits - 1];  // no other table is too large for any device
 }
 
 }  // namespace
@@ -51,17 +47,53 @@ bool HasPlainKernels(const QtipCodeSpec& spec) {
   return spec.state_bits == kQtipStateBits && !QtipHasKernelLayout(spec);
 }
 
+bool KeepsPlainTable(const QtipCodeSpec& spec, const CudaLimits& limits) {
+  const size_t table = KernelsOf(spec).table_bytes(spec.table_bits);
+  return table + PartialBytes(kSegmentColumns) <= limits.shared_bytes;
+}
+
+// Grid and warps: ChooseFusedConfig's rules without its kernels.
+PlainConfig ChoosePlainConfig(const FusedProblem& problem, const QtipCodeSpec& spec,
+                              const CudaLimits& limits) {
+  const int64_t row_blocks = problem.out_features / kUnitRows;
+  const int64_t units = UnitsPerRow(problem.in_features);
+  const int64_t rows_per_block = (row_blocks + limits.multiprocessors - 1) / limits.multiprocessors;
+  PlainConfig config;
+  config.grid = static_cast<int>((row_blocks + rows_per_block - 1) / rows_per_block);
+  config.columns = problem.batch == 1 ? 1 : kSegmentColumns;
+  config.warps_per_row =
+      static_cast<int>(std::bit_floor(static_cast<uint64_t>(std::min<int64_t>(units, kWarps))));
+  config.keeps_table = KeepsPlainTable(spec, limits);
+  config.shared_bytes =
+      KernelsOf(spec, limits).table_bytes(spec.table_bits) + PartialBytes(config.columns);
+  return config;
+}
+
+std::string PlainConfig::ToString() const {
+  return "grid " + std::to_string(grid) + ", columns " + std::to_string(columns) +
+         ", warps_per_row " + std::to_string(warps_per_row) +
+         (keeps_table ? "" : ", table in L1 and L2") + ", shared_bytes " +
+         std::to_string(shared_bytes);
+}
+
 absl::Status LaunchPlainDecode(const CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
                                const void* packed, const void* tlut, DType dtype, void* w) {
+  return LaunchPlainDecodeAs(device, device.limits(), shape, spec, packed, tlut, dtype, w);
+}
+
+absl::Status LaunchPlainDecodeAs(const CudaDevice& device, const CudaLimits& as, Shape shape,
+                                 const QtipCodeSpec& spec, const void* packed, const void* tlut,
+                                 DType dtype, void* w) {
   const int64_t units_per_row = UnitsPerRow(shape.in_features);
-  return KernelsOf(spec).decode(device, {.packed = static_cast<const char*>(packed),
-                                         .tlut = static_cast<const uint16_t*>(tlut),
-                                         .w = w,
-                                         .units = shape.out_features / kUnitRows * units_per_row,
-                                         .units_per_row = static_cast<int>(units_per_row),
-                                         .in_features = static_cast<int>(shape.in_features),
-                                         .is_wide = dtype == DType::kF32,
-                                         .table_bits = spec.table_bits});
+  return KernelsOf(spec, as).decode(device,
+                                    {.packed = static_cast<const char*>(packed),
+                                     .tlut = static_cast<const uint16_t*>(tlut),
+                                     .w = w,
+                                     .units = shape.out_features / kUnitRows * units_per_row,
+                                     .units_per_row = static_cast<int>(units_per_row),
+                                     .in_features = static_cast<int>(shape.in_features),
+                                     .is_wide = dtype == DType::kF32,
+                                     .table_bits = spec.table_bits});
 }
 
 int64_t PlainFusedLaunches(int64_t batch) {
@@ -71,7 +103,13 @@ int64_t PlainFusedLaunches(int64_t batch) {
 absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& problem,
                               const QtipCodeSpec& spec, const void* packed, const void* tlut,
                               const void* u, void* z) {
-  const FusedConfig config = ChoosePlainConfig(problem, device.multiprocessors());
+  return LaunchPlainFusedAs(device, device.limits(), problem, spec, packed, tlut, u, z);
+}
+
+absl::Status LaunchPlainFusedAs(const CudaDevice& device, const CudaLimits& as,
+                                const FusedProblem& problem, const QtipCodeSpec& spec,
+                                const void* packed, const void* tlut, const void* u, void* z) {
+  const PlainConfig config = ChoosePlainConfig(problem, spec, as);
   const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
   for (int64_t first = 0; first < problem.batch; first += config.columns) {
     PlainFusedArguments arguments = {};
@@ -86,7 +124,7 @@ absl::Status LaunchPlainFused(const CudaDevice& device, const FusedProblem& prob
     arguments.row_remainder = row_blocks % config.grid;
     arguments.tlut = static_cast<const uint16_t*>(tlut);
     arguments.table_bits = spec.table_bits;
-    QTIPD_RETURN_IF_ERROR(KernelsOf(spec).fused(device, config, arguments));
+    QTIPD_RETURN_IF_ERROR(KernelsOf(spec, as).fused(device, config, arguments));
   }
   return absl::OkStatus();
 }

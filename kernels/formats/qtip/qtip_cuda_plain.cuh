@@ -173,6 +173,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   }
 }
 
+template <typename Code>
+size_t PlainTableBytesOf(int table_bits) {
+  return PlainTableBytes(Code::TableBytes(table_bits));
+}
+
 template <typename Code, int kBits>
 absl::Status LaunchPlainDecodeKernel(const CudaDevice& device,
                                      const PlainDecodeArguments& arguments) {
@@ -185,14 +190,12 @@ absl::Status LaunchPlainDecodeKernel(const CudaDevice& device,
 }
 
 template <typename Code, int kBits>
-absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const FusedConfig& config,
+absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const PlainConfig& config,
                                     const PlainFusedArguments& arguments) {
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>(config.grid),
-      .block = kDecodeThreads,
-      .shared_bytes = PlainTableBytes(Code::TableBytes(arguments.table_bits)) +
-                      sizeof(float) * kFusedWarps * static_cast<size_t>(config.columns) * kUnitRows,
-      .overlaps_previous = true};
+  const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
+                                 .block = kDecodeThreads,
+                                 .shared_bytes = config.shared_bytes,
+                                 .overlaps_previous = true};
   return config.columns == 1
              ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1>, arguments)
              : LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 4>, arguments);
@@ -200,7 +203,8 @@ absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const FusedConfig&
 
 template <typename Code, int kBits>
 constexpr PlainKernels PlainKernelsOf() {
-  return {LaunchPlainDecodeKernel<Code, kBits>, LaunchPlainFusedKernel<Code, kBits>};
+  return {PlainTableBytesOf<Code>, LaunchPlainDecodeKernel<Code, kBits>,
+          LaunchPlainFusedKernel<Code, kBits>};
 }
 
 }  // namespace qtipd

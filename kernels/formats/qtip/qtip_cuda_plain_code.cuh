@@ -100,6 +100,20 @@ struct LutCode {
   }
 };
 
+// The same where blocks get too little shared memory for the table: it is read from L1 and L2.
+struct CachedLutCode {
+  static constexpr int kV = 1;
+  static constexpr float kScale = 1;
+  static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) { return 0; }
+  struct Context {
+    const uint16_t* entries;
+    __device__ Context(char*, const uint16_t* tlut, int) : entries(tlut) {}
+  };
+  static __device__ __forceinline__ uint32_t Pair(const Context& table, uint32_t a, uint32_t b) {
+    return __ldg(table.entries + a) | (static_cast<uint32_t>(__ldg(table.entries + b)) << 16);
+  }
+};
+
 // lut with two: the table is larger than shared memory and is read from L1 and L2.
 struct PairLutCode {
   static constexpr int kV = 2;

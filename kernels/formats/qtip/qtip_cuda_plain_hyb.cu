@@ -3,6 +3,7 @@
 
 namespace qtipd {
 
-const PlainKernels kHyb1Kernel = {LaunchPlainDecodeKernel<PlainHybCode, 1>, nullptr};
+const PlainKernels kHyb1Kernel = {PlainTableBytesOf<PlainHybCode>,
+                                  LaunchPlainDecodeKernel<PlainHybCode, 1>, nullptr};
 
 }  // namespace qtipd

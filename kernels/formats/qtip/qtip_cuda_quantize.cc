@@ -253,6 +253,7 @@ absl::StatusOr<PackedLayer> QuantizeQtipOnCuda(CudaDevice& device, const Quantiz
   QTIPD_RETURN_IF_ERROR(CheckHessian(problem.hessian, problem.shape.in_features, progress));
   report = {};
   QTIPD_ASSIGN_OR_RETURN(const QtipCodeSpec spec, QtipSpecOf(problem.options));
+  QTIPD_RETURN_IF_ERROR(CheckEncode(spec, device.limits()));  // rather than after the Hessian
   return Quantizer(device, problem, spec, ingredients, progress).Run(report);
 }
 

@@ -10,23 +10,14 @@
 // that both grids are resident at once and only the data dependence remains between them.
 #include "kernels/formats/qtip/qtip_cuda_rotation.cuh"
 
-#include <algorithm>
-#include <bit>
 #include <cmath>
-#include <string>
 
-#include "kernels/api/error.h"
 #include "kernels/cuda/ptx/cluster.h"
 
 namespace qtipd {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-constexpr int kMaxBlocks = 8;  // the largest portable cluster
-constexpr int64_t kMaxLocal = 16384;
-constexpr int64_t kSumsPerBlock = 100000;  // products with had_K that are worth another block
-constexpr int kOrderThreads = 512;
-constexpr int64_t kPreferredLocal = 8192;
 
 __device__ __forceinline__ void Store(const RotationArguments& args, int64_t vector, int index,
                                       float value, float scale) {
@@ -82,13 +73,16 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
   ptx::SynchroniseCluster();  // others may still read this block's part
 }
 
-template <RotationKind kKind, int kParts>
+// kKeepsScales: those of an output rotation in one block lie behind its part in shared memory; else
+// they are read where they are.
+template <RotationKind kKind, int kParts, bool kKeepsScales>
 __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArguments args) {
   extern __shared__ float part[];
-  float* scale = part + PaddedCount(args.local);
+  float* kept = part + PaddedCount(args.local);
   const int rank = static_cast<int>(blockIdx.x) % kParts;
   const int64_t vector = static_cast<int64_t>(blockIdx.x / kParts) * args.features;
   const float* scales = ScalesOf(args, blockIdx.x / kParts);
+  const float* scale = kKeepsScales ? kept : scales;
   const int offset = rank * args.local;
   const bool is_alone = kParts == 1;
 
@@ -98,9 +92,9 @@ __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArgum
   const bool has_elements = first < args.local;
   float signs[kPerThread];
   if (kKind == RotationKind::kInput && has_elements) LoadFloats(scales + offset + first, signs);
-  if (kKind == RotationKind::kOutput && is_alone) {
+  if (kKind == RotationKind::kOutput && is_alone && kKeepsScales) {
     for (int i = threadIdx.x * 4; i < args.local; i += blockDim.x * 4) {
-      *reinterpret_cast<float4*>(scale + i) = *reinterpret_cast<const float4*>(scales + i);
+      *reinterpret_cast<float4*>(kept + i) = *reinterpret_cast<const float4*>(scales + i);
     }
   }
   ptx::WaitForPreviousGrids();
@@ -138,80 +132,60 @@ __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArgum
 }
 
 template <RotationKind kKind>
-absl::Status LaunchPowerOfTwo(const CudaDevice& device, int64_t vectors,
-                              const RotationArguments& base) {
-  const RotationConfig config = ChooseRotationConfig(base.features);
-  const bool has_clusters = device.compute_capability() >= 90;
-  RotationArguments args = base;
-  args.local = has_clusters ? config.local : base.features;
-  const int parts = has_clusters ? config.blocks : 1;
-  const size_t scale_bytes =
-      kKind == RotationKind::kOutput && parts == 1 ? args.local * sizeof(float) : 0;
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>(vectors * parts),
-      .block = static_cast<unsigned>(std::max(32, args.local / kPerThread)),
-      .shared_bytes = PaddedCount(args.local) * sizeof(float) + scale_bytes,
-      .cluster = parts,
-      .overlaps_previous = true};
-  switch (parts) {
+absl::Status LaunchStages(const CudaDevice& device, const RotationConfig& config, int64_t vectors,
+                          RotationArguments args) {
+  args.local = config.local;
+  const LaunchOptions options = {.grid = static_cast<unsigned>(vectors * config.blocks),
+                                 .block = static_cast<unsigned>(config.threads),
+                                 .shared_bytes = config.shared_bytes,
+                                 .cluster = config.blocks,
+                                 .overlaps_previous = true};
+  switch (config.blocks) {
     case 1:
-      return LaunchKernel(device, options, RotateVectors<kKind, 1>, args);
+      if constexpr (kKind == RotationKind::kOutput) {
+        if (!config.keeps_scales) {
+          return LaunchKernel(device, options, RotateVectors<kKind, 1, false>, args);
+        }
+      }
+      return LaunchKernel(device, options, RotateVectors<kKind, 1, true>, args);
     case 2:
-      return LaunchKernel(device, options, RotateVectors<kKind, 2>, args);
+      return LaunchKernel(device, options, RotateVectors<kKind, 2, true>, args);
     case 4:
-      return LaunchKernel(device, options, RotateVectors<kKind, 4>, args);
+      return LaunchKernel(device, options, RotateVectors<kKind, 4, true>, args);
     default:
-      return LaunchKernel(device, options, RotateVectors<kKind, kMaxBlocks>, args);
+      return LaunchKernel(device, options, RotateVectors<kKind, kMaxClusterBlocks, true>, args);
   }
 }
 
 // `arguments` without features, shards, local; `factor` beside the normalisation.
 template <RotationKind kKind>
-absl::Status Launch(const CudaDevice& device, const CudaRotation& rotation, int64_t batch,
-                    RotationArguments arguments) {
+absl::Status Launch(const CudaDevice& device, const CudaLimits& as, const CudaRotation& rotation,
+                    int64_t batch, RotationArguments arguments) {
   const int64_t size = rotation.sides.size;
-  if (device.compute_capability() < 90 && size > kMaxLocal) {
-    return FieldError(absl::StatusCode::kUnimplemented, "SHAPE_UNSUPPORTED",
-                      "features of a rotation on " + device.info().name, std::to_string(size),
-                      "at most " + std::to_string(kMaxLocal) + " below compute capability 9.0");
-  }
+  const int64_t vectors = batch * rotation.sides.shards;
+  QTIPD_ASSIGN_OR_RETURN(
+      const RotationConfig config,
+      ChooseRotationConfig(
+          {.size = size, .vectors = vectors, .has_scales = kKind == RotationKind::kOutput}, as));
   arguments.features = static_cast<int>(size);
   arguments.shards = static_cast<int>(rotation.sides.shards);
   arguments.factor *= static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
-  const int64_t vectors = batch * rotation.sides.shards;
-  return rotation.order == 1 ? LaunchPowerOfTwo<kKind>(device, vectors, arguments)
-                             : LaunchOrderRotation<kKind>(device, rotation, batch, arguments);
+  return config.kernel == RotationKernel::kStages
+             ? LaunchStages<kKind>(device, config, vectors, arguments)
+             : LaunchOrderRotation<kKind>(device, rotation, config, vectors, arguments);
 }
 
 }  // namespace
 
-RotationConfig ChooseRotationConfig(int64_t features) {
-  RotationConfig config;
-  const int order = HadamardOrder(features).value();
-  if (order == 1) {
-    // One thread for every kPerThread elements: the first stages rely on it.
-    config.blocks =
-        static_cast<int>(std::clamp<int64_t>(features / kPreferredLocal, 1, kMaxBlocks));
-    config.local = static_cast<int>(features / config.blocks);
-    config.threads = std::clamp(config.local / kPerThread, 32, kMaxThreads);
-    return config;
-  }
-  const auto points = static_cast<int>(features / order);
-  const auto worth = static_cast<uint64_t>((order * features + kSumsPerBlock - 1) / kSumsPerBlock);
-  const auto rows = [&] { return (order + config.blocks - 1) / config.blocks; };
-  config.blocks = static_cast<int>(
-      std::min<uint64_t>({std::bit_ceil(worth), kMaxBlocks, static_cast<uint64_t>(points / 8)}));
-  while (rows() * points > kMaxLocal) config.blocks *= 2;
-  config.local = rows() * points;
-  const int sums = order / 4 * (points / config.blocks / 8) * 4;
-  config.threads =
-      std::clamp((std::max(config.local / kPerThread, sums) + 31) / 32 * 32, 64, kOrderThreads);
-  return config;
-}
-
 absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                  int64_t batch, const void* x, const void* su, void* u) {
-  return Launch<RotationKind::kInput>(device, rotation, batch,
+  return LaunchInputRotationAs(device, device.limits(), rotation, batch, x, su, u);
+}
+
+absl::Status LaunchInputRotationAs(const CudaDevice& device, const CudaLimits& as,
+                                   const CudaRotation& rotation, int64_t batch, const void* x,
+                                   const void* su, void* u) {
+  return Launch<RotationKind::kInput>(device, as, rotation, batch,
                                       {.source = x,
                                        .destination = u,
                                        .scale = static_cast<const float*>(su),
@@ -220,13 +194,19 @@ absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& r
 
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                   int64_t batch, const void* z, const void* sv, void* y) {
+  return LaunchOutputRotationAs(device, device.limits(), rotation, batch, z, sv, y);
+}
+
+absl::Status LaunchOutputRotationAs(const CudaDevice& device, const CudaLimits& as,
+                                    const CudaRotation& rotation, int64_t batch, const void* z,
+                                    const void* sv, void* y) {
   RotationArguments arguments = {.source = z,
                                  .destination = y,
                                  .scale = static_cast<const float*>(sv),
                                  .factor = kActivationGuard};
-  if (sv != nullptr) return Launch<RotationKind::kOutput>(device, rotation, batch, arguments);
+  if (sv != nullptr) return Launch<RotationKind::kOutput>(device, as, rotation, batch, arguments);
   arguments.factor = 1;
-  return Launch<RotationKind::kUnscaled>(device, rotation, batch, arguments);
+  return Launch<RotationKind::kUnscaled>(device, as, rotation, batch, arguments);
 }
 
 }  // namespace qtipd

@@ -9,20 +9,15 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
+#include "kernels/formats/qtip/qtip_cuda_rotation_layout.h"
 
 namespace qtipd {
 
 enum class RotationKind { kInput, kUnscaled, kOutput };
 
-inline constexpr int kStageBits =
-    4;  // butterfly stages between two exchanges through shared memory
-inline constexpr int kPerThread = 1 << kStageBits;
-
 // Shared-memory position of element i: one word of padding every 16 makes the stride-16 access of
 // the first stages free of bank conflicts.
 __device__ __forceinline__ int Padded(int i) { return i + (i >> 4); }
-// A multiple of 16 bytes: the scales that follow are loaded four at a time.
-QTIPD_HOST_DEVICE constexpr int PaddedCount(int local) { return (local + local / 16 + 3) / 4 * 4; }
 
 template <int kSize>
 __device__ __forceinline__ void Butterflies(float (&v)[kSize]) {
@@ -85,20 +80,25 @@ __device__ __forceinline__ void LoadConsecutive(const void* source, int64_t inde
   }
 }
 
-// The kernels for sizes of order `rotation.order` > 1, in qtip_cuda_rotation_order.cu.
-// `base.features` and `base.factor` are set; the rest follows from the rotation.
+// The kernels for sizes of order `rotation.order` > 1, in qtip_cuda_rotation_order.cu. `base` lacks
+// what follows from the configuration.
 template <RotationKind kKind>
 absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                 int64_t batch, const RotationArguments& base);
+                                 const RotationConfig& config, int64_t vectors,
+                                 const RotationArguments& base);
 extern template absl::Status LaunchOrderRotation<RotationKind::kInput>(const CudaDevice&,
-                                                                       const CudaRotation&, int64_t,
+                                                                       const CudaRotation&,
+                                                                       const RotationConfig&,
+                                                                       int64_t,
                                                                        const RotationArguments&);
 extern template absl::Status LaunchOrderRotation<RotationKind::kUnscaled>(const CudaDevice&,
                                                                           const CudaRotation&,
+                                                                          const RotationConfig&,
                                                                           int64_t,
                                                                           const RotationArguments&);
 extern template absl::Status LaunchOrderRotation<RotationKind::kOutput>(const CudaDevice&,
                                                                         const CudaRotation&,
+                                                                        const RotationConfig&,
                                                                         int64_t,
                                                                         const RotationArguments&);
 

@@ -2,9 +2,13 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_ROTATION_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/cuda/cuda_limits.h"
 #include "kernels/formats/qtip/qtip_cuda_transform.h"
 
 namespace qtipd {
@@ -13,29 +17,54 @@ namespace qtipd {
 // fp16's range; upstream's constant.
 inline constexpr float kActivationGuard = 32;
 
-// Blocks of one vector: `blocks` share it as a cluster, each with up to `local` elements in its
-// memory. A function of the size alone, which has a HadamardOrder.
-struct RotationConfig {
-  int local = 0;
-  int blocks = 0;
-  int threads = 0;
+// Describe: the rotations of one launch.
+struct RotationProblem {
+  int64_t size = 0;  // elements of a vector; it has a HadamardOrder
+  int64_t vectors = 1;
+  bool has_scales = false;  // an output rotation with SV
 };
-RotationConfig ChooseRotationConfig(int64_t features);
+
+enum class RotationKernel {
+  kStages,  // qtip_cuda_rotation.cu: powers of two
+  kOrder,   // qtip_cuda_rotation_order.cu: a cluster shares a vector
+  kRows,    // qtip_cuda_rotation_rows.cu: blocks of their own, each four rows of had_K
+};
+
+// Choose: how. A function of the problem and the device's limits alone.
+struct RotationConfig {
+  RotationKernel kernel = RotationKernel::kStages;
+  int blocks = 0;             // of a vector; but for kRows a cluster
+  int local = 0;              // elements in the memory of a block, at most
+  int threads = 0;            // of a block
+  bool keeps_scales = false;  // in shared memory
+  size_t shared_bytes = 0;
+  std::string ToString() const;
+};
+
+// Errors: Unimplemented/SHAPE_UNSUPPORTED for powers of two above 16384 below compute capability
+// 9.0, which lacks clusters, and for sizes that no kernel has the shared memory for.
+absl::StatusOr<RotationConfig> ChooseRotationConfig(const RotationProblem& problem,
+                                                    const CudaLimits& limits);
 
 // All: `batch` contiguous vectors of rotation.sides.features() elements, of which each shard is
 // transformed by itself, fp32 and orthonormal. Sizes from 32 to 131072. Enqueue and return;
-// capturable. In and out may not overlap. Errors:
-// Unimplemented/SHAPE_UNSUPPORTED for shards of more than 16384 elements below compute capability
-// 9.0, which lacks clusters.
+// capturable. In and out may not overlap. Errors: those of ChooseRotationConfig. With `As`: what is
+// chosen for `as`, which may have less than `device`.
 
 // u = fp16(H^T (x * su) / kActivationGuard) for a transposed rotation: x, u fp16 [batch, features],
 // su fp32 [features].
 absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                  int64_t batch, const void* x, const void* su, void* u);
+absl::Status LaunchInputRotationAs(const CudaDevice& device, const CudaLimits& as,
+                                   const CudaRotation& rotation, int64_t batch, const void* x,
+                                   const void* su, void* u);
 // y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features];
 // where sv is null, y = fp16(H z).
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
                                   int64_t batch, const void* z, const void* sv, void* y);
+absl::Status LaunchOutputRotationAs(const CudaDevice& device, const CudaLimits& as,
+                                    const CudaRotation& rotation, int64_t batch, const void* z,
+                                    const void* sv, void* y);
 
 }  // namespace qtipd
 

@@ -12,14 +12,8 @@
 namespace qtipd {
 namespace {
 
-constexpr int kMaxOrderThreads = 512;
-constexpr int64_t kFewVectors = 8;  // up to here RotateRows is known to be faster
-constexpr int kLanes = 4;           // that share a sum, each a row in the end
-constexpr int kPositions = 8;       // of a thread: four in each half of the slice
-
-// Floats between rows of a slice: 8 or 24 modulo 32, so that four rows of two neighbouring groups
-// of four positions lie in different banks.
-QTIPD_HOST_DEVICE constexpr int SliceStride(int slice) { return slice == 8 ? 8 : slice + 8; }
+constexpr int kLanes = 4;      // that share a sum, each a row in the end
+constexpr int kPositions = 8;  // of a thread: four in each half of the slice
 
 QTIPD_HOST_DEVICE constexpr int FirstRow(int order, int parts, int rank) {
   return rank * order / parts;
@@ -192,7 +186,7 @@ __device__ __forceinline__ void Combine(const OrderArguments& args, const uint16
 }
 
 template <RotationKind kKind, int kParts>
-__global__ void __launch_bounds__(kMaxOrderThreads) RotateOrder(const OrderArguments args) {
+__global__ void __launch_bounds__(kOrderThreads) RotateOrder(const OrderArguments args) {
   extern __shared__ __align__(16) float part[];
   const int rank = static_cast<int>(blockIdx.x) % kParts;
   const int64_t vector = static_cast<int64_t>(blockIdx.x / kParts) * args.features;
@@ -218,24 +212,20 @@ __global__ void __launch_bounds__(kMaxOrderThreads) RotateOrder(const OrderArgum
 
 template <RotationKind kKind>
 absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                 int64_t batch, const RotationArguments& base) {
+                                 const RotationConfig& config, int64_t vectors,
+                                 const RotationArguments& base) {
   OrderArguments args = {base, rotation.signs.as<uint16_t>(), rotation.order,
                          base.features / rotation.order};
-  const int64_t vectors = batch * rotation.sides.shards;
-  if (vectors <= kFewVectors) return LaunchRowsRotation<kKind>(device, args, vectors);
-  const RotationConfig config = ChooseRotationConfig(rotation.sides.size);
-  const bool has_clusters = device.compute_capability() >= 90;
-  const int parts = has_clusters ? config.blocks : 1;
-  args.local = has_clusters ? config.local : base.features;
-  const int groups = rotation.order / kSignBlock;
-  const size_t floats = PaddedCount(args.local) + args.order * SliceStride(args.points / parts);
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>(vectors * parts),
-      .block = static_cast<unsigned>(has_clusters ? config.threads : kMaxOrderThreads),
-      .shared_bytes = floats * sizeof(float) + groups * groups * sizeof(uint16_t),
-      .cluster = parts,
-      .overlaps_previous = true};
-  switch (parts) {
+  if (config.kernel == RotationKernel::kRows) {
+    return LaunchRowsRotation<kKind>(device, config, args, vectors);
+  }
+  args.local = config.local;
+  const LaunchOptions options = {.grid = static_cast<unsigned>(vectors * config.blocks),
+                                 .block = static_cast<unsigned>(config.threads),
+                                 .shared_bytes = config.shared_bytes,
+                                 .cluster = config.blocks,
+                                 .overlaps_previous = true};
+  switch (config.blocks) {
     case 1:
       return LaunchKernel(device, options, RotateOrder<kKind, 1>, args);
     case 2:
@@ -243,18 +233,21 @@ absl::Status LaunchOrderRotation(const CudaDevice& device, const CudaRotation& r
     case 4:
       return LaunchKernel(device, options, RotateOrder<kKind, 4>, args);
     default:
-      return LaunchKernel(device, options, RotateOrder<kKind, 8>, args);
+      return LaunchKernel(device, options, RotateOrder<kKind, kMaxClusterBlocks>, args);
   }
 }
 
 template absl::Status LaunchOrderRotation<RotationKind::kInput>(const CudaDevice&,
-                                                                const CudaRotation&, int64_t,
+                                                                const CudaRotation&,
+                                                                const RotationConfig&, int64_t,
                                                                 const RotationArguments&);
 template absl::Status LaunchOrderRotation<RotationKind::kUnscaled>(const CudaDevice&,
-                                                                   const CudaRotation&, int64_t,
+                                                                   const CudaRotation&,
+                                                                   const RotationConfig&, int64_t,
                                                                    const RotationArguments&);
 template absl::Status LaunchOrderRotation<RotationKind::kOutput>(const CudaDevice&,
-                                                                 const CudaRotation&, int64_t,
+                                                                 const CudaRotation&,
+                                                                 const RotationConfig&, int64_t,
                                                                  const RotationArguments&);
 
 }  // namespace qtipd

@@ -40,17 +40,20 @@ __device__ __forceinline__ void AddSigned(uint32_t word, const float (&v)[8],
   }
 }
 
-// Few vectors: qtip_cuda_rotation_rows.cu.
+// Few vectors, or no room for more at once: qtip_cuda_rotation_rows.cu.
 template <RotationKind kKind>
-absl::Status LaunchRowsRotation(const CudaDevice& device, const OrderArguments& args,
-                                int64_t vectors);
+absl::Status LaunchRowsRotation(const CudaDevice& device, const RotationConfig& config,
+                                const OrderArguments& args, int64_t vectors);
 extern template absl::Status LaunchRowsRotation<RotationKind::kInput>(const CudaDevice&,
+                                                                      const RotationConfig&,
                                                                       const OrderArguments&,
                                                                       int64_t);
 extern template absl::Status LaunchRowsRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                         const RotationConfig&,
                                                                          const OrderArguments&,
                                                                          int64_t);
 extern template absl::Status LaunchRowsRotation<RotationKind::kOutput>(const CudaDevice&,
+                                                                       const RotationConfig&,
                                                                        const OrderArguments&,
                                                                        int64_t);
 

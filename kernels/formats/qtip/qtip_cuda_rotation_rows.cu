@@ -16,28 +16,17 @@
 namespace qtipd {
 namespace {
 
-constexpr int kPositions = 8;  // of a thread
-constexpr int kRowsThreads = 512;
-constexpr int kMaxSplits = 32;      // threads that share the columns of a sum
-constexpr int kScalePoints = 2048;  // up to here the scales of four rows are loaded ahead
-
-// Threads that share the columns of had_K for the same positions.
-QTIPD_HOST_DEVICE constexpr int SplitsFor(int points) {
-  const int octets = points / kPositions;
-  const int splits = octets < kRowsThreads ? kRowsThreads / octets : 1;
-  return splits < kMaxSplits ? splits : kMaxSplits;
-}
-
 template <RotationKind kKind>
 __device__ __forceinline__ void LoadEight(const OrderArguments& args, int64_t vector, int index,
-                                          const float* scales, float (&v)[kPositions]) {
+                                          const float* scales, float (&v)[kRowsPositions]) {
   if constexpr (kKind == RotationKind::kInput) {
     const uint4 four =
         *reinterpret_cast<const uint4*>(static_cast<const __half*>(args.source) + vector + index);
     const uint32_t words[4] = {four.x, four.y, four.z, four.w};
     const float4 low = *reinterpret_cast<const float4*>(scales + index);
     const float4 high = *reinterpret_cast<const float4*>(scales + index + 4);
-    const float signs[kPositions] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    const float signs[kRowsPositions] = {low.x,  low.y,  low.z,  low.w,
+                                         high.x, high.y, high.z, high.w};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
@@ -58,24 +47,24 @@ template <RotationKind kKind>
 __device__ __forceinline__ void MultiplyRows(const OrderArguments& args, int64_t vector,
                                              const float* scales, const uint16_t* signs,
                                              float* partial, float* part) {
-  const int octets = args.points / kPositions;
-  const int splits = SplitsFor(args.points);
+  const int octets = args.points / kRowsPositions;
+  const int splits = RowSplits(args.points);
   const int split = static_cast<int>(threadIdx.x) / octets;
   for (int octet = threadIdx.x & (octets - 1); octet < octets; octet += blockDim.x) {
-    float sums[kSignBlock][kPositions] = {};
+    float sums[kSignBlock][kRowsPositions] = {};
 #pragma unroll 4
     for (int k = split; k < args.order; k += splits) {
-      float v[kPositions];
-      LoadEight<kKind>(args, vector, k * args.points + kPositions * octet, scales, v);
+      float v[kRowsPositions];
+      LoadEight<kKind>(args, vector, k * args.points + kRowsPositions * octet, scales, v);
       AddSigned(static_cast<uint32_t>(signs[k / kSignBlock]) >> (kSignBlock * (k % kSignBlock)), v,
                 sums);
     }
 #pragma unroll
     for (int r = 0; r < kSignBlock; ++r) {
-      const int index = r * args.points + kPositions * octet;
+      const int index = r * args.points + kRowsPositions * octet;
       if (splits == 1) {
 #pragma unroll
-        for (int p = 0; p < kPositions; ++p) part[Padded(index + p)] = sums[r][p];
+        for (int p = 0; p < kRowsPositions; ++p) part[Padded(index + p)] = sums[r][p];
       } else {
         auto* to = reinterpret_cast<float4*>(partial + split * kSignBlock * args.points + index);
         to[0] = make_float4(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
@@ -116,7 +105,8 @@ __device__ __forceinline__ void StoreStages(const OrderArguments& args, const fl
   }
 }
 
-template <RotationKind kKind>
+// kKeepsScales: those of an output rotation of up to kRowsScalePoints lie in shared memory.
+template <RotationKind kKind, bool kKeepsScales>
 __global__ void __launch_bounds__(kRowsThreads) RotateRows(const OrderArguments args) {
   extern __shared__ __align__(16) float part[];
   const int groups = args.order / kSignBlock;
@@ -125,9 +115,10 @@ __global__ void __launch_bounds__(kRowsThreads) RotateRows(const OrderArguments 
   const float* scales = ScalesOf(args, blockIdx.x / groups);
   const int count = kSignBlock * args.points;
   float* partial = part + PaddedCount(count);
-  const int splits = SplitsFor(args.points);
+  const int splits = RowSplits(args.points);
   float* after = partial + (splits == 1 ? 0 : splits * count);
-  const bool has_scale = kKind == RotationKind::kOutput && args.points <= kScalePoints;
+  const bool has_scale =
+      kKind == RotationKind::kOutput && kKeepsScales && args.points <= kRowsScalePoints;
   auto* signs = reinterpret_cast<uint16_t*>(after + (has_scale ? count : 0));
 
   ptx::LaunchDependents();
@@ -163,27 +154,28 @@ __global__ void __launch_bounds__(kRowsThreads) RotateRows(const OrderArguments 
 }  // namespace
 
 template <RotationKind kKind>
-absl::Status LaunchRowsRotation(const CudaDevice& device, const OrderArguments& args,
-                                int64_t vectors) {
-  const int groups = args.order / kSignBlock;
-  const int count = kSignBlock * args.points;
-  const int splits = SplitsFor(args.points);
-  const bool has_scale = kKind == RotationKind::kOutput && args.points <= kScalePoints;
-  const size_t floats =
-      PaddedCount(count) + (splits == 1 ? 0 : splits * count) + (has_scale ? count : 0);
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>(vectors * groups),
-      .block = static_cast<unsigned>(std::min(kRowsThreads, args.points / kPositions * splits)),
-      .shared_bytes = floats * sizeof(float) + groups * sizeof(uint16_t),
-      .overlaps_previous = true};
-  return LaunchKernel(device, options, RotateRows<kKind>, args);
+absl::Status LaunchRowsRotation(const CudaDevice& device, const RotationConfig& config,
+                                const OrderArguments& args, int64_t vectors) {
+  const LaunchOptions options = {.grid = static_cast<unsigned>(vectors * config.blocks),
+                                 .block = static_cast<unsigned>(config.threads),
+                                 .shared_bytes = config.shared_bytes,
+                                 .overlaps_previous = true};
+  if constexpr (kKind == RotationKind::kOutput) {
+    if (!config.keeps_scales) {
+      return LaunchKernel(device, options, RotateRows<kKind, false>, args);
+    }
+  }
+  return LaunchKernel(device, options, RotateRows<kKind, true>, args);
 }
 
 template absl::Status LaunchRowsRotation<RotationKind::kInput>(const CudaDevice&,
+                                                               const RotationConfig&,
                                                                const OrderArguments&, int64_t);
 template absl::Status LaunchRowsRotation<RotationKind::kUnscaled>(const CudaDevice&,
+                                                                  const RotationConfig&,
                                                                   const OrderArguments&, int64_t);
 template absl::Status LaunchRowsRotation<RotationKind::kOutput>(const CudaDevice&,
+                                                                const RotationConfig&,
                                                                 const OrderArguments&, int64_t);
 
 }  // namespace qtipd

@@ -558,6 +558,14 @@ size_t SearchScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec) {
   return sizeof(uint2) * device.multiprocessors() * spec.steps() * kThreads;
 }
 
+size_t SearchSharedBytes(const QtipCodeSpec& spec) {
+  constexpr size_t kBytes[2][4] = {{SharedBytes<Trellis<1, 1>>(), SharedBytes<Trellis<2, 1>>(),
+                                    SharedBytes<Trellis<3, 1>>(), SharedBytes<Trellis<4, 1>>()},
+                                   {SharedBytes<Trellis<1, 2>>(), SharedBytes<Trellis<2, 2>>(),
+                                    SharedBytes<Trellis<3, 2>>(), SharedBytes<Trellis<4, 2>>()}};
+  return kBytes[spec.vector_dim - 1][spec.bits - 1];
+}
+
 absl::Status LaunchSearch(const CudaDevice& device, const QtipCodeSpec& spec,
                           const EncodeArguments& arguments) {
   using Launcher = absl::Status (*)(const CudaDevice&, const EncodeArguments&);

@@ -15,6 +15,9 @@ namespace qtipd {
 // Bytes of scratch memory: the survivors of every tile in flight.
 size_t SearchScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
 
+// Bytes of shared memory that a block takes.
+size_t SearchSharedBytes(const QtipCodeSpec& spec);
+
 // Enqueues the search: LaunchEncode for codes in plain layout with 16 state bits. Costs are fp16
 // over the least cost of some steps before, so that they are finest where paths compete. A sample
 // that no weight reaches costs a path what it lies beyond its best weight, so that an outlier takes

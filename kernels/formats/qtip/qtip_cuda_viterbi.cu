@@ -21,13 +21,16 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
+#include <string>
 
+#include "kernels/api/error.h"
 #include "kernels/api/host_device.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/formats/qtip/qtip_codebook.h"
 #include "kernels/formats/qtip/qtip_cuda_layout.h"
 #include "kernels/formats/qtip/qtip_cuda_search.h"
 #include "kernels/formats/qtip/qtip_cuda_viterbi.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -336,6 +339,28 @@ int BlocksInFlight(const CudaDevice& device) {
 }  // namespace
 
 bool CanEncode(const QtipCodeSpec& spec) { return spec.state_bits == kQtipStateBits; }
+
+size_t EncodeSharedBytes(const QtipCodeSpec& spec) {
+  return QtipHasKernelLayout(spec) ? sizeof(Shared) : SearchSharedBytes(spec);
+}
+
+absl::Status CheckEncode(const QtipCodeSpec& spec, const CudaLimits& limits) {
+  constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
+  if (!CanEncode(spec)) {
+    return FieldError(kUnimplemented, "CODE_UNSUPPORTED", "state_bits",
+                      std::to_string(spec.state_bits),
+                      std::to_string(kQtipStateBits) + " on this backend");
+  }
+  const size_t bytes = EncodeSharedBytes(spec);
+  if (bytes <= limits.shared_bytes) return absl::OkStatus();
+  QtipCodeSpec next = spec;
+  while (next.bits < kQtipMaxBits && EncodeSharedBytes(next) > limits.shared_bytes) ++next.bits;
+  return FieldError(kUnimplemented, "CODE_UNSUPPORTED", "bits", std::to_string(spec.bits),
+                    "at least " + std::to_string(next.bits) + " with code " +
+                        std::string(QtipCodeInfoOf(spec.code).name) + " where blocks get " +
+                        std::to_string(limits.shared_bytes) +
+                        " bytes of shared memory: this search takes " + std::to_string(bytes));
+}
 
 size_t EncodeScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec) {
   if (!QtipHasKernelLayout(spec)) return SearchScratchBytes(device, spec);

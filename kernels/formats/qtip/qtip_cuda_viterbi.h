@@ -42,6 +42,14 @@ struct EncodeArguments {
 // Whether there is a search for the code: all with 16 state bits.
 bool CanEncode(const QtipCodeSpec& spec);
 
+// Bytes of shared memory that a block of the search for the code takes.
+size_t EncodeSharedBytes(const QtipCodeSpec& spec);
+
+// OK where there is a search for the code and blocks of `limits` have room for it. Errors:
+// Unimplemented/CODE_UNSUPPORTED with field state_bits, or with bits: at 1 bit and one weight a
+// step survivors of two tiles are 128 KiB, more than some GPUs have.
+absl::Status CheckEncode(const QtipCodeSpec& spec, const CudaLimits& limits);
+
 // Bytes of scratch memory: survivors of every tile in flight.
 size_t EncodeScratchBytes(const CudaDevice& device, const QtipCodeSpec& spec);
 

@@ -91,7 +91,7 @@ class QtipCudaWeights final : public ResidentWeights {
     if (!IsHyb()) {
       return {{"launch", static_cast<double>(PlainFusedLaunches(batch))}};
     }
-    return FusedOperations(Problem(batch), PropertiesOf(device_), device_.compute_capability());
+    return FusedOperations(Problem(batch), device_.limits());
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
   OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }

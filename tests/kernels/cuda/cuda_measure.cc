@@ -323,9 +323,9 @@ void RunRotations(CudaDevice& device, const std::vector<int64_t>& sizes) {
     for (const Buffer* buffer : {&half, &wide, &scale}) {
       Ok(device.Fill(buffer->data(), 0x3A, buffer->bytes()));
     }
-    const RotationConfig config = ChooseRotationConfig(size);
-    std::printf("rotation of %lld: order %d, %d blocks of %d threads\n",
-                static_cast<long long>(size), input.order, config.blocks, config.threads);
+    const RotationConfig config = Value(ChooseRotationConfig({.size = size}, device.limits()));
+    std::printf("rotation of %lld: order %d, %s\n", static_cast<long long>(size), input.order,
+                config.ToString().c_str());
     Line("input_rotation", 0, 1,
          Median(device, 200,
                 [&](int) {

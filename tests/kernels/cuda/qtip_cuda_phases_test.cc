@@ -34,11 +34,12 @@ TEST(SummarisePhases, IsZeroWhereNothingRan) {
   EXPECT_EQ(Sum(SummarisePhases(blocks)), 0);
 }
 
-constexpr FusedDevice kH200 = {.multiprocessors = 132, .shared_bytes = 227 * 1024};
+constexpr CudaLimits kH200 = {
+    .multiprocessors = 132, .shared_bytes = 227 * 1024, .compute_capability = 90};
 
 TEST(FusedOperations, CountsOneLookupForTwoWeightsAndTheTables) {
   const FusedProblem problem = {.out_features = 4096, .in_features = 4096, .bits = 2, .batch = 1};
-  const OperationCounts operations = FusedOperations(problem, kH200, 90);
+  const OperationCounts operations = FusedOperations(problem, kH200);
   EXPECT_EQ(operations.at("launch"), 1);
   EXPECT_DOUBLE_EQ(operations.at("shared_memory"), 4096.0 * 4096 / 64 + 132 * 1024);
   EXPECT_DOUBLE_EQ(operations.at("issue"), 4096.0 * 4096 / 32 * 2.684);
@@ -52,8 +53,8 @@ TEST(FusedOperations, GrowsWithTheMatrixAndNeverShrinksWithTheBatch) {
           .out_features = 4096, .in_features = 16384, .bits = bits, .batch = batch};
       FusedProblem large = small;
       large.out_features *= 2;
-      const double issue = FusedOperations(small, kH200, 90).at("issue");
-      EXPECT_DOUBLE_EQ(FusedOperations(large, kH200, 90).at("issue"), 2 * issue);
+      const double issue = FusedOperations(small, kH200).at("issue");
+      EXPECT_DOUBLE_EQ(FusedOperations(large, kH200).at("issue"), 2 * issue);
       EXPECT_GE(issue, before);
       before = issue;
     }
@@ -63,7 +64,9 @@ TEST(FusedOperations, GrowsWithTheMatrixAndNeverShrinksWithTheBatch) {
 TEST(FusedOperations, CountsInstructionsOfTheMachineCodeThatTheyWereCountedIn) {
   const FusedProblem problem = {.out_features = 4096, .in_features = 4096, .bits = 2, .batch = 1};
   for (const int capability : {80, 89, 100, 120}) {
-    const OperationCounts operations = FusedOperations(problem, kH200, capability);
+    CudaLimits limits = kH200;
+    limits.compute_capability = capability;
+    const OperationCounts operations = FusedOperations(problem, limits);
     EXPECT_FALSE(operations.contains("issue")) << capability;
     EXPECT_TRUE(operations.contains("shared_memory")) << capability;
   }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "kernels/api/error.h"
+#include "kernels/formats/qtip/qtip_cuda_matrix.h"
 #include "kernels/formats/qtip/qtip_cuda_quantize.h"
 #include "kernels/formats/qtip/qtip_cuda_viterbi.h"
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
@@ -13,6 +14,7 @@
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "kernels/formats/qtip/qtip_viterbi.h"
 #include "tests/kernels/cuda/cuda_test.h"
+#include "tests/kernels/formats/qtip/cuda_gpus.h"
 #include "tests/kernels/formats/qtip/golden_file.h"
 
 namespace qtipd {
@@ -262,6 +264,40 @@ TEST_P(QtipCudaPlain, FusedKernelAgreesWithDoublePrecision) {
       EXPECT_EQ(z.Take(), first) << "not deterministic";
     }
   }
+}
+
+// As on a GPU whose blocks get 99 KiB, with another way to the same table.
+TEST_P(QtipCudaPlain, SmallBlocksGiveTheSameBits) {
+  if (spec_.code == QtipCode::kHyb) GTEST_SKIP() << "its fused kernel is another";
+  const CudaLimits small = LimitsOf("A10");
+  const Shape shape = {256, 4096};
+  constexpr int64_t kBatch = 3;
+  const QtipLayer layer = RandomLayer(shape, spec_, 13);
+  const Buffer trellis = Upload(layer.trellis);
+  const Buffer table = Upload(layer.tlut);
+  const Buffer u = Upload(ToHalf(NormalValues(kBatch * shape.in_features, 5)));
+  auto packed =
+      device().Allocate(UnitLayerBytes(shape.out_features, shape.in_features, spec_.bits));
+  ASSERT_OK(packed.status());
+  ASSERT_OK(LaunchRepack(device(), shape, spec_, trellis.data(), packed->data()));
+  const auto decode = [&](const CudaLimits& as) {
+    GuardedOutput<uint16_t> w(device(), shape.out_features * shape.in_features);
+    const absl::Status launched = LaunchPlainDecodeAs(device(), as, shape, spec_, packed->data(),
+                                                      table.data(), DType::kF16, w.data());
+    EXPECT_TRUE(launched.ok()) << launched;
+    return w.Take();
+  };
+  EXPECT_EQ(decode(small), decode(device().limits()));
+  // The grid differs, but no sum is over more than one block.
+  const auto multiply = [&](const CudaLimits& as) {
+    GuardedOutput<float> z(device(), kBatch * shape.out_features);
+    const FusedProblem problem = {shape.out_features, shape.in_features, spec_.bits, kBatch};
+    const absl::Status launched = LaunchPlainFusedAs(device(), as, problem, spec_, packed->data(),
+                                                     table.data(), u.data(), z.data());
+    EXPECT_TRUE(launched.ok()) << launched;
+    return z.Take();
+  };
+  EXPECT_EQ(multiply(small), multiply(device().limits()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Codes, QtipCudaPlain, testing::ValuesIn(PlainSpecs()),

@@ -1,8 +1,6 @@
 // The resident layer's kernels against double precision, on random bits.
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 
-#include <bit>
-
 #include "kernels/api/error.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
@@ -11,95 +9,10 @@
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_reference.h"
 #include "tests/kernels/cuda/cuda_test.h"
+#include "tests/kernels/formats/qtip/cuda_gpus.h"
 
 namespace qtipd {
 namespace {
-
-// Every side that a layer can have.
-std::vector<int64_t> AllSides() {
-  std::vector<int64_t> sides;
-  for (int64_t side = kQtipMinFeatures; side <= kQtipMaxFeatures; side += kQtipMinFeatures) {
-    if (HadamardOrder(side).has_value()) sides.push_back(side);
-  }
-  return sides;
-}
-
-// What ChooseFusedConfig reads of an H200 and of devices of compute capability 8.0 and 8.6.
-constexpr FusedDevice kH200 = {.multiprocessors = 132, .shared_bytes = 227 * 1024};
-constexpr FusedDevice kA100 = {.multiprocessors = 108, .shared_bytes = 163 * 1024};
-constexpr FusedDevice kSmallBlocks = {.multiprocessors = 84, .shared_bytes = 99 * 1024};
-
-TEST(FusedConfig, GivesEveryRowBlockToOneOfAtMostAllMultiprocessors) {
-  for (const int64_t out : AllSides()) {
-    const FusedConfig config =
-        ChooseFusedConfig({.out_features = out, .in_features = 4096, .bits = 2, .batch = 1}, kH200);
-    EXPECT_EQ(config.grid, std::min<int64_t>(132, out / 16)) << config.ToString();
-  }
-}
-
-TEST(FusedConfig, CoversEveryColumn) {
-  for (const int64_t in : AllSides()) {
-    for (int64_t batch : {1, 2, 8, 16}) {
-      const FusedConfig config = ChooseFusedConfig(
-          {.out_features = 4096, .in_features = in, .bits = 4, .batch = batch}, kH200);
-      EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.warps_per_row)));
-      const int64_t longest = batch <= 8 ? 8192 : 4096;
-      const bool is_resident = in <= longest && (in == 2048 || in == 4096 || in == 8192);
-      EXPECT_EQ(config.units_per_warp, is_resident ? in / 2048 : 0) << in;
-      EXPECT_TRUE(batch > 4 || config.warps_per_row == 16) << config.ToString();
-      EXPECT_TRUE(is_resident || config.rows_in_flight > 0);
-      EXPECT_GT(config.chunk_rows, 0);
-    }
-  }
-}
-
-TEST(FusedConfig, LoopsWhereTheSumsOfABlockDoNotFitAtOnce) {
-  const FusedProblem problem = {.out_features = 131072, .in_features = 4096, .bits = 2, .batch = 4};
-  const FusedConfig config = ChooseFusedConfig(problem, kA100);
-  EXPECT_EQ(config.units_per_warp, 0);
-  EXPECT_LT(config.chunk_rows, 131072 / 16 / 108);
-}
-
-TEST(FusedConfig, DecodesNoSurplusRowBlocksWhereItNeedNot) {
-  for (int bits : {2, 4}) {
-    for (const int64_t rows : {2, 3, 4, 6, 8, 9}) {
-      const FusedProblem problem = {
-          .out_features = 16 * 132 * rows, .in_features = 11008, .bits = bits, .batch = 1};
-      EXPECT_EQ(rows % ChooseFusedConfig(problem, kH200).rows_in_flight, 0) << rows;
-    }
-  }
-}
-
-TEST(FusedConfig, FitsTheSharedMemoryOfEveryDevice) {
-  for (const FusedDevice& device : {kH200, kA100, kSmallBlocks}) {
-    for (const int64_t in : AllSides()) {
-      for (int64_t batch : {1, 2, 8, 16}) {
-        for (int64_t out : {int64_t{32}, int64_t{4096}, kQtipMaxFeatures}) {
-          const FusedConfig config = ChooseFusedConfig(
-              {.out_features = out, .in_features = in, .bits = 2, .batch = batch}, device);
-          EXPECT_LE(config.shared_bytes, device.shared_bytes) << config.ToString();
-          EXPECT_EQ(config.table_replicas, device.shared_bytes < 128 * 1024 ? 16 : 32);
-          if (config.rows_in_flight > 0) {
-            EXPECT_EQ(config.chunk_rows % config.rows_in_flight, 0) << config.ToString();
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST(RotationConfig, SplitsVectorsOverAtMostEightBlocks) {
-  for (const int64_t n : AllSides()) {
-    const RotationConfig config = ChooseRotationConfig(n);
-    EXPECT_GE(int64_t{config.local} * config.blocks, n);
-    EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(config.blocks)));
-    EXPECT_LE(config.blocks, 8);
-    EXPECT_LE(config.local, 16384);
-    const int64_t points = n / HadamardOrder(n).value();
-    EXPECT_GE(points / config.blocks, 8) << "positions of a slice";
-    EXPECT_EQ(config.threads % 32, 0);
-  }
-}
 
 TEST(HadamardSigns, AreTheMatrixInBlocksOfFour) {
   for (const int order : kHadamardOrders) {
@@ -212,8 +125,8 @@ TEST_P(QtipCudaSmallBlocks, GiveTheSumsOfLargeOnesToFp32Rounding) {
   GuardedOutput<float> large(device(), batch * shape.out_features);
   GuardedOutput<float> small(device(), batch * shape.out_features);
   ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), large.data()));
-  ASSERT_OK(LaunchFusedAs(device(), kSmallBlocks, problem, packed->data(), table.data(), u.data(),
-                          small.data()));
+  ASSERT_OK(LaunchFusedAs(device(), LimitsOf("A10"), problem, packed->data(), table.data(),
+                          u.data(), small.data()));
   EXPECT_LT(RelativeError(small.Take(), large.Take()), 2e-6);
 }
 
@@ -324,7 +237,8 @@ TEST_F(QtipCudaLinear, RefusesABatchItHasNoKernelFor) {
 
 class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int64_t> {
  protected:
-  void Check(int64_t batch);
+  // With what is chosen for `as`.
+  void Check(const CudaLimits& as, int64_t batch);
 
   CudaRotation Rotation(HadamardDirection direction) {
     auto rotation = MakeCudaRotation(device(), {.size = GetParam()}, direction);
@@ -333,7 +247,7 @@ class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int
   }
 };
 
-void QtipCudaRotation::Check(int64_t batch) {
+void QtipCudaRotation::Check(const CudaLimits& as, int64_t batch) {
   const int64_t n = GetParam();
   const std::vector<uint16_t> x = ToHalf(NormalValues(batch * n, 7));
   const std::vector<float> z = NormalValues(batch * n, 8);
@@ -356,23 +270,34 @@ void QtipCudaRotation::Check(int64_t batch) {
   const Buffer x_device = Upload(x);
   const Buffer scale_device = Upload(scale);
   GuardedOutput<uint16_t> u(device(), batch * n);
-  ASSERT_OK(
-      LaunchInputRotation(device(), input, batch, x_device.data(), scale_device.data(), u.data()));
+  ASSERT_OK(LaunchInputRotationAs(device(), as, input, batch, x_device.data(), scale_device.data(),
+                                  u.data()));
   EXPECT_LT(RelativeError(ToFloat(u.Take()), u_expected), 5e-4);
   GuardedOutput<float> z_device(device(), batch * n);
   ASSERT_OK(device().CopyToDevice(z_device.data(), z.data(), z.size() * sizeof(float)));
   GuardedOutput<uint16_t> y(device(), batch * n);
-  ASSERT_OK(LaunchOutputRotation(device(), output, batch, z_device.data(), scale_device.data(),
-                                 y.data()));
+  ASSERT_OK(LaunchOutputRotationAs(device(), as, output, batch, z_device.data(),
+                                   scale_device.data(), y.data()));
   EXPECT_LT(RelativeError(ToFloat(y.Take()), y_expected), 5e-4);
-  ASSERT_OK(LaunchOutputRotation(device(), output, batch, z_device.data(), nullptr, y.data()));
+  ASSERT_OK(
+      LaunchOutputRotationAs(device(), as, output, batch, z_device.data(), nullptr, y.data()));
   EXPECT_LT(RelativeError(ToFloat(y.Take()), z_expected), 5e-4);
   EXPECT_EQ(z_device.Take(), z) << "the input was written to";
 }
 
-TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForFewVectors) { Check(2); }
+TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForFewVectors) { Check(device().limits(), 2); }
 
-TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForManyVectors) { Check(9); }
+TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionForManyVectors) { Check(device().limits(), 9); }
+
+// What GPUs without clusters take, and with 99 KiB of shared memory for a block.
+TEST_P(QtipCudaRotation, AgreesWithDoublePrecisionAsOnSmallerGpus) {
+  for (const char* gpu : {"A100", "A10", "RTX 5090"}) {
+    for (const int64_t batch : {2, 9}) {
+      const RotationProblem problem = {.size = GetParam(), .vectors = batch, .has_scales = true};
+      if (ChooseRotationConfig(problem, LimitsOf(gpu)).ok()) Check(LimitsOf(gpu), batch);
+    }
+  }
+}
 
 INSTANTIATE_TEST_SUITE_P(PowersOfTwo, QtipCudaRotation,
                          testing::Values(32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
