@@ -5,6 +5,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/device_code.h"
 
 namespace qtipd {
 namespace {
@@ -35,6 +36,19 @@ absl::Status NoDevices(cudaError_t error) {
   return QTIPD_CUDA_STATUS(error);
 }
 
+// OK where one of the GPUs can be opened, else why the last one cannot.
+absl::Status CheckDeviceCode(int count) {
+  absl::Status status;
+  for (int index = 0; index < count; ++index) {
+    cudaDeviceProp properties;
+    QTIPD_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, index));
+    const int capability = properties.major * 10 + properties.minor;
+    status = FindDeviceCode(BuiltDeviceCode(), capability, properties.name).status();
+    if (status.ok()) return status;
+  }
+  return status;
+}
+
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(std::function<void(Registry&)> register_formats)
@@ -45,9 +59,12 @@ class CudaBackend final : public Backend {
   absl::StatusOr<int> DeviceCount() override {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaSuccess && count > 0) return count;
-    cudaGetLastError();
-    return NoDevices(error);
+    if (error != cudaSuccess || count == 0) {
+      cudaGetLastError();
+      return NoDevices(error);
+    }
+    QTIPD_RETURN_IF_ERROR(CheckDeviceCode(count));
+    return count;
   }
 
   absl::StatusOr<std::unique_ptr<Device>> OpenDevice(int index) override {

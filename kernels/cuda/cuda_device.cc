@@ -9,13 +9,13 @@
 #include "kernels/cuda/cublas_dense.h"
 #include "kernels/cuda/cuda_ceiling.h"
 #include "kernels/cuda/cuda_recording.h"
+#include "kernels/cuda/device_code.h"
 
 namespace qtipd {
 namespace {
 
 // NVIDIA's recommendation for cuBLAS on Hopper.
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
-constexpr int kMinComputeCapability = 80;
 // Far longer than the host takes to queue a replay, on the busiest host.
 constexpr std::chrono::seconds kGateTimeout(10);
 
@@ -56,11 +56,10 @@ CudaDevice::~CudaDevice() {
 absl::Status CudaDevice::Initialize(int index) {
   QTIPD_RETURN_IF_CUDA_ERROR(cudaSetDevice(index));
   QTIPD_RETURN_IF_ERROR(ReadInfo(index));
-  if (limits_.compute_capability < kMinComputeCapability) {
-    return FieldError(absl::StatusCode::kUnimplemented, "DEVICE_UNSUPPORTED",
-                      "compute capability of " + info_.name, info_.properties["compute_capability"],
-                      "8.0 (Ampere) or newer");
-  }
+  QTIPD_ASSIGN_OR_RETURN(const DeviceCode code,
+                         FindDeviceCode(BuiltDeviceCode(), limits_.compute_capability, info_.name));
+  info_.properties["device_code"] = code.ToString();
+  info_.properties["module_code"] = DeviceCodeText(BuiltDeviceCode());
   cudaStream_t stream = nullptr;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   stream_.reset(stream);

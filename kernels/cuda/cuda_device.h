@@ -15,7 +15,8 @@ namespace qtipd {
 // Owned and called by one thread; Open makes the device current on it.
 class CudaDevice final : public Device {
  public:
-  // Errors: Unimplemented/DEVICE_UNSUPPORTED below compute capability 8.0, and the runtime's own.
+  // Errors: Unimplemented/DEVICE_UNSUPPORTED below compute capability 8.0,
+  // Unimplemented/DEVICE_CODE_MISSING where this build has no code for it, and the runtime's own.
   static absl::StatusOr<std::unique_ptr<CudaDevice>> Open(int index);
 
   ~CudaDevice() override;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kernels/api/error.h"
+#include "kernels/cuda/device_code.h"
 
 namespace qtipd {
 namespace {
@@ -54,6 +55,11 @@ absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, i
   }
   if (error == cudaErrorMemoryAllocation) {
     return Failure(absl::StatusCode::kResourceExhausted, "DEVICE_MEMORY_EXHAUSTED", call, text,
+                   location);
+  }
+  if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion) {
+    return Failure(absl::StatusCode::kUnimplemented, "DEVICE_CODE_MISSING", call,
+                   text + "; this build has code for " + DeviceCodeText(BuiltDeviceCode()),
                    location);
   }
   return Failure(absl::StatusCode::kInternal, "CUDA_ERROR", call, text, location);

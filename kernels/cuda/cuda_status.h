@@ -11,7 +11,8 @@
 namespace qtipd {
 
 // Status of a runtime call: Internal/DEVICE_LOST where the error is sticky (the context can do
-// nothing any more), ResourceExhausted/DEVICE_MEMORY_EXHAUSTED when out of memory, otherwise
+// nothing any more), ResourceExhausted/DEVICE_MEMORY_EXHAUSTED when out of memory,
+// Unimplemented/DEVICE_CODE_MISSING where the driver has no code to run, otherwise
 // Internal/CUDA_ERROR. The metadata holds `call`, `error` and `location`.
 absl::Status CudaStatus(cudaError_t error, const char* call, const char* file, int line);
 

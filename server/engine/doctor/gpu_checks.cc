@@ -49,6 +49,24 @@ std::optional<Verdict> Telemetry(const DoctorDevice& device, const HostSnapshot&
                  "nvidia-smi; ldconfig -p | grep libnvidia-ml"};
 }
 
+// A GPU for which there is no code at all is not served: check cuda_backend tells of it.
+std::optional<Verdict> MachineCode(const DoctorDevice& device, const HostSnapshot&) {
+  const std::map<std::string, std::string>& properties = device.status.info.properties;
+  const std::string runs = FactText(properties, "device_code");
+  if (runs.empty()) return std::nullopt;
+  const std::string carried = FactText(properties, "module_code");
+  if (runs.starts_with("sm_")) {
+    return Verdict{Severity::kOk, "it runs machine code, " + runs + " of " + carried};
+  }
+  std::string architecture = FactText(properties, "compute_capability");
+  std::erase(architecture, '.');
+  return Verdict{
+      Severity::kWarning,
+      "the module has no machine code for it, only for others (" + carried +
+          "): the driver translates " + runs,
+      "QTIPD_CMAKE_ARGS=-DCMAKE_CUDA_ARCHITECTURES=" + architecture + "-real script/build cuda"};
+}
+
 std::optional<Verdict> ApplicationClocks(const DoctorDevice& device, const HostSnapshot&) {
   const auto set = FactNumber(device.facts, "clock_sm_application_hertz");
   const auto standard = FactNumber(device.facts, "clock_sm_default_hertz");
@@ -196,6 +214,8 @@ constexpr DeviceCheck kGpuChecks[] = {
     {"gpu_health", "nothing runs on a device that was lost", Health},
     {"gpu_telemetry", "without it no clocks, power, temperature, ECC errors or foreign work",
      Telemetry},
+    {"gpu_device_code",
+     "what the driver translates is compiled by another compiler than was measured", MachineCode},
     {"gpu_compute_mode", "prohibited refuses every context, exclusive the profiler's", ComputeMode},
     {"gpu_ecc", "memory that fails gives wrong results, and retries take time", Ecc},
     {"gpu_clock_events", "a clock that is held down makes every sample slower", ClockEvents},

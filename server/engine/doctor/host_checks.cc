@@ -31,7 +31,8 @@ std::optional<Verdict> CudaBackend(const DoctorInput& input) {
   }
   return Verdict{Severity::kProblem,
                  "this host has an NVIDIA GPU, but the CUDA backend is not open: " + cuda->reason,
-                 "nvidia-smi; ldconfig -p | grep -E 'libcuda.so|libcublas'"};
+                 "nvidia-smi --query-gpu=name,compute_cap --format=csv; "
+                 "ldconfig -p | grep -E 'libcuda.so|libcublas'"};
 }
 
 std::optional<Verdict> LoadAverage(const DoctorInput& input) {

@@ -20,6 +20,9 @@ DoctorInput Healthy() {
   gpu.status.info.id = "cuda:0";
   gpu.status.info.backend = "cuda";
   gpu.status.info.uuid = "GPU-1";
+  gpu.status.info.properties = {{"compute_capability", "9.0"},
+                                {"device_code", "sm_90"},
+                                {"module_code", "sm_80, sm_90, compute_90"}};
   gpu.status.reading = DeviceReading{.clock_hertz = 1.98e9,
                                      .temperature_celsius = 40,
                                      .ecc_corrected_errors = 0,
@@ -89,6 +92,16 @@ const std::vector<Case>& Cases() {
        [](DoctorInput& i) {
          Gpu(i).clear();
          GpuReading(i) = {};
+       }},
+      {"cuda_backend", Severity::kProblem, "", "no code for this GPU", "compute_cap",
+       [](DoctorInput& i) {
+         i.backends[1] = {"cuda", false, "no code for this GPU"};
+       }},
+      {"gpu_device_code", Severity::kWarning, "cuda:0", "translates compute_90",
+       "CUDA_ARCHITECTURES=130-real script/build",
+       [](DoctorInput& i) {
+         i.devices[0].status.info.properties["compute_capability"] = "13.0";
+         i.devices[0].status.info.properties["device_code"] = "compute_90";
        }},
       {"gpu_application_clocks", Severity::kWarning, "cuda:0", "1200 MHz",
        "nvidia-smi -i GPU-1 --reset-applications-clocks",
