@@ -15,10 +15,11 @@ COPY script/lib.sh script/install-deps script/
 RUN script/install-deps --build
 COPY . .
 ARG GIT_COMMIT=unknown
-ARG CUDAARCHS=80-real;89-real;90-real
-ENV QTIPD_GIT_COMMIT=${GIT_COMMIT} CUDAARCHS=${CUDAARCHS}
-RUN script/build cuda qtipd_package_contents \
-    && cmake --install build/cuda --prefix /opt/qtipd --strip
+# Empty: every GPU that a release serves.
+ARG CUDAARCHS=
+ENV QTIPD_GIT_COMMIT=${GIT_COMMIT} CUDAARCHS=${CUDAARCHS} QTIPD_CMAKE_ARGS=-DQTIPD_ENABLE_CUDA=ON
+RUN script/build release-all qtipd_package_contents \
+    && cmake --install build/release-all --prefix /opt/qtipd --strip
 
 FROM ${CPU_IMAGE} AS build-cpu
 WORKDIR /src
