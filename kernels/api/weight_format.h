@@ -163,6 +163,9 @@ class ResidentWeights {
   // What one call of a method above does beyond moving bytes, for the roofline. Lower bounds: what
   // is not known is left out.
   virtual OperationCounts multiply_operations(int64_t /*batch*/) const { return {}; }
+  // How Multiply of a batch is laid over the device, for the record: "grid 132, ..."; empty where
+  // there is nothing to choose.
+  virtual std::string multiply_configuration(int64_t /*batch*/) const { return {}; }
   virtual OperationCounts decode_operations() const { return {}; }
   virtual OperationCounts transform_operations(int64_t /*batch*/) const { return {}; }  // all steps
 

@@ -25,7 +25,7 @@ class RoundedMultiply final : public InnerMultiply {
   OperationCounts operations(const ResidentWeights&) const override {
     return {};  // those of the kernel are of other kinds
   }
-  std::map<std::string, std::string> notes() const override {
+  std::map<std::string, std::string> notes(const ResidentWeights&) const override {
     return {{"activations", "rounded to 16 bits, a unit for each vector"}};
   }
 };

@@ -37,7 +37,9 @@ class InnerMultiply {
   virtual OperationCounts operations(const ResidentWeights& weights) const = 0;
   // As in PreparedPath.
   virtual uint64_t scratch_bytes() const { return 0; }
-  virtual std::map<std::string, std::string> notes() const { return {}; }
+  virtual std::map<std::string, std::string> notes(const ResidentWeights& /*weights*/) const {
+    return {};
+  }
   virtual bool has_phases() const { return false; }
 
  private:
@@ -54,6 +56,12 @@ class FusedMultiply final : public InnerMultiply {
   }
   OperationCounts operations(const ResidentWeights& weights) const override {
     return weights.multiply_operations(batch());
+  }
+  // `fused_configuration`, where the format has one.
+  std::map<std::string, std::string> notes(const ResidentWeights& weights) const override {
+    const std::string configuration = weights.multiply_configuration(batch());
+    if (configuration.empty()) return {};
+    return {{"fused_configuration", configuration}};
   }
   bool has_phases() const override { return true; }
 };
@@ -87,7 +95,7 @@ class DecodeMultiply final : public InnerMultiply {
     return Sum(weights.decode_operations(), {{"launch", 1}});  // the library's, at least
   }
   uint64_t scratch_bytes() const override { return decoded_.bytes(); }
-  std::map<std::string, std::string> notes() const override {
+  std::map<std::string, std::string> notes(const ResidentWeights&) const override {
     return {{"dense_multiply", multiply_->description()}};
   }
 

@@ -37,7 +37,7 @@ class PreparedLinear final : public PreparedPath {
     QTIPD_ASSIGN_OR_RETURN(LinearScratch scratch,
                            LinearScratch::Create(device, *weights, batch, multiply->steps()));
     const uint64_t activation_bytes = ActivationBytes(device, weights->shape(), batch);
-    notes.merge(multiply->notes());
+    notes.merge(multiply->notes(*weights));
     return std::make_unique<PreparedLinear>(std::move(weights), std::move(multiply),
                                             std::move(scratch), activation_bytes, std::move(notes));
   }

@@ -143,6 +143,9 @@ class FakeResident final : public ResidentWeights {
     }
     return absl::OkStatus();
   }
+  std::string multiply_configuration(int64_t) const override {
+    return control_->multiply_configuration;
+  }
   absl::Status Decode(int copy, void* w) override {
     return device_.Copy(w, copies_[copy].data(), copies_[copy].bytes());
   }

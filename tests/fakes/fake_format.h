@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "kernels/api/registry.h"
 
@@ -17,6 +18,8 @@ struct FakeFormatControl {
   std::function<void()> on_import = [] {};
   // Added to every element of z by Multiply: an output that is wrong.
   float multiply_error = 0;
+  // What resident weights say of how they multiply.
+  std::string multiply_configuration;
 };
 
 // Adds the format `fake` (options `bits` 1 to 8 and `code` = `plain`; sides must be multiples of 4;

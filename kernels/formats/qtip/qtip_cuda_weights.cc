@@ -93,6 +93,11 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     return FusedOperations(Problem(batch), device_.limits());
   }
+  std::string multiply_configuration(int64_t batch) const override {
+    const FusedProblem problem = Problem(batch);
+    return IsHyb() ? ChooseFusedConfig(problem, device_.limits()).ToString()
+                   : ChoosePlainConfig(problem, spec_, device_.limits()).ToString();
+  }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
   OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }
 

@@ -25,7 +25,7 @@ class HandOverTest : public testing::Test {
  protected:
   HandOverTest() {
     RegisterBuiltinPaths(registry_);
-    AddFakeFormat(registry_, std::make_shared<FakeFormatControl>());
+    AddFakeFormat(registry_, format_);
     device_ = MakeFakeDevice(control_);
     const FormatBackend* backend = registry_.FindBackend("fake", "fake").value();
     PackedLayer layer{.format = "fake", .options = {}, .shape = kShape, .tensors = {}};
@@ -44,6 +44,7 @@ class HandOverTest : public testing::Test {
     return registry_.FindPath("fused").value()->Prepare(*device_, *weights_, batch, 2);
   }
 
+  std::shared_ptr<FakeFormatControl> format_ = std::make_shared<FakeFormatControl>();
   std::shared_ptr<FakeDeviceControl> control_ = std::make_shared<FakeDeviceControl>();
   Registry registry_;
   std::unique_ptr<Device> device_;
@@ -86,6 +87,12 @@ TEST_F(HandOverTest, OneVectorIsTheKernelsWithoutATrial) {
   EXPECT_THAT((*path)->steps(), ElementsAre("fused_decode", "output_scale"));
   EXPECT_THAT((*path)->notes(), IsEmpty());
   EXPECT_EQ(control_->replays, 0);
+}
+
+TEST_F(HandOverTest, HowTheKernelIsLaunchedIsNotedWhereItRuns) {
+  format_->multiply_configuration = "grid 4";
+  EXPECT_THAT((*Prepare(1))->notes(), ElementsAre(Pair("fused_configuration", "grid 4")));
+  EXPECT_FALSE((*Prepare(5))->notes().contains("fused_configuration"));
 }
 
 TEST_F(HandOverTest, ABatchBeyondTheKernelIsHandedOverWithoutATrial) {
