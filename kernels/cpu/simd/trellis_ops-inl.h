@@ -81,12 +81,39 @@ HWY_INLINE VI SumOfBytes(D d, V x, VI addend) {
     const __m128i pairs = _mm_maddubs_epi16(x.raw, _mm_set1_epi8(1));
     return hn::Add(VI{_mm_madd_epi16(pairs, _mm_set1_epi16(1))}, addend);
   }
+#elif HWY_TARGET == HWY_NEON
+  if constexpr (sizeof(V) == 16) {
+    const uint16x8_t pairs = vpaddlq_u8(vreinterpretq_u8_u32(x.raw));
+    return VI{vreinterpretq_s32_u32(vpadalq_u16(vreinterpretq_u32_s32(addend.raw), pairs))};
+  }
 #endif
   const hn::RebindToUnsigned<D> du;
   const V odd_bytes = hn::Set(du, 0x00FF00FFu);
   const V pairs = hn::Add(hn::And(x, odd_bytes), hn::And(hn::ShiftRight<8>(x), odd_bytes));
   const V sum = hn::Add(hn::And(pairs, hn::Set(du, 0xFFFFu)), hn::ShiftRight<16>(pairs));
   return hn::Add(hn::BitCast(d, sum), addend);
+}
+
+// x times x in units of 2^-15, rounded, of lanes of 16 bits: -1 squared is 0x8000.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<hwy::HWY_NAMESPACE::RebindToUnsigned<D>> SquareOfFractions(D d,
+                                                                                              V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> du;
+#if HWY_TARGET == HWY_SCALAR
+  // Highway's own product overflows at -1.
+  const int64_t square = int64_t{hn::GetLane(x)} * hn::GetLane(x);
+  return hn::Set(du, static_cast<uint16_t>((2 * square + 0x8000) >> 16));
+#else
+  const V square = hn::MulFixedPoint15(x, x);
+#if HWY_TARGET == HWY_NEON
+  // The instruction stops at 0x7FFF; a mask of ones is -1.
+  const auto is_least = hn::Eq(x, hn::Set(d, int16_t{-0x8000}));
+  return hn::BitCast(du, hn::Sub(square, hn::VecFromMask(d, is_least)));
+#else
+  return hn::BitCast(du, square);
+#endif
+#endif
 }
 
 #if QTIPD_HAVE_BYTE_LOOKUP

@@ -6,6 +6,7 @@
 
 #include "hwy/foreach_target.h"  // must precede highway.h
 #include "hwy/highway.h"
+#include "kernels/cpu/simd/trellis_ops-inl.h"
 #include "kernels/formats/qtip/qtip_search.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,13 +34,7 @@ struct Narrow {
   static V Metric(Tag d, const int16_t* weights, Samples x) {
     Samples difference = hn::SaturatedSub(hn::Load(hn::Rebind<int16_t, Tag>(), weights), x);
     if constexpr (kDoubles) difference = hn::SaturatedAdd(difference, difference);
-#if HWY_TARGET == HWY_SCALAR
-    // As the vector instructions do; Highway's own product overflows at -32768 squared.
-    const int64_t square = int64_t{hn::GetLane(difference)} * hn::GetLane(difference);
-    return hn::Set(d, static_cast<uint16_t>((2 * square + 0x8000) >> 16));
-#else
-    return hn::BitCast(d, hn::MulFixedPoint15(difference, difference));
-#endif
+    return SquareOfFractions(hn::Rebind<int16_t, Tag>(), difference);
   }
 };
 

@@ -28,6 +28,7 @@ static_assert(kQtipRowBlock % kBlock == 0 && kBlock % kQtipPointerRows == 0);
 constexpr uint16_t kPointerMask = 0x000F;
 
 struct Row {
+  HWY_INLINE Row() {}  // the compiler's own would not be of this instruction set
   V part[kParts];
 };
 
@@ -61,14 +62,14 @@ static_assert(kParts == 1);
 
 // The row with its halves exchanged.
 HWY_INLINE Row Mirrored(const Row& row) {
-  return Row{{hn::ConcatLowerUpper(kTag, row.part[0], row.part[0])}};
+  return MakeRow([&](int i) { return hn::ConcatLowerUpper(kTag, row.part[i], row.part[i]); });
 }
 
 // Metrics of 16 tiles, for both halves of a row: a load that repeats 32 bytes, which Highway does
 // not have.
 HWY_INLINE Row LoadMetrics(const uint16_t* from) {
   const __m256i metrics = _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
-  return Row{{V{_mm512_broadcast_i64x4(metrics)}}};
+  return MakeRow([=](int) { return V{_mm512_broadcast_i64x4(metrics)}; });
 }
 #else
 HWY_INLINE Row Mirrored(const Row& row) {
