@@ -46,6 +46,16 @@ inline int BrokenSteps(const std::vector<uint16_t>& states, const QtipCodeSpec& 
   return broken;
 }
 
+// All states in one number (FNV-1a over their bytes), to compare a search with that of another kind
+// of processor.
+inline uint64_t HashOfStates(const std::vector<uint16_t>& states) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const uint16_t state : states) {
+    for (const int byte : {state & 0xFF, state >> 8}) hash = (hash ^ byte) * 0x100000001b3;
+  }
+  return hash;
+}
+
 // Makes Highway choose among `targets` alone while it lives.
 class OnlyTargets {
  public:

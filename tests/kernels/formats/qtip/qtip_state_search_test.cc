@@ -132,6 +132,28 @@ TEST(QtipStateSearch, IsTheSameOnEveryInstructionSet) {
   }
 }
 
+TEST(QtipStateSearch, IsTheSameOnEveryKindOfProcessor) {
+  std::vector<float> samples = GaussianTiles(3, 0.9f);
+  samples[100] = 50;  // one tile with wide costs
+  // Of x86-64; ties and roundings that fell otherwise anywhere would change them.
+  const struct {
+    QtipCode code;
+    int bits;
+    int vector_dim;
+    uint64_t hash;
+  } kExpected[] = {
+      {QtipCode::k1Mad, 1, 1, 0x5483c72052556bfd},     {QtipCode::k1Mad, 3, 1, 0xe9d58f81ffbc1b24},
+      {QtipCode::k2Mad, 2, 1, 0xc3a638f07bca5797},     {QtipCode::k3Inst, 4, 1, 0xd63b74277bdb3197},
+      {QtipCode::kQuantLut, 2, 1, 0x838b9da233a998cb}, {QtipCode::kLut, 2, 2, 0xe74828bddadf46d5},
+      {QtipCode::kLut, 4, 2, 0xdbda3ec71216ec4d},
+  };
+  for (const auto& expected : kExpected) {
+    const QtipCodeSpec spec = SpecOf(expected.code, expected.bits, expected.vector_dim);
+    EXPECT_EQ(HashOfStates(Encode(spec, QtipDefaultTable(spec), samples).states), expected.hash)
+        << QtipSpecText(spec);
+  }
+}
+
 TEST(QtipStateSearch, ReproducesWhatTheTrellisCanExpress) {
   // Every bit string is a path; the encoder must find it, or another of cost zero.
   for (int bits = kQtipMinBits; bits <= kQtipMaxBits; ++bits) {
