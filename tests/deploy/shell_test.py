@@ -27,6 +27,7 @@ def main():
     check_refusal("build", "nonsense")
     check_refusal("package", "asan")
     check_refusal("install-deps", "--nonsense")
+    check_refusal("make-sysroot", "nonsense")
     check_refusal("demo", "--nonsense")
     check_refusal("demo", "--size", "0")
     print(run(need("shellcheck", "shellcheck"), *scripts))
