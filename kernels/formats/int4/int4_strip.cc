@@ -25,10 +25,11 @@ Int4StripEncoder::Int4StripEncoder(const Int4StripProblem& problem)
     : problem_(problem),
       cols_(problem.shape.in_features),
       grids_(kInt4StripRows),
-      targets_(kInt4StripRows * kBlock) {}
+      targets_(kInt4StripRows * kBlock),
+      predicted_(kBlock) {}
 
 uint64_t Int4StripEncoder::Bytes() {
-  return kInt4StripRows * (kBlock * sizeof(float) + sizeof(Int4Grid));
+  return kInt4StripRows * (kBlock * sizeof(float) + sizeof(Int4Grid)) + kBlock * sizeof(float);
 }
 
 absl::StatusOr<Int4Energy> Int4StripEncoder::Encode(int64_t first, std::span<float> weights) {
@@ -144,6 +145,22 @@ absl::StatusOr<double> Int4StripEncoder::EncodeBlock(int64_t begin, int64_t end,
   return energy;
 }
 
+// What the group of a row that begins at `col` will be aimed at, if none of it is rounded: the
+// weights that GPTQ has there by then. `targets` are as fed back by the columns before it.
+std::span<const float> Int4StripEncoder::PredictTargets(int64_t col, const float* weights,
+                                                        const float* targets) {
+  const int64_t count = problem_.spec.group_size;
+  std::copy_n(targets + col, count, predicted_.data());
+  if (problem_.feeds_back) {
+    for (int64_t i = 0; i < count; ++i) {
+      const float* upper = problem_.factor->upper.data() + (col + i) * cols_ + col;
+      const float moved = weights[col + i] - predicted_[i];
+      for (int64_t next = i + 1; next < count; ++next) predicted_[next] += moved * upper[next];
+    }
+  }
+  return std::span(predicted_).first(count);
+}
+
 // Columns `begin` to `end` of a row, whose `weights` become errors.
 absl::StatusOr<double> Int4StripEncoder::EncodeRow(int64_t row, int64_t begin, int64_t end,
                                                    float* weights) {
@@ -153,7 +170,7 @@ absl::StatusOr<double> Int4StripEncoder::EncodeRow(int64_t row, int64_t begin, i
   double energy = 0;
   for (int64_t col = begin; col < end; ++col) {
     if (group_size < cols_ && col % group_size == 0) {
-      QTIPD_RETURN_IF_ERROR(ChooseGrid(row, col, {targets + col, static_cast<size_t>(group_size)}));
+      QTIPD_RETURN_IF_ERROR(ChooseGrid(row, col, PredictTargets(col, weights, targets)));
     }
     const Int4Grid& grid = grids_[row];
     const int code = grid.Code(targets[col]);

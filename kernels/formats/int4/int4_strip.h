@@ -58,14 +58,16 @@ class Int4StripEncoder {
   absl::StatusOr<double> EncodeBlock(int64_t begin, int64_t end, std::span<float> weights);
   absl::StatusOr<double> EncodeRow(int64_t row, int64_t begin, int64_t end, float* weights);
   absl::Status ChooseGrid(int64_t row, int64_t col, std::span<const float> weights);
+  std::span<const float> PredictTargets(int64_t col, const float* weights, const float* targets);
   absl::StatusOr<double> EnergyOf(std::span<const float> rows);
   void AddFeedback(std::span<const float> errors, int64_t begin, int64_t end, int64_t depth);
 
   const Int4StripProblem& problem_;
   const int64_t cols_;
   int64_t first_ = 0;
-  std::vector<Int4Grid> grids_;  // of each row, that of the column in work
-  std::vector<float> targets_;   // [kInt4StripRows, kBlock]
+  std::vector<Int4Grid> grids_;   // of each row, that of the column in work
+  std::vector<float> targets_;    // [kInt4StripRows, kBlock]
+  std::vector<float> predicted_;  // of one group
 };
 
 }  // namespace qtipd
