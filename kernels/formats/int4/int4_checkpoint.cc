@@ -71,8 +71,8 @@ absl::Status CheckGroups(const Source& source, const Given& given) {
                                    source.groups(), " groups of ", in, " in_features"));
 }
 
-// An order other than that of the columns is what act-order (desc_act) makes.
-absl::Status CheckOrder(const TensorMap& tensors, const Source& source) {
+// Whether g_idx, if there is one, is a group for each column.
+absl::Status CheckOrderShape(const TensorMap& tensors, const Source& source) {
   const auto found = tensors.find("g_idx");
   if (found == tensors.end()) return absl::OkStatus();
   const HostTensor& g_idx = found->second;
@@ -81,13 +81,18 @@ absl::Status CheckOrder(const TensorMap& tensors, const Source& source) {
     return InvalidField("TENSOR_DTYPE_UNSUPPORTED", "g_idx", DTypeName(g_idx.dtype()), "I32");
   }
   QTIPD_RETURN_IF_ERROR(CheckInt4TensorShape("g_idx", g_idx, {in}));
-  if (g_idx.bytes().size() != in * sizeof(int32_t)) {
-    return InvalidField("TENSOR_SHAPE_INVALID", "g_idx",
-                        absl::StrCat(g_idx.ShapeText(), " over ", g_idx.bytes().size(), " bytes"),
-                        "as many elements as the shape says");
-  }
-  for (int64_t col = 0; col < in; ++col) {
-    const auto group = static_cast<int32_t>(Int4TensorWord(g_idx, col));
+  if (g_idx.bytes().size() == in * sizeof(int32_t)) return absl::OkStatus();
+  return InvalidField("TENSOR_SHAPE_INVALID", "g_idx",
+                      absl::StrCat(g_idx.ShapeText(), " over ", g_idx.bytes().size(), " bytes"),
+                      "as many elements as the shape says");
+}
+
+// An order other than that of the columns is what act-order (desc_act) makes.
+absl::Status CheckOrder(const TensorMap& tensors, const Source& source) {
+  const auto found = tensors.find("g_idx");
+  if (found == tensors.end()) return absl::OkStatus();
+  for (int64_t col = 0; col < source.shape.in_features; ++col) {
+    const auto group = static_cast<int32_t>(Int4TensorWord(found->second, col));
     if (group == col / source.group_size()) continue;
     return FieldError(absl::StatusCode::kUnimplemented, "LAYER_UNSUPPORTED", "g_idx",
                       absl::StrCat("group ", group, " for column ", col),
@@ -97,6 +102,7 @@ absl::Status CheckOrder(const TensorMap& tensors, const Source& source) {
   return absl::OkStatus();
 }
 
+// Looks at names, types and shapes alone.
 absl::StatusOr<Source> ReadSource(const TensorMap& tensors, const Given& given) {
   QTIPD_RETURN_IF_ERROR(CheckInt4Names(tensors, {"g_idx", "qweight", "qzeros", "scales"}));
   Source source;
@@ -114,8 +120,7 @@ absl::StatusOr<Source> ReadSource(const TensorMap& tensors, const Given& given) 
       CheckInt4Matrix("qzeros", source.qzeros, {DType::kI32}, "[groups, out_features / 8]"));
   QTIPD_RETURN_IF_ERROR(ReadShape(source));
   QTIPD_RETURN_IF_ERROR(CheckGroups(source, given));
-  QTIPD_RETURN_IF_ERROR(CheckOrder(tensors, source));
-  QTIPD_RETURN_IF_ERROR(CheckInt4Scales(source.scales));
+  QTIPD_RETURN_IF_ERROR(CheckOrderShape(tensors, source));
   return source;
 }
 
@@ -183,9 +188,16 @@ absl::StatusOr<HostTensor> ConvertZeros(const Source& source, const Int4Spec& sp
 
 }  // namespace
 
+absl::StatusOr<bool> CheckInt4CheckpointShapes(const TensorMap& tensors, const Given& given) {
+  QTIPD_ASSIGN_OR_RETURN(const Source source, ReadSource(tensors, given));
+  return source.is_awq;
+}
+
 absl::StatusOr<Int4Checkpoint> ReadInt4Checkpoint(const TensorMap& tensors, const Given& given) {
   QTIPD_ASSIGN_OR_RETURN(const Source source, ReadSource(tensors, given));
   QTIPD_RETURN_IF_ERROR(CheckScaleDtype(source, given));
+  QTIPD_RETURN_IF_ERROR(CheckOrder(tensors, source));
+  QTIPD_RETURN_IF_ERROR(CheckInt4Scales(source.scales));
   Int4Checkpoint checkpoint{.shape = source.shape, .spec = {}, .tensors = {}};
   checkpoint.spec.group_size = source.group_size();
   checkpoint.spec.scale_dtype = source.scales.dtype();

@@ -30,6 +30,10 @@ struct Int4Checkpoint {
 absl::StatusOr<Int4Checkpoint> ReadInt4Checkpoint(const TensorMap& tensors,
                                                   const std::map<std::string, OptionValue>& given);
 
+// What of that follows from names, types and shapes alone; returns whether the layer is AWQ's.
+absl::StatusOr<bool> CheckInt4CheckpointShapes(const TensorMap& tensors,
+                                               const std::map<std::string, OptionValue>& given);
+
 // qweight, scales, qzeros (written for symmetric layers too) and g_idx, as GPTQ checkpoints have
 // them.
 TensorMap WriteInt4Checkpoint(const Int4Layer& layer, const TensorMap& tensors);

@@ -92,9 +92,11 @@ HWY_INLINE Extent ExtentOf(const Int4CpuLayout& layout, int64_t col_block) {
   return {static_cast<int>((cols + kVectorCols - 1) / kVectorCols), first / layout.group_size};
 }
 
-// Vectors of columns of a block that share a group: 2, 4 or 8.
+// Vectors of columns of a block that share a group: 2, 4 or 8. Groups that are whole rows can have
+// any length.
 HWY_INLINE int GroupVectors(const Int4CpuLayout& layout) {
-  return static_cast<int>(std::min<int64_t>(layout.group_size, kInt4BlockCols) / kVectorCols);
+  if (layout.groups == 1) return kVectors;
+  return static_cast<int>(layout.group_size / kVectorCols);
 }
 
 // The codes of `words`, shifted down, less `zero`.
@@ -348,12 +350,13 @@ template <bool kHasZeros>
 void MultiplyPieces(const Int4CpuRows& rows, const float* x, int64_t x_stride, int64_t batch,
                     int64_t out_features, float* z) {
   const Int4CpuLayout& layout = *rows.layout;
+  const int group_vectors = GroupVectors(layout);
   for (int64_t block = rows.begin; block < rows.end; ++block) {
     const uint8_t* piece = rows.packed + block * layout.row_block_bytes;
     float* out = z + block * kRows;
-    if (layout.group_size == 32) {
+    if (group_vectors == 2) {
       MultiplyPiece<2, kHasZeros>(layout, piece, x, x_stride, batch, out_features, out);
-    } else if (layout.group_size == 64) {
+    } else if (group_vectors == 4) {
       MultiplyPiece<4, kHasZeros>(layout, piece, x, x_stride, batch, out_features, out);
     } else {
       MultiplyPiece<8, kHasZeros>(layout, piece, x, x_stride, batch, out_features, out);

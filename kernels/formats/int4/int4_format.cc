@@ -12,6 +12,7 @@
 #include "kernels/formats/int4/int4_checkpoint.h"
 #include "kernels/formats/int4/int4_cpu.h"
 #include "kernels/formats/int4/int4_layer.h"
+#include "kernels/formats/int4/int4_model.h"
 #include "kernels/formats/int4/int4_options.h"
 #include "kernels/formats/int4/int4_quantize.h"
 #include "kernels/formats/int4/int4_reference.h"
@@ -68,6 +69,19 @@ class Int4Format final : public WeightFormat {
   absl::StatusOr<TensorMap> Export(const PackedLayer& packed) const override {
     QTIPD_ASSIGN_OR_RETURN(const Int4Layer layer, ParseInt4Layer(packed));
     return WriteInt4Checkpoint(layer, packed.tensors);
+  }
+
+  bool RecognisesModel(const std::string& config) const override {
+    return IsInt4ModelConfig(config);
+  }
+
+  absl::StatusOr<ModelPlan> PlanModel(const ModelCheckpoint& checkpoint) const override {
+    return PlanInt4Model(checkpoint);
+  }
+
+  absl::StatusOr<std::string> ModelConfig(
+      const std::string& config, const std::map<std::string, PackedLayer>& layers) const override {
+    return WriteInt4ModelConfig(config, layers);
   }
 
   absl::Status Validate(const PackedLayer& layer) const override {
