@@ -154,9 +154,7 @@ HWY_INLINE void AddBlock(const Int4CpuLayout& layout, const uint8_t* piece, int6
     words[r] = hn::Load(WordTag(), at);
     PrefetchStream(at);
   }
-  HWY_UNROLL(4)
-  for (int begin = 0; begin < kVectors; begin += kGroupVectors) {
-    if (begin >= vectors) break;
+  for (int begin = 0; begin < vectors; begin += kGroupVectors) {
     Grid grid;
     LoadGrid<kHasZeros>(layout, piece, first_group + begin / kGroupVectors, grid);
     FloatOf values[kRowCount];
@@ -165,9 +163,8 @@ HWY_INLINE void AddBlock(const Int4CpuLayout& layout, const uint8_t* piece, int6
       const FloatOf steps = kHasZeros ? hn::Sub(codes, hn::Set(d, grid.zeros[row + r])) : centred;
       values[r] = hn::Mul(steps, hn::Set(d, grid.scales[row + r]));
     }
-    HWY_UNROLL(8)
-    for (int v = begin; v < begin + kGroupVectors; ++v) {
-      if (v >= vectors) break;
+    const int end = std::min(begin + kGroupVectors, vectors);
+    for (int v = begin; v < end; ++v) {
       FloatOf u[kBatch];
       HWY_UNROLL(4)
       for (int b = 0; b < kBatch; ++b) u[b] = hn::LoadU(d, x + b * x_stride + v * kVectorCols);
