@@ -1,6 +1,7 @@
 """Format int4: from a matrix to a GPTQ layer and its speed, and layers of GPTQ and AWQ back."""
 
 import array
+import json
 import struct
 
 from harness import DaemonTest, f32, matrix, read_safetensors, write_safetensors
@@ -119,6 +120,35 @@ class Int4(DaemonTest):
                    for j in range(OUT) for i in range(IN)]
         self.assertEqual(self.dense("awq"), weights)
         self.assertEqual(decode_gptq(self.exported("awq"), 0), weights)
+
+    def test_a_model_of_gptq_comes_back_byte_for_byte(self):
+        self.quantize("one", f"group_size={GROUP}")
+        layer = self.exported("one")
+        plain = ("F16", [OUT], bytes(2 * OUT))
+        tensors = {f"model.layers.{i}.mlp.up_proj.{name}": tensor
+                   for i in (0, 1) for name, tensor in layer.items()}
+        tensors["model.norm.weight"] = plain
+        config = {"hidden_size": IN,
+                  "quantization_config": {"bits": 4, "quant_method": "gptq", "group_size": GROUP,
+                                          "desc_act": False, "sym": True, "damp_percent": 0.01,
+                                          "checkpoint_format": "gptq"}}
+        directory = self.scratch / "model"
+        directory.mkdir()
+        write_safetensors(directory / "model.safetensors", tensors)
+        (directory / "config.json").write_text(json.dumps(config))
+        model = self.done("import", directory, "--name", "m")
+        self.assertEqual([one["artifact"] for one in model["layers"]],
+                         ["m/model.layers.0.mlp.up_proj", "m/model.layers.1.mlp.up_proj"])
+        self.assertEqual(model["absentTensors"], ["model.norm.weight"])
+        out = self.scratch / "model-out"
+        self.done("export", "m", out)
+        self.assertEqual(json.loads((out / "config.json").read_text()), config)
+        del tensors["model.norm.weight"]
+        self.assertEqual(read_safetensors(out / "model.safetensors"), tensors)
+        config["quantization_config"]["bits"] = 8
+        (directory / "config.json").write_text(json.dumps(config))
+        self.refused("MODEL_CONFIG_INVALID", "import", directory, "--name", "eight",
+                     allowed="config.json quantization_config.bits: got 8, allowed 4")
 
     def test_what_it_cannot_take_is_refused_by_name(self):
         self.refused("SHAPE_UNSUPPORTED", "quantize", "--name", "n", "--format", "int4", "--random",
