@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/api/error.h"
+#include "kernels/api/status.h"
 
 namespace qtipd {
 namespace {
@@ -109,12 +110,8 @@ std::map<std::string, OptionValue> Int4OptionsOf(const Int4Spec& spec, int64_t i
 }
 
 absl::Status CheckInt4Shape(const Options& options, Shape shape) {
-  if (absl::Status status = CheckSide("out_features", shape.out_features); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = CheckSide("in_features", shape.in_features); !status.ok()) {
-    return status;
-  }
+  QTIPD_RETURN_IF_ERROR(CheckSide("out_features", shape.out_features));
+  QTIPD_RETURN_IF_ERROR(CheckSide("in_features", shape.in_features));
   const int64_t group_size = options.GetInt("group_size");
   if (group_size == kInt4PerChannel || shape.in_features % group_size == 0) {
     return absl::OkStatus();

@@ -15,7 +15,7 @@ namespace qtipd {
 // follow (GPTQ, Frantar et al., 2022, arXiv 2210.17323, algorithm 1). A group's grid is chosen when
 // its first column is reached, from the weights as fed back by then; that of a whole row from its
 // weights at the beginning. Without a Hessian both encoders give the same. Blocks until done; the
-// same bytes for every number of threads.
+// same bytes for every number of the pool's threads.
 // Fills `report` with the proxy error and the seconds of factor and encode.
 // Errors: SHAPE_UNSUPPORTED, HESSIAN_SHAPE_INVALID, HESSIAN_NOT_SYMMETRIC,
 // HESSIAN_NOT_POSITIVE_DEFINITE; WEIGHTS_OUT_OF_RANGE where a scale is beyond its type; Cancelled.

@@ -146,11 +146,12 @@ absl::StatusOr<double> Int4StripEncoder::EncodeBlock(int64_t begin, int64_t end,
 }
 
 // What the group of a row that begins at `col` will be aimed at, if none of it is rounded: the
-// weights that GPTQ has there by then. `targets` are as fed back by the columns before it.
+// weights that GPTQ has there by then. `targets` are those of the group as the columns before it
+// have fed them back.
 std::span<const float> Int4StripEncoder::PredictTargets(int64_t col, const float* weights,
                                                         const float* targets) {
   const int64_t count = problem_.spec.group_size;
-  std::copy_n(targets + col, count, predicted_.data());
+  std::copy_n(targets, count, predicted_.data());
   if (problem_.feeds_back) {
     for (int64_t i = 0; i < count; ++i) {
       const float* upper = problem_.factor->upper.data() + (col + i) * cols_ + col;
@@ -165,26 +166,27 @@ std::span<const float> Int4StripEncoder::PredictTargets(int64_t col, const float
 absl::StatusOr<double> Int4StripEncoder::EncodeRow(int64_t row, int64_t begin, int64_t end,
                                                    float* weights) {
   const int64_t group_size = problem_.spec.group_size;
-  float* targets = &targets_[row * kBlock] - begin;
+  float* targets = &targets_[row * kBlock];  // of column `begin`
   uint32_t* words = problem_.result->qweight.data() + first_ + row;
   double energy = 0;
   for (int64_t col = begin; col < end; ++col) {
     if (group_size < cols_ && col % group_size == 0) {
-      QTIPD_RETURN_IF_ERROR(ChooseGrid(row, col, PredictTargets(col, weights, targets)));
+      QTIPD_RETURN_IF_ERROR(
+          ChooseGrid(row, col, PredictTargets(col, weights, targets + (col - begin))));
     }
     const Int4Grid& grid = grids_[row];
-    const int code = grid.Code(targets[col]);
+    const int code = grid.Code(targets[col - begin]);
     const float value = grid.Value(code);
     words[col / kInt4PerWord * problem_.shape.out_features] |= static_cast<uint32_t>(code)
                                                                << 4 * (col % kInt4PerWord);
     const float error = weights[col] - value;
     weights[col] = error;
     const double pivot = problem_.factor == nullptr ? 1 : problem_.factor->pivots[col];
-    const double weighed = pivot * (targets[col] - value);
+    const double weighed = pivot * (targets[col - begin] - value);
     energy += weighed * weighed;
     if (!problem_.feeds_back) continue;
     const float* upper = problem_.factor->upper.data() + col * cols_;
-    for (int64_t next = col + 1; next < end; ++next) targets[next] += error * upper[next];
+    for (int64_t next = col + 1; next < end; ++next) targets[next - begin] += error * upper[next];
   }
   return energy;
 }
