@@ -25,11 +25,11 @@ absl::StatusOr<LutPoints> MatrixLutPoints(ThreadPool& pool, const Progress& prog
 // Of one row, exactly.
 LutPoints RowLutPoints(const LutProblem& problem, int64_t row, std::span<const uint16_t> scales);
 
-// Points that the dynamic program sees at most: of a matrix; of a row, where it runs for each; of a
-// row at 8 bits.
+// Points that the dynamic program sees at most: of a matrix, and of a row, where it runs for each.
 inline constexpr int64_t kLutCondensed = 8192;
+inline constexpr int64_t kLutCondensedOfRow = 512;
 constexpr int64_t LutCondensedPoints(const LutSpec& spec) {
-  return !spec.is_per_channel ? kLutCondensed : spec.bits == 8 ? 512 : 1024;
+  return spec.is_per_channel ? kLutCondensedOfRow : kLutCondensed;
 }
 
 // A codebook for `points`, ascending, as fp16: k-means or equal steps, as the problem says. Where

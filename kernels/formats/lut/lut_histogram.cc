@@ -126,7 +126,7 @@ uint64_t LutCodebookBytes(const LutSpec& spec, Shape shape, int threads) {
   if (spec.is_per_channel) {
     const auto points = static_cast<uint64_t>(shape.in_features);
     return threads * (points * (kPointBytes + sizeof(std::pair<float, float>)) +
-                      kLutCondensed * (kPointBytes + spec.entries() * sizeof(uint16_t)));
+                      kLutCondensedOfRow * (kPointBytes + spec.entries() * sizeof(uint16_t)));
   }
   const uint64_t slots = std::min(threads, kMostSlots);
   return slots * kBins * sizeof(uint64_t) + kBins * 2 * kPointBytes +

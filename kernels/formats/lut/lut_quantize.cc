@@ -218,7 +218,7 @@ class Quantizer {
   absl::Status EncodeByRow() {
     std::atomic<bool> is_cancelled = false;
     const int64_t work = kRefineWork * std::max(problem_.refine_rounds, 1) +
-                         kLutCondensed * problem_.spec.entries() / cols();
+                         kLutCondensedOfRow * problem_.spec.entries() / cols();
     QTIPD_RETURN_IF_ERROR(ForRows(work, 0.01, 1, "encode", [&](int64_t row) {
       if (is_cancelled) return;
       const std::span<uint16_t> scales = ScalesOf(row);
