@@ -179,13 +179,13 @@ HWY_INLINE void DecodeSegment(const LutCpuLayout& layout, const RowDecoder<kBits
   using D = LutFloatTag<kBits>;
   const D d;
   constexpr int64_t kChunkCols = LutChunkCols(kBits);
-  const int64_t block = layout.spec.block == 0 ? kLutSegmentCols : layout.spec.block;
+  const int shift = LutBlockShift(layout.spec);
   const float one = 1;
   const float* scale = layout.spec.block == 0 ? &one : scales;
   for (int64_t col = 0; col < cols; col += kChunkCols) {
     const uint8_t* chunk = chunks + (col / kChunkCols * kRows + row) * LutChunkBytes(kBits);
     decoder.ForChunk(chunk, [&](int at, auto w) HWY_ATTR {
-      hn::StoreU(hn::Mul(w, hn::Set(d, scale[(col + at) / block])), d, weights + col + at);
+      hn::StoreU(hn::Mul(w, hn::Set(d, scale[(col + at) >> shift])), d, weights + col + at);
     });
   }
 }

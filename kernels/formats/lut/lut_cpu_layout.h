@@ -17,6 +17,7 @@
 #define QTIPD_KERNELS_FORMATS_LUT_LUT_CPU_LAYOUT_H_
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "kernels/formats/lut/lut_layer.h"
@@ -38,6 +39,12 @@ constexpr int64_t LutChunkCols(int bits) {
   return bits == 2 ? 256 : bits == 1 || bits == 3 ? 512 : 128;
 }
 constexpr int64_t LutChunkBytes(int bits) { return LutChunkCols(bits) * bits / 8; }
+
+// How far a column is shifted to become the number of its block: a division for every vector of
+// weights would be more than its decoding. Without blocks all are in block 0.
+inline int LutBlockShift(const LutSpec& spec) {
+  return spec.block == 0 ? 62 : std::countr_zero(static_cast<uint64_t>(spec.block));
+}
 
 // The byte of 64 columns at 8 bits that column `column` of them is in.
 constexpr int LutBytePosition(int column) {

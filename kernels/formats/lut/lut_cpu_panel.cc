@@ -222,7 +222,7 @@ HWY_INLINE void DecodeRecord(const LutPanelLayout& layout, const LutTable16<kBit
     float scale = 1;
     if (layout.spec.block > 0) {
       uint16_t bits;
-      const int64_t block = col / layout.spec.block;
+      const int64_t block = col >> LutBlockShift(layout.spec);
       std::memcpy(&bits, record + 2 * (block * kLutLanes + lane), sizeof bits);
       scale = LutScaleValue(bits, layout.spec.scale_dtype);
     }
