@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "kernels/api/status.h"
 #include "kernels/cpu/hessian.h"
 #include "kernels/cpu/pieces.h"
+#include "kernels/cpu/stopwatch.h"
 #include "kernels/formats/lut/lut_codebook.h"
 #include "kernels/formats/lut/lut_encoder.h"
 #include "kernels/formats/lut/lut_proxy.h"
@@ -29,19 +29,6 @@ constexpr int64_t kRefineWork = 64;
 
 // Stacks of threads, codebooks, tables.
 constexpr uint64_t kFixedBytes = uint64_t{8} << 20;
-
-class Stopwatch {
- public:
-  // Seconds since construction or the last call.
-  double Lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const std::chrono::duration<double> lap = now - std::exchange(last_, now);
-    return lap.count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // The diagonal of the regularised Hessian; of none, ones.
 absl::StatusOr<std::vector<float>> Importance(const QuantizeProblem& problem) {

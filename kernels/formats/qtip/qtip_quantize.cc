@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <string>
@@ -13,6 +12,7 @@
 #include "kernels/api/status.h"
 #include "kernels/cpu/hessian.h"
 #include "kernels/cpu/pieces.h"
+#include "kernels/cpu/stopwatch.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/qtip/qtip_incoherence.h"
 #include "kernels/formats/qtip/qtip_layer.h"
@@ -27,19 +27,6 @@ namespace {
 constexpr double kScaleSearchFrom = 0.04;
 constexpr double kViterbiFrom = 0.05;
 constexpr double kViterbiTo = 0.98;
-
-class Stopwatch {
- public:
-  // Seconds since construction or the last call.
-  double Lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const std::chrono::duration<double> lap = now - std::exchange(last_, now);
-    return lap.count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 // The state of one run, and its steps in order.
 class Quantizer {
