@@ -209,6 +209,53 @@ class Suite(DaemonTest):
         self.refused("USAGE", "suite", "run", "kernels", "--repeats", "0", allowed="at least 1")
         self.refused("USAGE", "suite", "run", "qtip-eval", "--repeats", "2", allowed="no such flag")
 
+    def test_sweeps_formats_side_by_side(self):
+        result = self.ctl("suite", "run", "frontier", "--size", "128", "--set", "bits=2,4",
+                          "--exclude", "student_t5", "--out", self.scratch / "frontier")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("beaten by", result.out)
+        cases = self.rows_of("frontier", "frontier/cases.csv")
+        self.assertEqual([case["format"] for case in cases],
+                         2 * ["qtip"] + 3 * ["int4"] + 2 * ["lut"])
+        for case in cases:
+            self.assertTrue(0 < float(case["relative_weight_mse"]) < 0.2, case)
+            self.assertTrue(2 <= float(case["bits_per_weight"]) < 20, case)  # tables weigh much here
+            self.assertGreater(float(case["fused_seconds"]), 0)
+
+    def test_sweeps_axes_that_are_asked_for(self):
+        result = self.ctl("suite", "run", "fdk", "--set", "in_features=128,256",
+                          "--set", "out_features=64", "--set", "bits=1,4", "--set", "batch=1,4",
+                          "--out", self.scratch / "fdk")
+        self.assertEqual(result.code, 0, result.err)
+        lines, = (self.scratch / "fdk").glob("*/fdk/cases.jsonl")
+        cases = [json.loads(line) for line in lines.read_text().splitlines()]
+        self.assertEqual({(case["in_features"], case["options"], case["batch"]) for case in cases},
+                         {(side, f"bits={bits} block_size=64", batch) for side in (128, 256)
+                          for bits in (1, 4) for batch in (1, 4)})
+        for case in cases:  # 16 levels of U(-b, b), x from N(0,1): about b sqrt(in / 3) / 16
+            root = (1 / 3) ** 0.5 / (16 if "bits=4" in case["options"] else 2)
+            self.assertAlmostEqual(case["output_rmse"] / root, 1, delta=0.35)
+        self.refused("USAGE", "suite", "run", "fdk", "--set", "code=hyb", allowed="block_size")
+        self.refused("USAGE", "suite", "run", "qtip-eval", "--set", "bits=2", allowed="no such flag")
+
+    def test_judges_the_findings_of_tiny_gemm(self):
+        result = self.ctl("suite", "run", "tiny-gemm", "--size", "128", "--repeats", "1",
+                          "--set", "batch=1", "--out", self.scratch / "tiny")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("INT4 helps where the output is wide", result.out)
+        self.assertIn("not measured", result.out)  # a host's processor gives no such counters
+        self.assertIn("no shares of the peak", result.err)
+
+    def test_a_case_that_does_not_fit_leaves_the_others(self):
+        result = self.ctl("suite", "run", "fdk", "--size", "96", "--set", "bits=4",
+                          "--set", "block_size=32,64", "--set", "batch=1",
+                          "--out", self.scratch / "odd")
+        self.assertEqual(result.code, 3, result.err)
+        fits, does_not = self.rows_of("odd", "fdk/cases.csv")
+        self.assertGreater(float(fits["fused_seconds"]), 0)
+        self.assertEqual(does_not["fused_seconds"], "")
+        self.assertNotEqual(does_not["problem"], "")
+
     def test_names_the_suites_there_are(self):
         self.refused("SUITE_NOT_FOUND", "suite", "run", "nope", allowed="qtip-eval")
 
