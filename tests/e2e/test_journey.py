@@ -200,8 +200,10 @@ class Suite(DaemonTest):
         runs = self.rows_of("speeds", "kernels/speeds.csv")
         measured = {(row["batch"], row["run"]) for row in runs}
         self.assertEqual(len(measured), 14)  # batches 1 to 64, each in two runs
-        for column in ("dense_seconds", "dequant_seconds", "fused_seconds", "kernel_seconds"):
+        for column in ("dense_seconds", "dequant_seconds", "fused_seconds"):
             self.assertTrue(all(float(row[column]) > 0 for row in runs), column)
+        # Larger batches may be handed over, and have no kernel then.
+        self.assertTrue(all(float(row["kernel_seconds"]) > 0 for row in runs if row["batch"] == "1"))
         self.assertIn("hands over from batch", result.out)
         whole, = (self.scratch / "speeds").glob("*/kernels/runs.json")
         self.assertEqual(len(json.loads(whole.read_text())["runs"]), 2)

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // must precede highway.h
 #include "hwy/highway.h"
 #include "kernels/formats/lut/lut_cpu_lookup-inl.h"
@@ -236,6 +237,17 @@ HWY_INLINE void WriteSums(D d, const LutCpuLayout& layout, int64_t group, int64_
   }
 }
 
+// Asks for the segment that follows one at `chunks`: it is decoded a row at a time, in steps that
+// processors do not fetch ahead for.
+template <int kBits>
+HWY_INLINE void PrefetchNextSegment(const uint8_t* chunks, int64_t cols) {
+  constexpr int64_t kLineBytes = 64;
+  const int64_t bytes = cols * kRows * kBits / 8;
+  for (int64_t line = 0; line < bytes; line += kLineBytes) {
+    hwy::Prefetch(chunks + bytes + line);
+  }
+}
+
 // Any batch.
 template <int kBits>
 HWY_INLINE void MultiplyMany(const LutCpuRows& rows, int64_t group, const float* u, int64_t batch,
@@ -252,6 +264,7 @@ HWY_INLINE void MultiplyMany(const LutCpuRows& rows, int64_t group, const float*
               [&](int64_t segment, const Scales& scales, const uint8_t* chunks, int64_t blocks)
                   HWY_ATTR {
                     const int64_t cols = layout.segment_cols(segment);
+                    PrefetchNextSegment<kBits>(chunks, cols);
                     for (int r = 0; r < kRows; ++r) {
                       const RowDecoder<kBits> decoder(TableOf(rows, packed, r));
                       DecodeSegment<kBits>(layout, decoder, chunks, r, cols,
