@@ -153,7 +153,7 @@ class Suite(DaemonTest):
 
     def rows_of(self, folder, name):
         path, = (self.scratch / folder).glob(f"*/{name}")
-        return list(csv.DictReader(path.open()))
+        return list(csv.DictReader(path.read_text().splitlines()))
 
     def rows(self, name):
         return self.rows_of("results", name)
@@ -207,7 +207,7 @@ class Suite(DaemonTest):
         self.assertIn("hands over from batch", result.out)
         whole, = (self.scratch / "speeds").glob("*/kernels/runs.json")
         self.assertEqual(len(json.loads(whole.read_text())["runs"]), 2)
-        self.refused("USAGE", "suite", "run", "kernels", "--only", "bits=9", allowed="cell")
+        self.refused("USAGE", "suite", "run", "kernels", "--only", "bits=9", allowed="parts of a case")
         self.refused("USAGE", "suite", "run", "kernels", "--repeats", "0", allowed="at least 1")
         self.refused("USAGE", "suite", "run", "qtip-eval", "--repeats", "2", allowed="no such flag")
 
