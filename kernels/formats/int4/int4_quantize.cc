@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "kernels/api/status.h"
 #include "kernels/cpu/hessian.h"
 #include "kernels/cpu/pieces.h"
+#include "kernels/cpu/stopwatch.h"
 #include "kernels/formats/int4/int4_factor.h"
 #include "kernels/formats/int4/int4_options.h"
 #include "kernels/formats/int4/int4_strip.h"
@@ -23,10 +23,6 @@ constexpr double kEncodeFrom = 0.1;
 
 // Stacks of threads, packing buffers of OpenBLAS, options and results of strips.
 constexpr uint64_t kFixedBytes = uint64_t{32} << 20;
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Int4Result EmptyResult(const Int4Spec& spec, Shape shape) {
   const int64_t groups = spec.groups(shape.in_features);
@@ -85,16 +81,15 @@ absl::StatusOr<PackedLayer> QuantizeInt4OnCpu(ThreadPool& pool, const QuantizePr
   QTIPD_RETURN_IF_ERROR(CheckHessian(problem.hessian, in, progress));
   report = {};
   const bool has_hessian = !problem.hessian.empty();
-  const double start = Now();
+  Stopwatch watch;
   Int4Factor factor;
   if (has_hessian) {
     progress.Report(0, "factor");
     QTIPD_ASSIGN_OR_RETURN(factor, FactorInt4Hessian(pool, progress, problem.hessian, in,
                                                      problem.options.GetDouble("damping")));
-    report.step_seconds.emplace_back("factor", Now() - start);
+    report.step_seconds.emplace_back("factor", watch.Lap());
   }
   progress.Report(kEncodeFrom, "encode");
-  const double encode_start = Now();
   const Int4Spec spec = Int4SpecOf(problem.options, in);
   Int4Result result = EmptyResult(spec, problem.shape);
   const Int4Encoder encoder = Int4EncoderOf(problem.options, has_hessian);
@@ -112,7 +107,7 @@ absl::StatusOr<PackedLayer> QuantizeInt4OnCpu(ThreadPool& pool, const QuantizePr
                          EncodeStrips(pool, strips, problem.weights, progress));
   report.proxy_error = energy.weights > 0 ? energy.error / energy.weights : 0;
   PackedLayer layer = Pack(problem, spec, std::move(result));
-  report.step_seconds.emplace_back("encode", Now() - encode_start);
+  report.step_seconds.emplace_back("encode", watch.Lap());
   return layer;
 }
 
