@@ -55,6 +55,16 @@ __device__ __forceinline__ void LoadStreaming32If(uint32_t& v, const void* p, bo
       : "memory");
 }
 
+// Data that other warps of the block load too, kept in L1; volatile for the same reason. Not of the
+// non-coherent kind: a grid before this one may have written it.
+__device__ __forceinline__ uint4 LoadCached128(const void* p) {
+  uint4 v;
+  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+
 // A word that the host may write meanwhile; never from a cache.
 __device__ __forceinline__ uint32_t LoadSystem(const uint32_t* p) {
   uint32_t v;
@@ -94,6 +104,13 @@ template <uint32_t kMask>
 __device__ __forceinline__ uint32_t MaskOr(uint32_t a, uint32_t b) {
   uint32_t d;
   asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(a), "n"(kMask), "r"(b));
+  return d;
+}
+
+// (a & mask) ^ flip in one instruction, the constants in registers.
+__device__ __forceinline__ uint32_t MaskFlip(uint32_t a, uint32_t mask, uint32_t flip) {
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6A;" : "=r"(d) : "r"(a), "r"(mask), "r"(flip));
   return d;
 }
 

@@ -78,8 +78,13 @@ QTIPD_HOST_DEVICE constexpr float QtipMadWeight(uint32_t hash) {
 }
 
 // Two fp16 in one word, each of magnitude 2^-3 to 2: the weight is their sum, rounded to fp16.
+inline constexpr uint32_t kQtip3InstMask = 0x8FFF8FFFu;
+inline constexpr uint32_t kQtip3InstFlip = 0x3B603B60u;
+QTIPD_HOST_DEVICE constexpr uint32_t Qtip3InstHash(uint32_t state) {
+  return 89226354u * state + 64248484u;
+}
 QTIPD_HOST_DEVICE constexpr uint32_t Qtip3InstHalves(uint32_t state) {
-  return ((89226354u * state + 64248484u) & 0x8FFF8FFFu) ^ 0x3B603B60u;
+  return (Qtip3InstHash(state) & kQtip3InstMask) ^ kQtip3InstFlip;
 }
 
 // Row of quantlut's table of 2^table_bits values.

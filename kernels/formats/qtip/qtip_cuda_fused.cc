@@ -5,6 +5,9 @@
 #include <array>
 #include <bit>
 
+#include "kernels/api/status.h"
+#include "kernels/formats/qtip/qtip_cuda_arrange.h"
+
 namespace qtipd {
 namespace {
 
@@ -17,8 +20,9 @@ constexpr int kWideColumns = 8;
 constexpr int kUnitsOf8Vectors = 4;
 constexpr int kUnitsOf16Vectors = 2;
 constexpr int kWideRows = 4;
-constexpr int kWideRowsOfManyBits = 2;
-constexpr int kLeastWideWarps = 4;  // that share a row block: one on every scheduler
+constexpr int kWideRowsOfManyColumns = 2;
+constexpr int kLeastWideWarps = 4;          // that share a row block: one on every scheduler
+constexpr int kMostColumnsOfFourRows = 16;  // whose sums of four row blocks fit in registers
 constexpr int kFewReplicasRows = 2;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
@@ -50,8 +54,10 @@ int ResidentUnits(int64_t in_features) {
 // The smallest kernel that takes the batch in one launch.
 int ColumnsFor(int64_t batch) {
   if (batch == 1) return 1;
-  if (batch <= kSegmentColumns) return kSegmentColumns;
-  return batch <= 8 ? 8 : 16;
+  for (const int columns : {kSegmentColumns, kWideColumns, 16}) {
+    if (batch <= columns) return columns;
+  }
+  return kMaxFusedColumns;
 }
 
 // Row blocks that a warp sums at once as it loops over columns: as few surplus ones as possible,
@@ -74,7 +80,9 @@ void ChooseWide(const FusedProblem& problem, int64_t rows_per_block, size_t shar
                 FusedConfig& config) {
   const auto room = static_cast<int64_t>(shared_bytes) - FoldedBytes(config.table_replicas);
   config.units_per_warp = ResidentUnits(problem.in_features);
-  const int most_units = config.columns > kWideColumns ? kUnitsOf16Vectors : kUnitsOf8Vectors;
+  const int most_units = config.columns > kMostColumnsOfFourRows ? 0
+                         : config.columns > kWideColumns         ? kUnitsOf16Vectors
+                                                                 : kUnitsOf8Vectors;
   if (config.units_per_warp > most_units || config.table_replicas == kFewReplicas) {
     config.units_per_warp = 0;
   }
@@ -87,16 +95,16 @@ void ChooseWide(const FusedProblem& problem, int64_t rows_per_block, size_t shar
   const auto units = static_cast<uint64_t>(UnitsPerRow(problem.in_features));
   config.warps_per_row = static_cast<int>(std::min<uint64_t>(std::bit_ceil(units), kWarps));
   int64_t groups = kWarps / config.warps_per_row;
-  const bool is_crowded = problem.bits > kMaxBitsOfFourRows && config.columns > kWideColumns;
-  int most = is_crowded ? kWideRowsOfManyBits : kWideRows;
+  const bool is_crowded = config.columns > kMostColumnsOfFourRows;
+  int most = is_crowded ? kWideRowsOfManyColumns : kWideRows;
+  const int least_warps = is_crowded ? kLeastWideWarps / 2 : kLeastWideWarps;
   while (kWarps * config.columns * kUnitRows * 4 * most > room) most /= 2;
   if (config.table_replicas == kFewReplicas) most = 1;
   config.rows_in_flight = 1;
   while (config.rows_in_flight < most && groups * config.rows_in_flight < rows_per_block) {
     config.rows_in_flight *= 2;
   }
-  while (config.warps_per_row > kLeastWideWarps &&
-         groups * config.rows_in_flight < rows_per_block) {
+  while (config.warps_per_row > least_warps && groups * config.rows_in_flight < rows_per_block) {
     config.warps_per_row /= 2;
     groups *= 2;
   }
@@ -117,7 +125,8 @@ double InstructionsPerWeight(const FusedConfig& config, int bits) {
                    kLooping4 = {2.848, 2.812, 2.898, 2.809};
   constexpr Counts kResident8 = {2.801, 2.773, 2.973, 2.781};
   constexpr Counts kLooping8 = {3.141, 3.109, 3.359, 3.027},
-                   kLooping16 = {3.633, 3.641, 4.062, 3.727};
+                   kLooping16 = {3.633, 3.641, 4.062, 3.727},
+                   kLooping32 = {3.633, 3.641, 4.062, 3.727};  // TODO count
   // Twice the matrix instructions of 8 vectors, one for 8 weights of a lane.
   constexpr double kSecondVectorTile = 0.125;
   const bool is_resident = config.units_per_warp > 0;
@@ -128,12 +137,23 @@ double InstructionsPerWeight(const FusedConfig& config, int bits) {
       return (is_resident ? kResident4 : kLooping4)[bits - 1];
     case kWideColumns:
       return (is_resident ? kResident8 : kLooping8)[bits - 1];
-    default:
+    case 16:
       return is_resident ? kResident8[bits - 1] + kSecondVectorTile : kLooping16[bits - 1];
+    default:
+      return kLooping32[bits - 1];
   }
 }
 
-// All but the vectors.
+// Where the kernel of `config` finds the activations `u`.
+absl::StatusOr<const void*> Arranged(const CudaDevice& device, const FusedProblem& problem,
+                                     const FusedConfig& config, const void* u, void* arranged) {
+  if (!config.arranges()) return u;
+  QTIPD_RETURN_IF_ERROR(LaunchArrange(device, problem.in_features, static_cast<int>(problem.batch),
+                                      config.columns, u, arranged));
+  return arranged;
+}
+
+// All but the vectors. The batch is that of one launch.
 FusedArguments Describe(const FusedProblem& problem, const FusedConfig& config, const void* packed,
                         const void* table) {
   const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
@@ -141,6 +161,7 @@ FusedArguments Describe(const FusedProblem& problem, const FusedConfig& config, 
           .table = static_cast<const uint32_t*>(table),
           .out_features = static_cast<int>(problem.out_features),
           .in_features = static_cast<int>(problem.in_features),
+          .columns = static_cast<int>(problem.batch),
           .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
           .chunk_rows = config.chunk_rows,
           .row_quotient = row_blocks / config.grid,
@@ -203,34 +224,42 @@ std::string FusedConfig::ToString() const {
 }
 
 OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& limits) {
-  const FusedConfig config = ChooseFusedConfig(problem, limits);
-  const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
-  const auto weights =
-      static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
-  const double fill =
-      static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
-  OperationCounts operations = {{"launch", launches},
-                                {"shared_memory", launches * (weights / 2 / 32 + fill)}};
-  if (limits.compute_capability / 10 == kCountedCapability) {
-    operations["issue"] = launches * weights / 32 * InstructionsPerWeight(config, problem.bits);
+  OperationCounts operations;
+  for (int64_t first = 0; first < problem.batch; first += kMaxFusedColumns) {
+    FusedProblem part = problem;
+    part.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
+    const FusedConfig config = ChooseFusedConfig(part, limits);
+    const auto weights =
+        static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
+    const double fill =
+        static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
+    operations["launch"] += config.arranges() ? 2 : 1;
+    operations["shared_memory"] += weights / 2 / 32 + fill;
+    if (limits.compute_capability / 10 == kCountedCapability) {
+      operations["issue"] += weights / 32 * InstructionsPerWeight(config, problem.bits);
+    }
   }
   return operations;
 }
 
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
-                         const void* table, const void* u, void* z) {
-  return LaunchFusedAs(device, device.limits(), problem, packed, table, u, z);
+                         const void* table, const void* u, void* z, void* arranged) {
+  return LaunchFusedAs(device, device.limits(), problem, packed, table, u, z, arranged);
 }
 
 absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
                            const FusedProblem& problem, const void* packed, const void* table,
-                           const void* u, void* z) {
-  const FusedConfig config = ChooseFusedConfig(problem, as);
-  for (int64_t first = 0; first < problem.batch; first += config.columns) {
-    FusedArguments arguments = Describe(problem, config, packed, table);
-    arguments.u = static_cast<const __half*>(u) + first * problem.in_features;
+                           const void* u, void* z, void* arranged) {
+  for (int64_t first = 0; first < problem.batch; first += kMaxFusedColumns) {
+    FusedProblem part = problem;
+    part.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
+    const FusedConfig config = ChooseFusedConfig(part, as);
+    FusedArguments arguments = Describe(part, config, packed, table);
     arguments.z = static_cast<float*>(z) + first * problem.out_features;
-    arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
+    QTIPD_ASSIGN_OR_RETURN(
+        arguments.u,
+        Arranged(device, part, config, static_cast<const __half*>(u) + first * problem.in_features,
+                 arranged));
     QTIPD_RETURN_IF_ERROR(Launch(device, problem.bits, config, arguments));
   }
   return absl::OkStatus();
@@ -238,13 +267,12 @@ absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
 
 absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
                               const void* packed, const void* table, const void* u, void* z,
-                              PhaseRecord* records) {
+                              void* arranged, PhaseRecord* records) {
   FusedConfig config = ChooseFusedConfig(problem, device.limits());
   config.waits_for_previous = true;
   FusedArguments arguments = Describe(problem, config, packed, table);
-  arguments.u = u;
   arguments.z = static_cast<float*>(z);
-  arguments.columns = static_cast<int>(problem.batch);
+  QTIPD_ASSIGN_OR_RETURN(arguments.u, Arranged(device, problem, config, u, arranged));
   if (records == nullptr) return Launch(device, problem.bits, config, arguments);
   return Launch(device, problem.bits, config, TracedArguments{arguments, records});
 }

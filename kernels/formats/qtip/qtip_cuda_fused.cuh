@@ -28,13 +28,15 @@ auto ChooseFusedKernel(const FusedConfig& config) {
   constexpr int kFew = kFewReplicas;
   if constexpr (kColumns > 4) {
     if (config.table_replicas == kFew) return FusedWide<kBits, 1, kColumns, kFew, Arguments>;
-    if (config.units_per_warp == 1) return FusedWideResident<kBits, 1, kColumns, Arguments>;
-    if (config.units_per_warp == 2) return FusedWideResident<kBits, 2, kColumns, Arguments>;
+    if constexpr (kColumns <= 16) {
+      if (config.units_per_warp == 1) return FusedWideResident<kBits, 1, kColumns, Arguments>;
+      if (config.units_per_warp == 2) return FusedWideResident<kBits, 2, kColumns, Arguments>;
+    }
     if constexpr (kColumns == 8) {
       if (config.units_per_warp == 4) return FusedWideResident<kBits, 4, kColumns, Arguments>;
     }
     if (config.rows_in_flight == 1) return FusedWide<kBits, 1, kColumns, kMost, Arguments>;
-    if constexpr (kBits <= 2 || kColumns == 8) {
+    if constexpr (kColumns <= 16) {
       if (config.rows_in_flight == 4) return FusedWide<kBits, 4, kColumns, kMost, Arguments>;
     }
     return FusedWide<kBits, 2, kColumns, kMost, Arguments>;
@@ -68,8 +70,11 @@ absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config
     case 8:
       return LaunchKernel(device, options, ChooseFusedKernel<kBits, 8, Arguments>(config),
                           arguments);
-    default:
+    case 16:
       return LaunchKernel(device, options, ChooseFusedKernel<kBits, 16, Arguments>(config),
+                          arguments);
+    default:
+      return LaunchKernel(device, options, ChooseFusedKernel<kBits, 32, Arguments>(config),
                           arguments);
   }
 }

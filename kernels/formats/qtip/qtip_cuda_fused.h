@@ -24,7 +24,7 @@ struct FusedProblem {
 // Choose: how. A function of the problem and the device's limits alone.
 struct FusedConfig {
   int grid = 0;            // blocks; each owns whole row blocks, so sums need no second pass
-  int columns = 0;         // of the batch per launch: 1, 4, 8 or 16
+  int columns = 0;         // of the batch per launch: 1, 4, 8, 16 or 32
   int warps_per_row = 0;   // warps that share a row block, a power of two
   int table_replicas = 0;  // 32, or 16 where a block gets too little shared memory
   // Units that a warp keeps the activations of in registers, for 2048, 4096 and 8192 columns (two
@@ -34,6 +34,8 @@ struct FusedConfig {
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // table and partial sums
   bool waits_for_previous = false;  // LaunchOptions
+  // Whether activations are brought into the order of qtip_cuda_arrange.h before.
+  bool arranges() const { return columns > 8 && units_per_warp == 0; }
   std::string ToString() const;
 };
 
@@ -45,25 +47,28 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& lim
 // filling of the table in every block. Lower bounds.
 OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& limits);
 
-// One pass over the weights serves this many activation vectors; from there decoding once is
-// better.
-inline constexpr int64_t kMaxFusedBatch = 16;
+// One pass over the weights serves this many activation vectors.
+inline constexpr int kMaxFusedColumns = 32;
+// Passes beyond this take longer than decoding once and a dense product, at every shape measured.
+inline constexpr int64_t kMaxFusedBatch = 128;
 
 // Launch: z[batch, out] = u[batch, in] * W_trellis^T.
-//   packed  units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
-//   table   [512] pairs of fp16, first weight in the low half
-//   u       fp16 [batch, in_features], 16-byte aligned     z  fp32 [batch, out_features],
-//   overwritten
+//   packed    units of qtip_cuda_layout.h, UnitLayerBytes(), 16-byte aligned
+//   table     [512] pairs of fp16, first weight in the low half
+//   u         fp16 [batch, in_features], 16-byte aligned
+//   z         fp32 [batch, out_features], overwritten
+//   arranged  scratch of ArrangedBytes(in_features, kMaxFusedColumns), 16-byte aligned, which no
+//             other stream uses meanwhile; for batches above 8
 // fp16 products, fp32 sums in an order fixed by the configuration: the same bits on every run.
 // Enqueues on the device's stream; buffers must outlive the work; capturable.
 // Source: QTIP (Tseng et al., 2024, arXiv 2406.11235), code HYB.
 absl::Status LaunchFused(const CudaDevice& device, const FusedProblem& problem, const void* packed,
-                         const void* table, const void* u, void* z);
+                         const void* table, const void* u, void* z, void* arranged);
 
 // The same with what ChooseFusedConfig chooses for `as`, which may have less than `device`.
 absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
                            const FusedProblem& problem, const void* packed, const void* table,
-                           const void* u, void* z);
+                           const void* u, void* z, void* arranged);
 
 // One configuration's launch over `columns` of the batch; LaunchFused picks among them.
 struct FusedArguments {
@@ -94,12 +99,12 @@ struct TracedArguments : FusedArguments {
   PhaseRecord* records;  // one a block
 };
 
-// As LaunchFused for a batch of 1 to kMaxFusedBatch, but beginning only when everything before has
-// ended. Where `records` is not null, through the traced build: the same source with time stamps,
-// device memory for ChooseFusedConfig(problem, ...).grid of them.
+// As LaunchFused for a batch of 1 to kMaxFusedColumns, but the kernel begins only when everything
+// before has ended. Where `records` is not null, through the traced build: the same source with
+// time stamps, device memory for ChooseFusedConfig(problem, ...).grid of them.
 absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& problem,
                               const void* packed, const void* table, const void* u, void* z,
-                              PhaseRecord* records);
+                              void* arranged, PhaseRecord* records);
 
 // A kernel of that grid, block and shared memory that only takes the time stamps. Otherwise as
 // LaunchFusedAlone.

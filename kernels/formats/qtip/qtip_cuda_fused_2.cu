@@ -4,6 +4,6 @@
 namespace qtipd {
 
 template absl::Status LaunchFusedBits<2, FusedArguments>(const CudaDevice&, const FusedConfig&,
-                                         const FusedArguments&);
+                                                         const FusedArguments&);
 
 }  // namespace qtipd

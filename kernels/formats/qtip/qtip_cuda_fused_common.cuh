@@ -12,6 +12,8 @@
 namespace qtipd {
 
 inline constexpr int kFusedWarps = kDecodeThreads / 32;
+inline constexpr int kFusedWarpsLog2 = 4;
+static_assert(kFusedWarps == 1 << kFusedWarpsLog2);
 
 // Steps that one accumulator runs through: the tensor cores cut off low bits of a sum rather than
 // rounding it, an error that grows with the length of the chain (2.5e-6 at 65536 columns in one).

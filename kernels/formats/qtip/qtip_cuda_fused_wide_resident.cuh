@@ -6,6 +6,38 @@
 
 namespace qtipd {
 
+// sums[t] += half a unit times activation vectors 8 t .. 8 t + 7.
+template <int kBits, int kVectorTiles, int kReplicas>
+__device__ __forceinline__ void MultiplyHalf(const HalfWords<kBits>& half,
+                                             const Activations (&b)[kVectorTiles],
+                                             float (&sums)[kVectorTiles][4],
+                                             const DecodeContext<kReplicas>& context) {
+  uint32_t words[kBits + 1];
+  WindowsOfHalf(half, words);
+#pragma unroll
+  for (int i = 0; i < kUnitSteps / 2; ++i) {
+    uint32_t pairs[4];
+    DecodeStep<kBits>(words, i, context, pairs);
+#pragma unroll
+    for (int t = 0; t < kVectorTiles; ++t) {
+      ptx::MmaM16N8K16(sums[t], pairs, b[t].word[i], b[t].word[4 + i]);
+    }
+  }
+}
+
+// Where a lane's activations lie: its tile of half 0 of unit 0, of vector 8 t + g, or of the last
+// one where there are fewer: what comes of those is not stored.
+template <int kVectorTiles>
+__device__ __forceinline__ void WideActivationsOfLane(const FusedArguments& args, int lane,
+                                                      const uint16_t* (&of_lane)[kVectorTiles]) {
+#pragma unroll
+  for (int t = 0; t < kVectorTiles; ++t) {
+    const int column = min(8 * t + (lane >> 2), args.columns - 1);
+    of_lane[t] = static_cast<const uint16_t*>(args.u) +
+                 static_cast<int64_t>(column) * args.in_features + (lane & 3) * kQtipTileCols;
+  }
+}
+
 // FusedResident for more vectors: 2048 or 4096 columns, and 8192 for up to 8 vectors.
 template <int kBits, int kUnits, int kColumns, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWideResident(const Arguments args) {

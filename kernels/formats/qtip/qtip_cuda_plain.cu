@@ -3,7 +3,6 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
-#include <bit>
 
 #include "kernels/cuda/launch.h"
 
@@ -12,6 +11,7 @@ namespace {
 
 constexpr int kWarps = 16;
 constexpr int kSegmentColumns = 4;
+constexpr int kMostRowsInFlight = 2;
 
 const PlainKernels& KernelsOf(const QtipCodeSpec& spec) {
   const int rate = spec.bits - 1;
@@ -32,6 +32,12 @@ const PlainKernels& KernelsOf(const QtipCodeSpec& spec) {
   return kHyb1Kernel;
 }
 
+// Codes whose weights are sums of bytes.
+bool SumsBytes(const QtipCodeSpec& spec) {
+  return spec.code == QtipCode::k1Mad || spec.code == QtipCode::k2Mad;
+}
+
+// Of a row block.
 size_t PartialBytes(int columns) {
   return sizeof(float) * kWarps * static_cast<size_t>(columns) * kUnitRows;
 }
@@ -49,29 +55,38 @@ bool HasPlainKernels(const QtipCodeSpec& spec) {
 
 bool KeepsPlainTable(const QtipCodeSpec& spec, const CudaLimits& limits) {
   const size_t table = KernelsOf(spec).table_bytes(spec.table_bits);
-  return table + PartialBytes(kSegmentColumns) <= limits.shared_bytes;
+  return table + kMostRowsInFlight * PartialBytes(kSegmentColumns) <= limits.shared_bytes;
 }
 
-// Grid and warps: ChooseFusedConfig's rules without its kernels.
+// Grid and warps: those of ChooseFusedConfig's looping kernel.
 PlainConfig ChoosePlainConfig(const FusedProblem& problem, const QtipCodeSpec& spec,
                               const CudaLimits& limits) {
   const int64_t row_blocks = problem.out_features / kUnitRows;
-  const int64_t units = UnitsPerRow(problem.in_features);
   const int64_t rows_per_block = (row_blocks + limits.multiprocessors - 1) / limits.multiprocessors;
   PlainConfig config;
-  config.grid = static_cast<int>((row_blocks + rows_per_block - 1) / rows_per_block);
+  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
   config.columns = problem.batch == 1 ? 1 : kSegmentColumns;
-  config.warps_per_row =
-      static_cast<int>(std::bit_floor(static_cast<uint64_t>(std::min<int64_t>(units, kWarps))));
+  config.rows_in_flight = rows_per_block == 1 ? 1 : kMostRowsInFlight;
   config.keeps_table = KeepsPlainTable(spec, limits);
-  config.shared_bytes =
-      KernelsOf(spec, limits).table_bytes(spec.table_bits) + PartialBytes(config.columns);
+  size_t before_sums = KernelsOf(spec, limits).table_bytes(spec.table_bits);
+  if (SumsBytes(spec) && problem.batch == 1) {
+    const size_t digits = sizeof(uint32_t) * UnitsPerRow(problem.in_features) * kUnitCols;
+    config.sums_digits =
+        digits + config.rows_in_flight * PartialBytes(config.columns) <= limits.shared_bytes;
+    if (config.sums_digits) before_sums = digits;
+  }
+  const auto rounds = static_cast<int64_t>((limits.shared_bytes - before_sums) /
+                                           PartialBytes(config.columns) / config.rows_in_flight);
+  const int64_t needed = (rows_per_block + config.rows_in_flight - 1) / config.rows_in_flight;
+  config.chunk_rows = static_cast<int>(std::min(rounds, needed)) * config.rows_in_flight;
+  config.shared_bytes = before_sums + config.chunk_rows * PartialBytes(config.columns);
   return config;
 }
 
 std::string PlainConfig::ToString() const {
   return "grid " + std::to_string(grid) + ", columns " + std::to_string(columns) +
-         ", warps_per_row " + std::to_string(warps_per_row) +
+         ", rows_in_flight " + std::to_string(rows_in_flight) + ", chunk_rows " +
+         std::to_string(chunk_rows) + (sums_digits ? ", activations in integers" : "") +
          (keeps_table ? "" : ", table in L1 and L2") + ", shared_bytes " +
          std::to_string(shared_bytes);
 }
@@ -119,7 +134,7 @@ absl::Status LaunchPlainFusedAs(const CudaDevice& device, const CudaLimits& as,
     arguments.out_features = static_cast<int>(problem.out_features);
     arguments.in_features = static_cast<int>(problem.in_features);
     arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
-    arguments.warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row));
+    arguments.chunk_rows = config.chunk_rows;
     arguments.row_quotient = row_blocks / config.grid;
     arguments.row_remainder = row_blocks % config.grid;
     arguments.tlut = static_cast<const uint16_t*>(tlut);

@@ -8,6 +8,10 @@
 #include "kernels/formats/qtip/qtip_cuda_fused_segments.cuh"
 #include "kernels/formats/qtip/qtip_cuda_plain.h"
 #include "kernels/formats/qtip/qtip_cuda_plain_code.cuh"
+#include "kernels/formats/qtip/qtip_cuda_plain_digits.cuh"
+#include "kernels/formats/qtip/qtip_cuda_plain_stream.cuh"
+#include "kernels/formats/qtip/qtip_cuda_plain_words.cuh"
+#include "kernels/formats/qtip/qtip_cuda_store_row.cuh"
 
 namespace qtipd {
 
@@ -16,31 +20,22 @@ QTIPD_HOST_DEVICE constexpr size_t PlainTableBytes(size_t bytes) {
   return (bytes + 127) / 128 * 128;
 }
 
-// The state at bit `offset` of the lane's words.
-template <int kWords>
-__device__ __forceinline__ uint32_t PlainStateAt(const uint32_t (&words)[kWords], int offset) {
-  return StateAt(words, offset) & 0xFFFFu;
-}
-
 // Calls sink(i, pairs) for i = 0..7: pairs[j] holds row 4 g + 2 (i >> 2) + (j & 1), columns 2 (i &
 // 3) + 8 (j >> 1) + {0, 1} of the lane's tile. All lanes of the warp.
 template <typename Code, int kBits, typename Sink>
 __device__ __forceinline__ void DecodePlainUnit(const UnitWords<kBits>& unit,
                                                 const typename Code::Context& context,
                                                 Sink&& sink) {
-  const int lane = threadIdx.x % 32;
-  uint32_t words[2 * kBits + 1];
-#pragma unroll
-  for (int i = 0; i < 2 * kBits; ++i) words[i] = unit.word[i];
-  words[2 * kBits] = __shfl_sync(0xFFFFFFFFu, unit.word[0], (lane & 16) | ((lane + 4) & 15));
+  const PlainWords<kBits> words(unit);
 #pragma unroll
   for (int i = 0; i < kUnitPairs / 4; ++i) {
     uint32_t pairs[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const int position = 16 * (2 * (i >> 2) + (j & 1)) + 2 * (i & 3) + 8 * (j >> 1);
-      const uint32_t a = PlainStateAt(words, position * kBits);
-      const uint32_t b = Code::kV == 1 ? PlainStateAt(words, (position + 1) * kBits) : 0;
+      const int row = 2 * (i >> 2) + (j & 1);
+      const int column = 2 * (i & 3) + 8 * (j >> 1);
+      const uint32_t a = words.State(row, column);
+      const uint32_t b = Code::kV == 1 ? words.State(row, column + 1) : 0;
       pairs[j] = Code::Pair(context, a, b);
     }
     sink(i, pairs);
@@ -49,7 +44,8 @@ __device__ __forceinline__ void DecodePlainUnit(const UnitWords<kBits>& unit,
 
 // A row of a tile: sixteen weights.
 template <typename Code>
-__device__ __forceinline__ void StorePlainRow(__half* row, const uint32_t (&pairs)[8]) {
+__device__ __forceinline__ void StorePlainRow(__half* row, const uint32_t (&pairs)[8],
+                                              unsigned writing) {
   uint32_t rounded[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -61,13 +57,11 @@ __device__ __forceinline__ void StorePlainRow(__half* row, const uint32_t (&pair
           __floats2half2_rn(__fdiv_rn(two.x, Code::kScale), __fdiv_rn(two.y, Code::kScale)));
     }
   }
-  auto* to = reinterpret_cast<uint4*>(row);
-  to[0] = make_uint4(rounded[0], rounded[1], rounded[2], rounded[3]);
-  to[1] = make_uint4(rounded[4], rounded[5], rounded[6], rounded[7]);
+  StoreRow(row, rounded, writing);
 }
 
 template <typename Code>
-__device__ __forceinline__ void StorePlainRow(float* row, const uint32_t (&pairs)[8]) {
+__device__ __forceinline__ void StorePlainRow(float* row, const uint32_t (&pairs)[8], unsigned) {
 #pragma unroll
   for (int i = 0; i < 8; i += 2) {
     const float2 a = __half22float2(PlainHalves(pairs[i]));
@@ -99,77 +93,84 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
                                  });
     const int64_t column =
         unit % args.units_per_row * kUnitCols + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
+    // Whole pairs of lanes leave: in_features is a multiple of two tiles.
+    const unsigned writing = __ballot_sync(0xFFFFFFFFu, column < args.in_features);
     if (column >= args.in_features) continue;
     const int64_t first_row = unit / args.units_per_row * kUnitRows + 4 * ((lane >> 2) & 3);
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
       const int64_t at = (first_row + r) * args.in_features + column;
       if (args.is_wide) {
-        StorePlainRow<Code>(static_cast<float*>(args.w) + at, rows[r]);
+        StorePlainRow<Code>(static_cast<float*>(args.w) + at, rows[r], writing);
       } else {
-        StorePlainRow<Code>(static_cast<__half*>(args.w) + at, rows[r]);
+        StorePlainRow<Code>(static_cast<__half*>(args.w) + at, rows[r], writing);
       }
     }
   }
 }
 
-// Warps share a row block by columns and loop over its units; the block's row groups go side by
-// side. One order of summation.
-template <typename Code, int kBits, int kColumns>
+// kRows row blocks at a time, all warps along the columns, as FusedLooping. One order of summation.
+template <typename Code, int kBits, int kRows, int kColumns>
 __global__ void __launch_bounds__(kDecodeThreads, 1)
     PlainFusedKernel(const PlainFusedArguments args) {
   extern __shared__ __align__(128) char table_memory[];
+  constexpr uint32_t kPartialBytes = kFusedWarps * kColumns * kUnitRows * sizeof(float);
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int warps_per_row = 1 << args.warps_per_row_log2;
-  const int warp_column = warp & (warps_per_row - 1);
-  const int warp_row = warp >> args.warps_per_row_log2;
-  const int row_step = kFusedWarps >> args.warps_per_row_log2;
-  const int units = static_cast<int>(UnitsPerRow(args.in_features));
   const RowRange rows = RowsOfBlock(args);
-  const auto load = [&](int row, int unit) {
-    const int64_t at = static_cast<int64_t>(rows.first + min(row, rows.count - 1)) * units + unit;
-    return LoadUnit<kBits>(args.packed + at * UnitBytes(kBits), lane);
-  };
+  UnitStream<kBits, kRows> ahead(args, rows, warp, lane);
 
   ptx::LaunchDependents();
-  UnitWords<kBits> next = load(warp_row, warp_column);
+  ahead.LoadFirst();
   const typename Code::Context context(table_memory, args.tlut, args.table_bits);
   ptx::WaitForPreviousGrids();
   auto* partials =
       reinterpret_cast<float*>(table_memory + PlainTableBytes(Code::TableBytes(args.table_bits)));
-  const uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
-                           PartialOffset<kColumns, kPlainLayoutRows>(lane);
   const uint16_t* of_lane = ActivationsOfLane<kColumns>(args, lane);
+  Activations b = ActivationsOfUnit(args, of_lane, warp, lane);
   __syncthreads();
-  for (int chunk = 0; chunk < rows.count; chunk += row_step) {
-    const int row = chunk + warp_row;
-    float totals[2][4] = {};
-    float sums[2][4] = {};
-    int chain = 0;
-    for (int unit = warp_column; unit < units; unit += warps_per_row) {
-      const UnitWords<kBits> words = next;
-      const bool is_last = unit + warps_per_row >= units;
-      next = is_last ? load(row + row_step, warp_column) : load(row, unit + warps_per_row);
-      const Activations b = ActivationsOfUnit(args, of_lane, unit, lane);
-      DecodePlainUnit<Code, kBits>(words, context, [&](int i, const uint32_t(&pairs)[4]) {
-        ptx::MmaM16N8K16(sums[i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
-      });
-      if (++chain < kChainSteps && !is_last) continue;
-      chain = 0;
+  for (int chunk = 0; chunk < rows.count; chunk += args.chunk_rows) {
+    const int chunk_end = min(chunk + args.chunk_rows, rows.count);
+    uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
+                       PartialOffset<kColumns, kPlainLayoutRows>(lane);
+#pragma unroll 1
+    for (int row = chunk; row < chunk_end; row += kRows) {
+      int step = 0;
+      do {  // once for a warp without units too: its sums are zero
+        float sums[kRows][2][4] = {};
+        const int chain_end = min(step + kChainSteps, ahead.steps());
+        const bool adds = step > 0;
+#pragma unroll 1
+        for (; step < chain_end; ++step) {
+          const bool is_last = step + 1 == ahead.steps();
+          const int next_unit = is_last ? warp : (step + 1) * kFusedWarps + warp;
+          Activations next_b;
+          ahead.Begin(row, is_last);
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        totals[i / 4][i % 4] += sums[i / 4][i % 4];
-        sums[i / 4][i % 4] = 0;
-      }
+          for (int r = 0; r < kRows; ++r) {
+            DecodePlainUnit<Code, kBits>(
+                ahead.words(r), context, [&](int i, const uint32_t(&pairs)[4]) {
+                  ptx::MmaM16N8K16(sums[r][i >> 2], pairs, b.word[i & 3], b.word[4 + (i & 3)]);
+                });
+            ahead.Load(r);
+            if (r == 0) next_b = ActivationsOfUnit(args, of_lane, next_unit, lane);
+          }
+          ahead.End();
+          b = next_b;
+        }
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+          for (int i = 0; i < 8; ++i) sums[r][i / 4][i % 4] /= Code::kScale;
+          StorePartial<kColumns, kPlainLayoutRows>(partial + r * kPartialBytes, sums[r], lane, adds,
+                                                   row + r < chunk_end);
+        }
+      } while (step < ahead.steps());
+      partial += kRows * kPartialBytes;
     }
-#pragma unroll
-    for (int i = 0; i < 8; ++i) totals[i / 4][i % 4] /= Code::kScale;
-    StorePartial<kColumns, kPlainLayoutRows>(partial, totals, lane);
     __syncthreads();
-    ReducePartials<kColumns>(args, partials, rows.first + chunk, min(row_step, rows.count - chunk),
-                             warps_per_row);
-    __syncthreads();
+    ReducePartials<kColumns>(args, partials, rows.first + chunk, chunk_end - chunk, kFusedWarps);
+    if (chunk_end < rows.count) __syncthreads();
   }
 }
 
@@ -196,9 +197,21 @@ absl::Status LaunchPlainFusedKernel(const CudaDevice& device, const PlainConfig&
                                  .block = kDecodeThreads,
                                  .shared_bytes = config.shared_bytes,
                                  .overlaps_previous = true};
+  if constexpr (Code::kSumsBytes) {
+    if (config.sums_digits) {
+      return config.rows_in_flight == 1
+                 ? LaunchKernel(device, options, DigitFusedKernel<Code, kBits, 1>, arguments)
+                 : LaunchKernel(device, options, DigitFusedKernel<Code, kBits, 2>, arguments);
+    }
+  }
+  if (config.rows_in_flight == 1) {
+    return config.columns == 1
+               ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1, 1>, arguments)
+               : LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1, 4>, arguments);
+  }
   return config.columns == 1
-             ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 1>, arguments)
-             : LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 4>, arguments);
+             ? LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 2, 1>, arguments)
+             : LaunchKernel(device, options, PlainFusedKernel<Code, kBits, 2, 4>, arguments);
 }
 
 template <typename Code, int kBits>

@@ -22,11 +22,13 @@ bool KeepsPlainTable(const QtipCodeSpec& spec, const CudaLimits& limits);
 
 // Choose: how, as FusedConfig. A function of the problem, the code and the limits alone.
 struct PlainConfig {
-  int grid = 0;           // blocks; each owns whole row blocks
-  int columns = 0;        // of the batch per launch: 1 or 4
-  int warps_per_row = 0;  // warps that share a row block, a power of two
+  int grid = 0;            // blocks; each owns whole row blocks
+  int columns = 0;         // of the batch per launch: 1 or 4
+  int rows_in_flight = 0;  // row blocks that a warp sums at once: 1 or 2
+  int chunk_rows = 0;      // row blocks between two reductions
   bool keeps_table = false;
-  size_t shared_bytes = 0;  // table and partial sums
+  bool sums_digits = false;  // qtip_cuda_plain_digits.cuh: activations as integers
+  size_t shared_bytes = 0;   // table or digits, and partial sums
   std::string ToString() const;
 };
 PlainConfig ChoosePlainConfig(const FusedProblem& problem, const QtipCodeSpec& spec,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/ptx/memory.h"
 #include "kernels/formats/qtip/qtip_code.h"
 
 namespace qtipd {
@@ -23,20 +24,24 @@ __device__ __forceinline__ uint32_t PlainBits(__half2 halves) {
 //   TableBytes   of shared memory for a table of 2^table_bits rows
 //   Context      made by all threads of a block, followed by a barrier of the caller's
 //   Pair         of weights: of the two states with kV 1, of the first alone with kV 2
+//   kSumsBytes   whether a weight is the sum of the bytes of Hash(state) less kQtipMadMean
 
 // 1mad and 2mad: y - 510, an integer and exact. 0x6400 | y is the fp16 1024 + y.
 template <bool kIsTwice>
 struct MadCode {
   static constexpr int kV = 1;
   static constexpr float kScale = kQtipMadDivisor;
+  static constexpr bool kSumsBytes = true;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) { return 0; }
   struct Context {
     __device__ Context(char*, const uint16_t*, int) {}
   };
 
+  static __device__ __forceinline__ uint32_t Hash(uint32_t state) {
+    return kIsTwice ? Qtip2MadHash(state) : Qtip1MadHash(state);
+  }
   static __device__ __forceinline__ uint32_t Shifted(uint32_t state) {
-    const uint32_t hash = kIsTwice ? Qtip2MadHash(state) : Qtip1MadHash(state);
-    return __dp4a(hash, 0x01010101u, 0x6400u);
+    return __dp4a(Hash(state), 0x01010101u, 0x6400u);
   }
   static __device__ __forceinline__ uint32_t Pair(const Context&, uint32_t a, uint32_t b) {
     static_assert(kQtipMadMean == 510, "0x65FE is the fp16 1024 + 510");
@@ -49,16 +54,23 @@ struct MadCode {
 struct InstCode {
   static constexpr int kV = 1;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) { return 0; }
   struct Context {
     __device__ Context(char*, const uint16_t*, int) {}
   };
 
+  // In both halves: the addition takes its operands from either half, without permutations.
+  static __device__ __forceinline__ uint32_t SumOfHalves(uint32_t x) {
+    const __half2 halves = PlainHalves(x);
+    return PlainBits(__hadd2(__low2half2(halves), __high2half2(halves)));
+  }
+  // Qtip3InstHalves, whose mask and flip the compiler makes two instructions of.
+  static __device__ __forceinline__ uint32_t Halves(uint32_t state) {
+    return ptx::MaskFlip(Qtip3InstHash(state), kQtip3InstMask, kQtip3InstFlip);
+  }
   static __device__ __forceinline__ uint32_t Pair(const Context&, uint32_t a, uint32_t b) {
-    const uint32_t x = Qtip3InstHalves(a);
-    const uint32_t y = Qtip3InstHalves(b);
-    return PlainBits(
-        __hadd2(PlainHalves(__byte_perm(x, y, 0x5410)), PlainHalves(__byte_perm(x, y, 0x7632))));
+    return __byte_perm(SumOfHalves(Halves(a)), SumOfHalves(Halves(b)), 0x5410);
   }
 };
 
@@ -86,6 +98,7 @@ struct SharedTable {
 struct LutCode {
   static constexpr int kV = 1;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int table_bits) {
     return sizeof(uint16_t) << table_bits;
   }
@@ -104,6 +117,7 @@ struct LutCode {
 struct CachedLutCode {
   static constexpr int kV = 1;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) { return 0; }
   struct Context {
     const uint16_t* entries;
@@ -118,6 +132,7 @@ struct CachedLutCode {
 struct PairLutCode {
   static constexpr int kV = 2;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) { return 0; }
   struct Context {
     const uint32_t* pairs;
@@ -132,6 +147,7 @@ struct PairLutCode {
 struct QuantLutCode {
   static constexpr int kV = 1;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int table_bits) {
     return table_bits < 3 ? 16 : sizeof(uint16_t) << table_bits;
   }
@@ -146,6 +162,7 @@ struct QuantLutCode {
 struct PlainHybCode {
   static constexpr int kV = 2;
   static constexpr float kScale = 1;
+  static constexpr bool kSumsBytes = false;
   static QTIPD_HOST_DEVICE constexpr size_t TableBytes(int) {
     return sizeof(uint16_t) * kQtipLutValues;
   }

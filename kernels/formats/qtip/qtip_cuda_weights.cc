@@ -7,6 +7,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/cuda/upload.h"
+#include "kernels/formats/qtip/qtip_cuda_arrange.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
@@ -25,12 +26,13 @@ struct Copy {
   Buffer table;
 };
 
-// What transforms activations, shared by all copies and replicas: H^T going in, H coming out.
+// What belongs to activations, shared by all copies and replicas: H^T going in, H coming out.
 struct Sides {
   CudaRotation input;
   CudaRotation output;
   Buffer su;
   Buffer sv;
+  Buffer arranged;  // LaunchFused's scratch: all use the device's one stream
 };
 
 class QtipCudaWeights final : public ResidentWeights {
@@ -83,7 +85,7 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     const void* packed = copies_[copy].packed.data();
     const void* table = copies_[copy].table.data();
-    return IsHyb() ? LaunchFused(device_, Problem(batch), packed, table, u, z)
+    return IsHyb() ? LaunchFused(device_, Problem(batch), packed, table, u, z, arranged())
                    : LaunchPlainFused(device_, Problem(batch), spec_, packed, table, u, z);
   }
 
@@ -103,13 +105,13 @@ class QtipCudaWeights final : public ResidentWeights {
 
   absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u, void* z,
                                                              int slots) override {
-    if (!IsHyb()) {
-      return ResidentWeights::PreparePhases(batch, u, z, slots);  // no such build
+    if (!IsHyb() || batch > kMaxFusedColumns) {
+      return ResidentWeights::PreparePhases(batch, u, z, slots);  // no such build, or many kernels
     }
     return PrepareFusedPhases(
         device_, Problem(batch), slots, [this, batch, u, z](int copy, PhaseRecord* records) {
           return LaunchFusedAlone(device_, Problem(batch), copies_[copy].packed.data(),
-                                  copies_[copy].table.data(), u, z, records);
+                                  copies_[copy].table.data(), u, z, arranged(), records);
         });
   }
 
@@ -163,6 +165,8 @@ class QtipCudaWeights final : public ResidentWeights {
                : LaunchPlainDecode(device_, shape_, spec_, packed, table, dtype, w);
   }
 
+  void* arranged() const { return sides_->arranged.data(); }
+
   // At every rate, in either layout.
   bool IsHyb() const { return spec_.code == QtipCode::kHyb; }
 
@@ -198,7 +202,9 @@ class QtipCudaWeights final : public ResidentWeights {
 uint64_t QtipCudaResidentBytes(Shape shape, const QtipCodeSpec& spec, int copies) {
   const uint64_t copy =
       UnitLayerBytes(shape.out_features, shape.in_features, spec.bits) + TableBytes(spec);
-  return copies * copy + (shape.out_features + shape.in_features) * sizeof(float);
+  const uint64_t scratch =
+      spec.code == QtipCode::kHyb ? ArrangedBytes(shape.in_features, kMaxFusedColumns) : 0;
+  return copies * copy + (shape.out_features + shape.in_features) * sizeof(float) + scratch;
 }
 
 absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& device,
@@ -211,6 +217,10 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
                                                          HadamardDirection::kForward));
   QTIPD_ASSIGN_OR_RETURN(sides->su, Upload(device, layer.su));
   QTIPD_ASSIGN_OR_RETURN(sides->sv, Upload(device, layer.sv));
+  if (layer.spec.code == QtipCode::kHyb) {
+    QTIPD_ASSIGN_OR_RETURN(sides->arranged,
+                           device.Allocate(ArrangedBytes(shape.in_features, kMaxFusedColumns)));
+  }
   std::vector<Copy> copies(1);
   QTIPD_ASSIGN_OR_RETURN(copies[0].table, Upload(device, layer.tlut));
   QTIPD_ASSIGN_OR_RETURN(const Buffer trellis, Upload(device, layer.trellis));

@@ -1,12 +1,13 @@
 // Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
 // columns; "sizes" for rotations and linears of published sizes; or "multiply" for the bare fused
-// kernel on the sizes of docs/performance/fused.md. Weight copies total at least
-// 320 MB, so that L2 is cold; graph replays, medians.
+// kernel on the sizes of docs/performance/fused.md, or with ROWS COLUMNS CODE:BITS BATCH... on one
+// size. Weight copies total at least 320 MB, so that L2 is cold; graph replays, medians.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 #include "kernels/formats/qtip/qtip_default_codebook.h"
 #include "kernels/formats/qtip/qtip_format.h"
+#include "kernels/formats/qtip/qtip_table.h"
 
 namespace qtipd {
 namespace {
@@ -262,6 +264,9 @@ void Run(CudaDevice& device, Shape shape) {
   Line("device copy of 1 GiB", 0, 0,
        Median(device, 2, [&](int) { return device.Copy(to.data(), from.data(), from.bytes()); }),
        2.0 * from.bytes());
+  Line("device fill of 1 GiB", 0, 0,
+       Median(device, 2, [&](int) { return device.Fill(to.data(), 0, to.bytes()); }),
+       1.0 * to.bytes());
   for (int64_t batch : {1, 4, 16}) MeasureDense(device, shape, batch, batch == 1);
   std::vector<float> w(shape.out_features * shape.in_features);
   for (int bits : {2, 3, 4}) {
@@ -344,31 +349,34 @@ void RunRotations(CudaDevice& device, const std::vector<int64_t>& sizes) {
 }
 
 // A layer of random bits, which decode as fast as any.
-QtipLayer ScrambledLayer(Shape shape, int bits) {
-  QtipLayer layer{.shape = shape, .spec = {.bits = bits}};
-  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, bits));
+QtipLayer ScrambledLayer(Shape shape, const QtipCodeSpec& spec) {
+  QtipLayer layer{.shape = shape, .spec = spec};
+  layer.trellis.resize(QtipTrellisWords(shape.out_features, shape.in_features, spec.bits));
   for (size_t i = 0; i < layer.trellis.size(); ++i) {
     layer.trellis[i] = static_cast<uint16_t>(i * 40503 >> 7);
   }
   layer.su.assign(shape.in_features, 1.0f);
   layer.sv.assign(shape.out_features, 1.0f);
-  layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+  if (spec.code == QtipCode::kHyb) {
+    layer.tlut.assign(QtipDefaultTlut().begin(), QtipDefaultTlut().end());
+  }
   return layer;
 }
 
 // The bare fused kernel, five runs and all their values, beside a plain read of as many bytes.
-void MeasureMultiply(CudaDevice& device, const DeviceCeiling& ceiling, Shape shape, int bits,
-                     const std::vector<int64_t>& batches) {
+void MeasureMultiply(CudaDevice& device, const DeviceCeiling& ceiling, Shape shape,
+                     const QtipCodeSpec& spec, const std::vector<int64_t>& batches) {
   constexpr int kRuns = 5;
-  const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, bits)));
+  const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, spec)));
   const int copies = static_cast<int>(kColdBytes / one->multiply_bytes()) + 1;
   const auto weights = Value(one->Replicate(copies));
   for (const int64_t batch : batches) {
     const Buffer u = Value(device.Allocate(2 * batch * shape.in_features));
     const Buffer z = Value(device.Allocate(4 * batch * shape.out_features));
     Ok(device.Fill(u.data(), 0x3A, u.bytes()));
-    std::printf("multiply %lldx%lld K=%d batch %-2lld", static_cast<long long>(shape.out_features),
-                static_cast<long long>(shape.in_features), bits, static_cast<long long>(batch));
+    std::printf("multiply %lldx%lld %s batch %-2lld", static_cast<long long>(shape.out_features),
+                static_cast<long long>(shape.in_features), QtipSpecText(spec).c_str(),
+                static_cast<long long>(batch));
     std::vector<double> runs(kRuns);
     for (double& run : runs) {
       run = Median(device, std::max(copies, 24),
@@ -388,15 +396,40 @@ void RunMultiplies(CudaDevice& device) {
   for (const Shape shape : {Shape{4096, 4096}, Shape{14336, 4096}, Shape{4096, 14336},
                             Shape{8192, 8192}, Shape{28672, 8192}, Shape{8192, 28672}}) {
     MeasureDense(device, shape, 1, false);
-    for (const int bits : {1, 2, 3, 4}) MeasureMultiply(device, ceiling, shape, bits, {1});
-    MeasureMultiply(device, ceiling, shape, 2, {2, 4, 8, 16});
+    for (const int bits : {1, 2, 3, 4}) {
+      MeasureMultiply(device, ceiling, shape, {.bits = bits}, {1});
+    }
+    MeasureMultiply(device, ceiling, shape, {.bits = 2}, {2, 4, 8, 16, 32, 64});
   }
   for (const Shape shape :
        {Shape{1024, 4096}, Shape{4096, 11008}, Shape{11008, 4096}, Shape{13824, 5120},
         Shape{5120, 13824}, Shape{5120, 5120}, Shape{53248, 16384}, Shape{8192, 57344}}) {
     MeasureDense(device, shape, 1, false);
-    for (const int bits : {2, 4}) MeasureMultiply(device, ceiling, shape, bits, {1});
+    for (const int bits : {2, 4}) {
+      MeasureMultiply(device, ceiling, shape, {.bits = bits}, {1});
+    }
   }
+}
+
+std::vector<int64_t> Numbers(char** begin, char** end) {
+  std::vector<int64_t> numbers;
+  std::transform(begin, end, std::back_inserter(numbers), std::atoll);
+  return numbers;
+}
+
+// CODE:BITS of a code without a table, or of hyb.
+QtipCodeSpec Spec(const std::string& text) {
+  const size_t colon = text.find(':');
+  const std::string code = text.substr(0, colon);
+  for (const QtipCodeInfo& info : QtipCodes()) {
+    if (info.name != code || colon == std::string::npos) continue;
+    return {.code = info.code,
+            .bits = std::atoi(text.c_str() + colon + 1),
+            .vector_dim = info.default_vector_dim,
+            .table_bits = info.table_bits};
+  }
+  std::fprintf(stderr, "code %s: CODE:BITS expected\n", text.c_str());
+  std::exit(2);
 }
 
 // The fused linear.
@@ -405,7 +438,7 @@ void RunLinears(CudaDevice& device, const std::vector<Shape>& shapes) {
     std::printf("%lld x %lld\n", static_cast<long long>(shape.out_features),
                 static_cast<long long>(shape.in_features));
     for (const int bits : {2, 4}) {
-      const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, bits)));
+      const auto one = Value(LoadQtipOnCuda(device, ScrambledLayer(shape, {.bits = bits})));
       for (const int64_t batch : {1, 8}) MeasureFused(device, *one, bits, batch);
     }
   }
@@ -417,7 +450,14 @@ void RunLinears(CudaDevice& device, const std::vector<Shape>& shapes) {
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "multiply") {
     const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
-    qtipd::RunMultiplies(*device);
+    if (argc > 5) {
+      const auto ceiling = qtipd::Value(qtipd::MeasureCudaCeiling(*device, [] { return false; }));
+      const std::vector<int64_t> batches = qtipd::Numbers(argv + 5, argv + argc);
+      qtipd::MeasureMultiply(*device, ceiling, {std::atoll(argv[2]), std::atoll(argv[3])},
+                             qtipd::Spec(argv[4]), batches);
+    } else {
+      qtipd::RunMultiplies(*device);
+    }
     return 0;
   }
   if (argc > 1 && std::string(argv[1]) == "sizes") {

@@ -2,6 +2,10 @@
 // decoding and the fused kernel against double precision.
 #include "kernels/formats/qtip/qtip_cuda_plain.h"
 
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
 #include <map>
 
 #include "kernels/api/error.h"
@@ -238,7 +242,8 @@ TEST_P(QtipCudaPlain, DecodesEveryWeightExactly) {
 }
 
 TEST_P(QtipCudaPlain, FusedKernelAgreesWithDoublePrecision) {
-  for (Shape shape : {Shape{32, 32}, Shape{64, 256}, Shape{4096, 128}, Shape{256, 4096}}) {
+  for (Shape shape :
+       {Shape{32, 32}, Shape{64, 256}, Shape{4096, 128}, Shape{256, 4096}, Shape{1376, 864}}) {
     const QtipLayer layer = RandomLayer(shape, spec_, 11);
     const auto weights = LoadQtipOnCuda(device(), layer);
     ASSERT_TRUE(weights.ok()) << weights.status();
@@ -263,6 +268,48 @@ TEST_P(QtipCudaPlain, FusedKernelAgreesWithDoublePrecision) {
       ASSERT_OK((*weights)->Multiply(0, batch, activations.data(), z.data()));
       EXPECT_EQ(z.Take(), first) << "not deterministic";
     }
+  }
+}
+
+// Activations that integers of the largest one's size hold badly or not at all.
+TEST_P(QtipCudaPlain, FusedKernelTakesActivationsOfAnySize) {
+  const Shape shape = {64, 4096};
+  const QtipLayer layer = RandomLayer(shape, spec_, 12);
+  const auto weights = LoadQtipOnCuda(device(), layer);
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  const std::vector<float> w = QtipTrellisWeights(layer);
+  const auto multiply = [&](const std::vector<float>& u) {
+    const Buffer activations = Upload(ToHalf(u));
+    GuardedOutput<float> z(device(), shape.out_features);
+    const absl::Status status = (*weights)->Multiply(0, 1, activations.data(), z.data());
+    EXPECT_TRUE(status.ok()) << status;
+    return z.Take();
+  };
+  const auto expected = [&](const std::vector<float>& u) {
+    const std::vector<float> rounded = ToFloat(ToHalf(u));
+    std::vector<double> z(shape.out_features);
+    for (int64_t r = 0; r < shape.out_features; ++r) {
+      for (int64_t i = 0; i < shape.in_features; ++i) {
+        z[r] += double{w[r * shape.in_features + i]} * rounded[i];
+      }
+    }
+    return z;
+  };
+  std::vector<float> ones(shape.in_features, 1.0f);
+  EXPECT_LT(RelativeError(multiply(ones), expected(ones)), 2e-6);
+  std::vector<float> wide = NormalValues(shape.in_features, 7);
+  for (size_t i = 0; i < wide.size(); ++i)
+    wide[i] = std::ldexp(wide[i], 10 - static_cast<int>(i % 20));
+  wide[5] = -32768.0f;
+  EXPECT_LT(RelativeError(multiply(wide), expected(wide)), 2e-6);
+  std::vector<float> tiny(shape.in_features, std::ldexp(-3.0f, -24));
+  EXPECT_LT(RelativeError(multiply(tiny), expected(tiny)), 2e-6);
+  EXPECT_THAT(multiply(std::vector<float>(shape.in_features)), testing::Each(0.0f));
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    ones[77] = bad;
+    EXPECT_THAT(multiply(ones),
+                testing::Each(testing::Truly([](float z) { return !std::isfinite(z); })));
   }
 }
 

@@ -2,6 +2,7 @@
 #include "kernels/formats/qtip/qtip_cuda_weights.h"
 
 #include "kernels/api/error.h"
+#include "kernels/formats/qtip/qtip_cuda_arrange.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
@@ -52,7 +53,7 @@ std::vector<LayerCase> Cases() {
     }
     cases.push_back({{4096, 4096}, bits, 1});
     cases.push_back({{131072, 256}, bits, 1});
-    for (int64_t batch : {5, 9, 16}) {
+    for (int64_t batch : {5, 9, 16, 17, 32, 37}) {
       for (Shape shape : {Shape{32, 32}, Shape{64, 256}, Shape{512, 1024}, Shape{4096, 128},
                           Shape{8192, 2048}, Shape{2496, 4096}, Shape{2496, 8192}, Shape{32, 32768},
                           Shape{96, 96}, Shape{32, 288}, Shape{1376, 2496}, Shape{4096, 11008}}) {
@@ -124,16 +125,19 @@ TEST_P(QtipCudaSmallBlocks, GiveTheSumsOfLargeOnesToFp32Rounding) {
   ASSERT_OK(LaunchRepack(device(), shape, layer.spec, trellis.data(), packed->data()));
   GuardedOutput<float> large(device(), batch * shape.out_features);
   GuardedOutput<float> small(device(), batch * shape.out_features);
-  ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), large.data()));
+  const auto scratch = device().Allocate(ArrangedBytes(shape.in_features, kMaxFusedColumns));
+  ASSERT_OK(scratch.status());
+  ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), large.data(),
+                        scratch->data()));
   ASSERT_OK(LaunchFusedAs(device(), LimitsOf("A10"), problem, packed->data(), table.data(),
-                          u.data(), small.data()));
+                          u.data(), small.data(), scratch->data()));
   EXPECT_LT(RelativeError(small.Take(), large.Take()), 2e-6);
 }
 
 std::vector<LayerCase> SmallBlockCases() {
   std::vector<LayerCase> cases;
   for (int bits : {1, 2, 3, 4}) {
-    for (int64_t batch : {1, 3, 5, 16}) {
+    for (int64_t batch : {1, 3, 5, 16, 29}) {
       for (Shape shape : {Shape{32, 32}, Shape{4096, 4096}, Shape{1376, 2496}, Shape{64, 16384}}) {
         cases.push_back({shape, bits, batch});
       }

@@ -30,7 +30,7 @@ std::vector<FusedProblem> Problems() {
   std::vector<FusedProblem> problems;
   for (const int64_t in : {32, 128, 1024, 2048, 4096, 8192, 11008, 13824, 57344, 131072}) {
     for (const int64_t out : {32, 1024, 2528, 4096, 14336, 28672, 131072}) {
-      for (const int64_t batch : {1, 2, 4, 5, 8, 9, 16}) {
+      for (const int64_t batch : {1, 2, 4, 5, 8, 9, 16, 17, 32}) {
         for (const int bits : {1, 2, 3, 4}) problems.push_back({out, in, bits, batch});
       }
     }
@@ -53,12 +53,15 @@ std::vector<int64_t> RowCounts(int64_t row_blocks, int grid) {
 std::vector<int> RowVisits(const FusedConfig& config, int64_t count) {
   std::vector<int> visits(count);
   const bool is_wide_loop = config.columns > 4 && config.units_per_warp == 0;
+  const int groups = is_wide_loop ? kWarps / config.warps_per_row : 1;
   for (int64_t chunk = 0; chunk < count; chunk += config.chunk_rows) {
-    const int64_t end = std::min<int64_t>(chunk + config.chunk_rows, count);
-    const int groups = is_wide_loop ? kWarps / config.warps_per_row : 1;
-    const int at_once = std::max(config.rows_in_flight, 1);
-    for (int64_t row = chunk; row < end; row += groups * at_once) {
-      for (int64_t r = row; r < std::min<int64_t>(row + groups * at_once, end); ++r) ++visits[r];
+    const int64_t rows = std::min<int64_t>(config.chunk_rows, count - chunk);
+    // Shared out evenly among the groups; those of other kernels take them in rounds.
+    for (int group = 0; group < groups; ++group) {
+      const int64_t first = group * (rows / groups) + std::min<int64_t>(group, rows % groups);
+      const int64_t taken = rows / groups + (group < rows % groups ? 1 : 0);
+      EXPECT_TRUE(!is_wide_loop || taken <= config.rows_in_flight) << config.ToString();
+      for (int64_t r = first; r < first + taken; ++r) ++visits.at(chunk + r);
     }
   }
   return visits;
@@ -160,8 +163,8 @@ TEST(FusedConfig, PrintsTheSameForTheSame) {
             "grid 132, columns 1, warps_per_row 16, table_replicas 32, resident units_per_warp 2, "
             "rows_in_flight 0, chunk_rows 2, shared_bytes 133120");
   EXPECT_EQ(print({28672, 8192, 4, 16}, "H200"),
-            "grid 132, columns 16, warps_per_row 4, table_replicas 32, looping, rows_in_flight 2, "
-            "chunk_rows 8, shared_bytes 163840");
+            "grid 132, columns 16, warps_per_row 4, table_replicas 32, looping, rows_in_flight 4, "
+            "chunk_rows 16, shared_bytes 196608");
   EXPECT_EQ(print({4096, 4096, 2, 1}, "RTX 4090"),
             "grid 128, columns 1, warps_per_row 16, table_replicas 16, looping, rows_in_flight 2, "
             "chunk_rows 2, shared_bytes 67584");
@@ -185,7 +188,7 @@ std::vector<QtipCodeSpec> PlainSpecs() {
   return specs;
 }
 
-TEST(PlainConfig, FitsEveryGpuAndLetsWarpsShareRowBlocks) {
+TEST(PlainConfig, FitsEveryGpuAndSumsBytesInIntegersWhereTheyFit) {
   for (const Gpu& gpu : kGpus) {
     for (const QtipCodeSpec& spec : PlainSpecs()) {
       for (const int64_t in : {32, 128, 1024, 11008, 131072}) {
@@ -198,10 +201,11 @@ TEST(PlainConfig, FitsEveryGpuAndLetsWarpsShareRowBlocks) {
             ASSERT_LE(config.shared_bytes, gpu.limits.shared_bytes) << text;
             ASSERT_LE(config.grid, gpu.limits.multiprocessors) << text;
             ASSERT_LE(config.grid, out / kUnitRows) << text;
-            ASSERT_LE(config.warps_per_row, kWarps) << text;
-            // Warps w, w + warps_per_row, ... of a row block; those that share it divide 16.
-            ASSERT_EQ(kWarps % config.warps_per_row, 0) << text;
-            ASSERT_LE(config.warps_per_row, UnitsPerRow(in)) << text;
+            ASSERT_GT(config.chunk_rows, 0) << text;
+            ASSERT_EQ(config.chunk_rows % config.rows_in_flight, 0) << text;
+            const bool sums_bytes = spec.code == QtipCode::k1Mad || spec.code == QtipCode::k2Mad;
+            ASSERT_TRUE(!config.sums_digits || (sums_bytes && batch == 1)) << text;
+            ASSERT_TRUE(config.sums_digits || !sums_bytes || batch > 1 || in > 11008) << text;
           }
         }
       }
@@ -221,9 +225,10 @@ TEST(PlainConfig, ReadsTheTableOfLutThroughTheCachesWhereItDoesNotFit) {
   }
   const QtipCodeSpec lut{.code = QtipCode::kLut, .bits = 2, .vector_dim = 1, .table_bits = 16};
   EXPECT_EQ(ChoosePlainConfig(problem, lut, LimitsOf("H200")).ToString(),
-            "grid 128, columns 1, warps_per_row 16, shared_bytes 132096");
-  EXPECT_EQ(ChoosePlainConfig(problem, lut, LimitsOf("L4")).ToString(),
-            "grid 52, columns 1, warps_per_row 16, table in L1 and L2, shared_bytes 1024");
+            "grid 132, columns 1, rows_in_flight 2, chunk_rows 2, shared_bytes 133120");
+  EXPECT_EQ(
+      ChoosePlainConfig(problem, lut, LimitsOf("L4")).ToString(),
+      "grid 58, columns 1, rows_in_flight 2, chunk_rows 6, table in L1 and L2, shared_bytes 6144");
 }
 
 // All but one bit with one weight a step, whose survivors of two tiles are 128 KiB.
