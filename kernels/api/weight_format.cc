@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kernels/api/error.h"
+#include "kernels/api/status.h"
 
 namespace qtipd {
 
@@ -12,6 +13,15 @@ absl::StatusOr<std::unique_ptr<PhaseTracer>> ResidentWeights::PreparePhases(int6
                                                                             int /*slots*/) {
   return MakeError(absl::StatusCode::kUnimplemented, "PHASES_UNSUPPORTED",
                    "no instrumented build of the fused kernel on this backend");
+}
+
+absl::Status ResidentWeights::Linear(int copy, int64_t batch, const void* x, void* u, void* z,
+                                     void* y) {
+  const auto before = static_cast<int>(input_steps().size());
+  const auto after = static_cast<int>(output_steps().size());
+  if (before > 0) QTIPD_RETURN_IF_ERROR(InputTransform(batch, x, u, before));
+  QTIPD_RETURN_IF_ERROR(Multiply(copy, batch, before > 0 ? u : x, after > 0 ? z : y));
+  return after > 0 ? OutputTransform(batch, z, y, after) : absl::OkStatus();
 }
 
 absl::Status ResidentWeights::MultiplyRounded(int /*copy*/, int64_t batch, const void* /*u*/,

@@ -147,6 +147,10 @@ class ResidentWeights {
   // Decodes and multiplies in one kernel, z = W_inner u, without materialising W. Errors:
   // Unimplemented if batch > max_fused_batch().
   virtual absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) = 0;
+  // The whole linear y = W x: the transforms around Multiply, all their steps; a format may do it
+  // in fewer kernels. `u` and `z` are scratch, not used where the format has no transforms on their
+  // side. Errors: as Multiply.
+  virtual absl::Status Linear(int copy, int64_t batch, const void* x, void* u, void* z, void* y);
   // Multiply with activations rounded to 16-bit fixed point, one unit for each vector; tables of
   // weights may be rounded so as well. Relative L2 error up to 1e-4. For batches of at most
   // max_rounded_batch(): 0 where a format has no such kernel on a device. Errors: Unimplemented.

@@ -34,6 +34,12 @@ class InnerMultiply {
   // Enqueues one step. Pointers as in ResidentWeights.
   virtual absl::Status Run(ResidentWeights& weights, int copy, int step, const void* u,
                            void* z) = 0;
+  // Enqueues the whole linear where that is another thing than its steps one after the other, else
+  // says so: false.
+  virtual absl::StatusOr<bool> RunLinear(ResidentWeights& /*weights*/, int /*copy*/,
+                                         const void* /*x*/, void* /*u*/, void* /*z*/, void* /*y*/) {
+    return false;
+  }
   virtual OperationCounts operations(const ResidentWeights& weights) const = 0;
   // As in PreparedPath.
   virtual uint64_t scratch_bytes() const { return 0; }
@@ -53,6 +59,11 @@ class FusedMultiply final : public InnerMultiply {
   std::vector<std::string> steps() const override { return {"fused_decode"}; }
   absl::Status Run(ResidentWeights& weights, int copy, int, const void* u, void* z) override {
     return weights.Multiply(copy, batch(), u, z);
+  }
+  absl::StatusOr<bool> RunLinear(ResidentWeights& weights, int copy, const void* x, void* u,
+                                 void* z, void* y) override {
+    QTIPD_RETURN_IF_ERROR(weights.Linear(copy, batch(), x, u, z, y));
+    return true;
   }
   OperationCounts operations(const ResidentWeights& weights) const override {
     return weights.multiply_operations(batch());

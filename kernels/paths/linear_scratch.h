@@ -53,6 +53,9 @@ class LinearScratch {
   // What the middle steps read and write.
   const void* u(const void* x) const { return input_steps_ > 0 ? u_.data() : x; }
   void* z(void* y) const { return z_.data() != nullptr ? z_.data() : y; }
+  // The vectors themselves, null where a format has no transforms on their side.
+  void* own_u() const { return u_.data(); }
+  void* own_z() const { return z_.data(); }
 
   // Runs [first_step, end_step). middle(index, u, z) runs one of the middle steps. The transforms
   // of one side can only be run as a prefix, so a range that begins inside a side runs it from its

@@ -54,6 +54,12 @@ class PreparedLinear final : public PreparedPath {
   const std::vector<std::string>& steps() const override { return scratch_.steps(); }
   int copies() const override { return weights_->copies(); }
   absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) override {
+    if (first_step == 0 && end_step == static_cast<int>(steps().size())) {
+      QTIPD_ASSIGN_OR_RETURN(
+          const bool is_done,
+          multiply_->RunLinear(*weights_, copy, x, scratch_.own_u(), scratch_.own_z(), y));
+      if (is_done) return absl::OkStatus();
+    }
     return scratch_.Run(*weights_, x, y, first_step, end_step,
                         [&](int step, const void* u, void* z) {
                           return multiply_->Run(*weights_, copy, step, u, z);

@@ -153,21 +153,6 @@ absl::StatusOr<const void*> Arranged(const CudaDevice& device, const FusedProble
   return arranged;
 }
 
-// All but the vectors. The batch is that of one launch.
-FusedArguments Describe(const FusedProblem& problem, const FusedConfig& config, const void* packed,
-                        const void* table) {
-  const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
-  return {.packed = static_cast<const char*>(packed),
-          .table = static_cast<const uint32_t*>(table),
-          .out_features = static_cast<int>(problem.out_features),
-          .in_features = static_cast<int>(problem.in_features),
-          .columns = static_cast<int>(problem.batch),
-          .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
-          .chunk_rows = config.chunk_rows,
-          .row_quotient = row_blocks / config.grid,
-          .row_remainder = row_blocks % config.grid};
-}
-
 template <typename Arguments>
 absl::Status Launch(const CudaDevice& device, int bits, const FusedConfig& config,
                     const Arguments& arguments) {
@@ -213,6 +198,20 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& lim
   return config;
 }
 
+FusedArguments DescribeFused(const FusedProblem& problem, const FusedConfig& config,
+                             const void* packed, const void* table) {
+  const auto row_blocks = static_cast<int>(problem.out_features / kUnitRows);
+  return {.packed = static_cast<const char*>(packed),
+          .table = static_cast<const uint32_t*>(table),
+          .out_features = static_cast<int>(problem.out_features),
+          .in_features = static_cast<int>(problem.in_features),
+          .columns = static_cast<int>(problem.batch),
+          .warps_per_row_log2 = std::countr_zero(static_cast<unsigned>(config.warps_per_row)),
+          .chunk_rows = config.chunk_rows,
+          .row_quotient = row_blocks / config.grid,
+          .row_remainder = row_blocks % config.grid};
+}
+
 std::string FusedConfig::ToString() const {
   return "grid " + std::to_string(grid) + ", columns " + std::to_string(columns) +
          ", warps_per_row " + std::to_string(warps_per_row) + ", table_replicas " +
@@ -254,7 +253,7 @@ absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
     FusedProblem part = problem;
     part.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
     const FusedConfig config = ChooseFusedConfig(part, as);
-    FusedArguments arguments = Describe(part, config, packed, table);
+    FusedArguments arguments = DescribeFused(part, config, packed, table);
     arguments.z = static_cast<float*>(z) + first * problem.out_features;
     QTIPD_ASSIGN_OR_RETURN(
         arguments.u,
@@ -270,7 +269,7 @@ absl::Status LaunchFusedAlone(const CudaDevice& device, const FusedProblem& prob
                               void* arranged, PhaseRecord* records) {
   FusedConfig config = ChooseFusedConfig(problem, device.limits());
   config.waits_for_previous = true;
-  FusedArguments arguments = Describe(problem, config, packed, table);
+  FusedArguments arguments = DescribeFused(problem, config, packed, table);
   arguments.z = static_cast<float*>(z);
   QTIPD_ASSIGN_OR_RETURN(arguments.u, Arranged(device, problem, config, u, arranged));
   if (records == nullptr) return Launch(device, problem.bits, config, arguments);

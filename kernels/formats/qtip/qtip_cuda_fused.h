@@ -86,6 +86,10 @@ struct FusedArguments {
   int row_remainder;
 };
 
+// The arguments of one launch but for the vectors; problem.batch is that of the launch.
+FusedArguments DescribeFused(const FusedProblem& problem, const FusedConfig& config,
+                             const void* packed, const void* table);
+
 // What one block of the traced build tells. The phases follow each other without a gap.
 struct PhaseRecord {
   uint64_t begin_nanoseconds;  // of the GPU-wide timer

@@ -3,6 +3,7 @@
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_LOOPING_CUH_
 
 #include "kernels/formats/qtip/qtip_cuda_fused_segments.cuh"
+#include "kernels/formats/qtip/qtip_cuda_linear.cuh"
 
 namespace qtipd {
 
@@ -10,7 +11,7 @@ namespace qtipd {
 // + 16, ... of a row block: some warps one step more than others, or none. Row blocks that do not
 // exist are not loaded; what is decoded in their place is not stored.
 template <int kBits, int kRows, int kColumns, int kReplicas, typename Arguments>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
+__device__ __forceinline__ void MultiplyLooping(const Arguments& args) {
   typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr SumRows kSumRows = RowsAt(kBits);
@@ -90,6 +91,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Argument
     probe.ReductionIsDone();
   }
   probe.Finish();
+}
+
+template <int kBits, int kRows, int kColumns, int kReplicas, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedLooping(const Arguments args) {
+  MultiplyLooping<kBits, kRows, kColumns, kReplicas>(args);
 }
 
 }  // namespace qtipd

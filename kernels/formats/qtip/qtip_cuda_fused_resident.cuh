@@ -3,6 +3,7 @@
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_RESIDENT_CUH_
 
 #include "kernels/formats/qtip/qtip_cuda_fused_segments.cuh"
+#include "kernels/formats/qtip/qtip_cuda_linear.cuh"
 
 namespace qtipd {
 
@@ -10,12 +11,13 @@ namespace qtipd {
 // registers while it walks down the row blocks, and loads kRing of them ahead. Partial sums of all
 // row blocks fit in shared memory.
 template <int kBits, int kUnits, int kColumns, typename Arguments>
-__global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Arguments args) {
+__device__ __forceinline__ void MultiplyResident(const Arguments& args) {
   typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kRing = kUnits == 1 ? 2 : 1;
   constexpr int kPartialValues = kFusedWarps * kColumns * kUnitRows;
   constexpr int kRowBytes = kFusedWarps * kUnits * UnitBytes(kBits);
+  constexpr int kSize = kFusedWarps * kUnits * kUnitCols;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   const RowRange rows = RowsOfBlock(args);
@@ -34,15 +36,28 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Argumen
     }
     ahead += kRowBytes;
   }
+  BlockRotation<kSize> rotation;
+  if constexpr (kIsLinear<Arguments>) rotation.LoadSigns(args.su);
   // Nothing so far depends on the grids before this one: it overlaps with the input rotation.
   FillTable<kMostReplicas>(shared, entry);
   const auto context = MakeDecodeContext<kMostReplicas>(shared);
   ptx::WaitForPreviousGrids();
-  Activations b[kUnits];
-  const uint16_t* activations = ActivationsOfLane<kColumns>(args, lane) + warp * kUnits * kUnitCols;
-#pragma unroll
-  for (int u = 0; u < kUnits; ++u) b[u] = LoadActivations(activations + u * kUnitCols);
   float* partials = reinterpret_cast<float*>(shared) + FoldedBytes(kMostReplicas) / 4;
+  Activations b[kUnits];
+  const uint16_t* activations;
+  if constexpr (kIsLinear<Arguments>) {
+    float* part = partials + args.chunk_rows * kPartialValues;
+    auto* rotated = reinterpret_cast<__half*>(part + PaddedCount(kSize));
+    rotation.Rotate(args.x, args.factor, part, rotated);
+    activations =
+        reinterpret_cast<const uint16_t*>(rotated) + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
+  } else {
+    activations = ActivationsOfLane<kColumns>(args, lane);
+  }
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+    b[u] = LoadActivations(activations + (warp * kUnits + u) * kUnitCols);
+  }
   uint32_t partial = ptx::SharedAddress(partials + warp * kColumns * kUnitRows) +
                      PartialOffset<kColumns, RowsAt(kBits)>(lane);
   __syncthreads();
@@ -70,6 +85,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Argumen
   ReducePartials<kColumns>(args, partials, rows.first, rows.count, kFusedWarps);
   probe.ReductionIsDone();
   probe.Finish();
+}
+
+template <int kBits, int kUnits, int kColumns, typename Arguments>
+__global__ void __launch_bounds__(kDecodeThreads, 1) FusedResident(const Arguments args) {
+  MultiplyResident<kBits, kUnits, kColumns>(args);
 }
 
 }  // namespace qtipd

@@ -10,6 +10,7 @@
 #include "kernels/formats/qtip/qtip_cuda_arrange.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 #include "kernels/formats/qtip/qtip_cuda_hadamard.h"
+#include "kernels/formats/qtip/qtip_cuda_linear.h"
 #include "kernels/formats/qtip/qtip_cuda_matrix.h"
 #include "kernels/formats/qtip/qtip_cuda_phases.h"
 #include "kernels/formats/qtip/qtip_cuda_plain.h"
@@ -76,6 +77,22 @@ class QtipCudaWeights final : public ResidentWeights {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 2));
     const void* sv = step_count == 1 ? nullptr : sides_->sv.data();
     return LaunchOutputRotation(device_, sides_->output, batch, z, sv, y);
+  }
+
+  absl::Status Linear(int copy, int64_t batch, const void* x, void* u, void* z, void* y) override {
+    const LinearProblem problem = {
+        .multiply = Problem(batch), .input = sides_->input.sides, .output = sides_->output.sides};
+    if (!IsHyb()) return ResidentWeights::Linear(copy, batch, x, u, z, y);
+    const LinearConfig config = ChooseLinearConfig(problem, device_.limits());
+    if (!config.is_fused) return ResidentWeights::Linear(copy, batch, x, u, z, y);
+    return LaunchLinear(device_, problem, config,
+                        {.packed = copies_[copy].packed.data(),
+                         .table = copies_[copy].table.data(),
+                         .input = sides_->input,
+                         .output = sides_->output,
+                         .su = sides_->su.data(),
+                         .sv = sides_->sv.data()},
+                        x, u, z, y);
   }
 
   absl::Status Multiply(int copy, int64_t batch, const void* u, void* z) override {

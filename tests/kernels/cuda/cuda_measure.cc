@@ -1,7 +1,8 @@
 // Prints what docs/performance/ records; no test, asserts nothing about time. Arguments: rows,
-// columns; "sizes" for rotations and linears of published sizes; or "multiply" for the bare fused
-// kernel on the sizes of docs/performance/fused.md, or with ROWS COLUMNS CODE:BITS BATCH... on one
-// size. Weight copies total at least 320 MB, so that L2 is cold; graph replays, medians.
+// columns; "sizes" for rotations and linears of published sizes; "linears" for a few linears; or
+// "multiply" for the bare fused kernel on the sizes of docs/performance/fused.md, or with ROWS
+// COLUMNS CODE:BITS BATCH... on one size. Weight copies total at least 320 MB, so that L2 is cold;
+// graph replays, medians.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -200,12 +201,18 @@ void MeasureFused(CudaDevice& device, ResidentWeights& one, int bits, int64_t ba
   Line("output_rotation+scale", bits, batch,
        Median(device, launches, [&](int) { return rotate_out(2); }),
        6.0 * batch * shape.out_features);
-  Line("fused linear", bits, batch,
+  Line("linear in steps", bits, batch,
        Median(device, launches,
               [&](int i) -> absl::Status {
                 QTIPD_RETURN_IF_ERROR(rotate_in());
                 QTIPD_RETURN_IF_ERROR(multiply(i));
                 return rotate_out(2);
+              }),
+       bytes);
+  Line("fused linear", bits, batch,
+       Median(device, launches,
+              [&](int i) {
+                return weights->Linear(i % copies, batch, x.data(), u.data(), z.data(), y.data());
               }),
        bytes);
 }
@@ -458,6 +465,12 @@ int main(int argc, char** argv) {
     } else {
       qtipd::RunMultiplies(*device);
     }
+    return 0;
+  }
+  if (argc > 1 && std::string(argv[1]) == "linears") {
+    const auto device = qtipd::Value(qtipd::CudaDevice::Open(0));
+    qtipd::RunLinears(*device,
+                      {{4096, 4096}, {14336, 4096}, {8192, 8192}, {28672, 8192}, {8192, 28672}});
     return 0;
   }
   if (argc > 1 && std::string(argv[1]) == "sizes") {

@@ -1,0 +1,9 @@
+// The fused kernels of a whole linear at 1 bit, a file of their own to compile beside the others.
+#include "kernels/formats/qtip/qtip_cuda_linear_kernels.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchLinearBits<1>(const CudaDevice&, const FusedConfig&,
+                                          const LinearArguments&);
+
+}  // namespace qtipd
