@@ -49,7 +49,7 @@ __device__ __forceinline__ void MultiplyMatrix(const FinishArguments& args, cons
     const int group = first_group + item / args.points;
     const int point = item & (args.points - 1);
     float4 sums = {};
-#pragma unroll 4
+#pragma unroll 8
     for (int k = 0; k < args.order; ++k) {
       const float v = part[Padded(k * args.points + point)];
       const float4 row = matrix[k * groups + group];
@@ -66,6 +66,20 @@ __device__ __forceinline__ void MultiplyMatrix(const FinishArguments& args, cons
   }
 }
 
+// All on their way at once, for up to 16 a thread.
+__device__ __forceinline__ void LoadElements(const float* from, int elements, float* part) {
+  const int quads = elements % 4 == 0 ? elements / 4 : 0;
+#pragma unroll 4
+  for (int i = threadIdx.x; i < quads; i += kThreads) {
+    const float4 four = reinterpret_cast<const float4*>(from)[i];
+    part[Padded(4 * i)] = four.x;
+    part[Padded(4 * i + 1)] = four.y;
+    part[Padded(4 * i + 2)] = four.z;
+    part[Padded(4 * i + 3)] = four.w;
+  }
+  for (int i = 4 * quads + threadIdx.x; i < elements; i += kThreads) part[Padded(i)] = from[i];
+}
+
 __global__ void __launch_bounds__(kThreads, kBlocksBesideOthers)
     Finish(const FinishArguments args) {
   extern __shared__ __align__(16) float memory[];
@@ -80,7 +94,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksBesideOthers)
   // Scales never change: they are fetched while the grid before this one runs.
   for (int i = threadIdx.x; i < elements; i += kThreads) scale[i] = args.scale[Index(i)];
   ptx::WaitForPreviousGrids();
-  for (int i = threadIdx.x; i < elements; i += kThreads) part[Padded(i)] = from[i];
+  LoadElements(from, elements, part);
   const int bits = 31 - __clz(args.points);
   for (int bit = 0; bit < bits; bit += kFinishStages) {
     __syncthreads();
