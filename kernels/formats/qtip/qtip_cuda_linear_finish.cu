@@ -66,16 +66,26 @@ __device__ __forceinline__ void MultiplyMatrix(const FinishArguments& args, cons
   }
 }
 
-// All on their way at once, for up to 16 a thread.
+// A thread's first 16 are all on their way at once.
 __device__ __forceinline__ void LoadElements(const float* from, int elements, float* part) {
+  constexpr int kAtOnce = 4;
   const int quads = elements % 4 == 0 ? elements / 4 : 0;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < quads; i += kThreads) {
-    const float4 four = reinterpret_cast<const float4*>(from)[i];
-    part[Padded(4 * i)] = four.x;
-    part[Padded(4 * i + 1)] = four.y;
-    part[Padded(4 * i + 2)] = four.z;
-    part[Padded(4 * i + 3)] = four.w;
+  for (int first = threadIdx.x; first < quads; first += kAtOnce * kThreads) {
+    float4 fours[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const int i = first + j * kThreads;
+      if (i < quads) fours[j] = reinterpret_cast<const float4*>(from)[i];
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const int i = first + j * kThreads;
+      if (i >= quads) break;
+      part[Padded(4 * i)] = fours[j].x;
+      part[Padded(4 * i + 1)] = fours[j].y;
+      part[Padded(4 * i + 2)] = fours[j].z;
+      part[Padded(4 * i + 3)] = fours[j].w;
+    }
   }
   for (int i = 4 * quads + threadIdx.x; i < elements; i += kThreads) part[Padded(i)] = from[i];
 }
