@@ -15,11 +15,12 @@ struct WarpRingMemory {
   uint32_t slots = 0;      // shared address of slot 0, a multiple of 16
   uint32_t barriers = 0;   // shared address of slot 0's barrier, a multiple of 8
   int count = 0;           // slots, at least 1
-  int record_bytes = 0;    // of a slot, a multiple of 16
   bool uses_bulk = false;  // one lane's bulk copy instead of copies by all lanes; 9.0 only
 };
 
-// All methods are for all lanes of the warp at once. Records are filled and read in the same order.
+// All methods are for all lanes of the warp at once. Records are of kRecordBytes, a multiple of 16;
+// they are filled and read in the same order.
+template <int kRecordBytes>
 class WarpRing {
  public:
   __device__ __forceinline__ WarpRing(const WarpRingMemory& memory, int lane)
@@ -36,14 +37,18 @@ class WarpRing {
   // Starts copying a record to slot `slot`, whose last record every lane has read, and has passed a
   // __syncwarp() since.
   __device__ __forceinline__ void Fill(int slot, const char* record) const {
-    const uint32_t to = memory_.slots + slot * memory_.record_bytes;
+    const uint32_t to = memory_.slots + slot * kRecordBytes;
     const uint32_t barrier = memory_.barriers + slot * kRingBarrierBytes;
     if (ptx::HasBulkCopies() && memory_.uses_bulk) {
-      if (lane_ == 0) ptx::CopyBulk(to, record, memory_.record_bytes, barrier);
+      if (lane_ == 0) ptx::CopyBulk(to, record, kRecordBytes, barrier);
       return;
     }
-    for (int at = lane_ * 16; at < memory_.record_bytes; at += 32 * 16) {
-      ptx::CopyAsync16(to + at, record + at);
+#pragma unroll
+    for (int first = 0; first < kRecordBytes; first += kWarpBytes) {
+      const int at = first + lane_ * kLaneBytes;
+      if (first + kWarpBytes <= kRecordBytes || at < kRecordBytes) {
+        ptx::CopyAsync16(to + at, record + at);
+      }
     }
     ptx::ArriveAfterCopies(barrier);
   }
@@ -52,10 +57,6 @@ class WarpRing {
   __device__ __forceinline__ int Wait() const {
     ptx::WaitBarrier(memory_.barriers + next_ * kRingBarrierBytes, parity_);
     return next_;
-  }
-  // Shared address of a slot.
-  __device__ __forceinline__ uint32_t Address(int slot) const {
-    return memory_.slots + slot * memory_.record_bytes;
   }
   // Goes on to the record after the one that Wait() returned.
   __device__ __forceinline__ void Advance() {
@@ -66,6 +67,10 @@ class WarpRing {
   }
 
  private:
+  static constexpr int kLaneBytes = 16;
+  static constexpr int kWarpBytes = 32 * kLaneBytes;
+  static_assert(kRecordBytes % kLaneBytes == 0, "copies are of 16 bytes");
+
   const WarpRingMemory memory_;
   const int lane_;
   int next_ = 0;
