@@ -1,0 +1,198 @@
+#include "kernels/formats/int4/int4_cuda_fused.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "kernels/formats/int4/int4_cuda_fused_sizes.h"
+
+namespace qtipd {
+namespace {
+
+constexpr int kSchedulers = 4;
+constexpr int64_t kAlignment = 128;
+constexpr int64_t kReservedBytes = 1024;  // of a multiprocessor's shared memory, for each block
+// Activations of some columns at a time take about this much, in two buffers.
+constexpr int64_t kChunkedActivationBytes = 70 * 1024;
+// Partial sums of several rounds at once.
+constexpr int64_t kPartialBytes = 16 * 1024;
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t Align(int64_t bytes) { return DivideUp(bytes, kAlignment) * kAlignment; }
+
+// What a choice is made from.
+struct Work {
+  int64_t rows = 0;   // row blocks of a block
+  int64_t units = 0;  // of a row block
+  int64_t vectors = 0;
+  int64_t record_bytes = 0;
+};
+
+Work WorkOf(const Int4FusedProblem& problem, int grid) {
+  return {.rows = DivideUp(problem.layout.row_blocks, grid),
+          .units = problem.layout.units,
+          .vectors = std::min<int64_t>(problem.batch, kInt4MostVectors),
+          .record_bytes = problem.layout.record_bytes()};
+}
+
+// Where everything lies, with as many slots as `room` bytes have place for, up to `most_slots`.
+// No slots where there is not enough.
+Int4FusedConfig LayOut(const Work& work, Int4FusedConfig config, int64_t room, int most_slots) {
+  const int64_t warps = config.warps();
+  const int64_t rounds = DivideUp(work.rows, config.rows_at_once);
+  const int64_t slice_units = DivideUp(work.units, config.slices);
+  config.chunks = static_cast<int>(DivideUp(slice_units, config.chunk_units));
+  const int64_t buffers = config.chunks > 1 ? 2 : 1;
+  const int64_t activations =
+      Align(buffers * config.slices * work.vectors * Int4VectorStride(config.chunk_units));
+  const int64_t of_round =
+      warps * work.vectors * kInt4UnitRows * static_cast<int64_t>(sizeof(float));
+  config.aliases_ring = rounds == 1;
+  config.rounds_at_once =
+      static_cast<int>(std::min(rounds, std::max<int64_t>(1, kPartialBytes / of_round)));
+  const int64_t partials = config.aliases_ring ? 0 : config.rounds_at_once * of_round;
+  const int64_t a_slot = warps * (work.record_bytes + kRingSlotBarrierBytes);
+  const int64_t left = room - activations - partials - 2 * kAlignment;
+  config.slots =
+      static_cast<int>(std::min({left / a_slot, int64_t{most_slots}, rounds * slice_units}));
+  if (left < 0) config.slots = 0;
+  config.ring_at = static_cast<uint32_t>(Align(warps * config.slots * kRingSlotBarrierBytes));
+  config.activations_at =
+      config.ring_at + static_cast<uint32_t>(Align(warps * config.slots * work.record_bytes));
+  const uint32_t behind = config.activations_at + static_cast<uint32_t>(activations);
+  config.partials_at = config.aliases_ring ? config.ring_at : behind;
+  config.shared_bytes = behind + static_cast<size_t>(partials);
+  return config;
+}
+
+// How often the block reads the activations, how long its schedulers and its longest warp are busy:
+// the less the better; where all agree, fewer slices make longer streams and fewer partial sums.
+using Cost = std::tuple<int64_t, int64_t, int64_t, int64_t>;
+
+// Records that a warp reads at most.
+int64_t RecordsOf(const Work& work, const Int4FusedConfig& config) {
+  return DivideUp(work.rows, config.rows_at_once) * DivideUp(work.units, config.slices);
+}
+
+Cost CostOf(const Work& work, const Int4FusedConfig& config) {
+  const int64_t reads = config.chunks > 1 ? DivideUp(work.rows, config.rows_at_once) : 1;
+  const int64_t records = RecordsOf(work, config);
+  return {reads, DivideUp(config.warps(), kSchedulers) * records, records, config.slices};
+}
+
+// The best of all ways to share rows and columns among at most `most_warps` warps that leave every
+// warp `least_slots` slots, or all that it reads. `chunk_units` says how much of a slice of so many
+// units has its activations in shared memory at a time.
+template <typename ChunkUnits>
+std::optional<Int4FusedConfig> BestOf(const Work& work, const Int4FusedConfig& common, int64_t room,
+                                      const Int4FusedTuning& tuning, int most_warps,
+                                      int least_slots, const ChunkUnits& chunk_units) {
+  std::optional<Int4FusedConfig> best;
+  for (int slices = 1; slices <= std::min<int64_t>(most_warps, work.units); ++slices) {
+    Int4FusedConfig config = common;
+    config.slices = slices;
+    config.rows_at_once = static_cast<int>(std::min<int64_t>(work.rows, most_warps / slices));
+    config.chunk_units = static_cast<int>(chunk_units(slices, DivideUp(work.units, slices)));
+    config = LayOut(work, config, room, tuning.most_slots);
+    if (config.slots < std::min<int64_t>(least_slots, RecordsOf(work, config))) continue;
+    if (!best || CostOf(work, config) < CostOf(work, *best)) best = config;
+  }
+  return best;
+}
+
+}  // namespace
+
+Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const CudaLimits& limits,
+                                      const Int4FusedTuning& tuning) {
+  Int4FusedConfig common;
+  common.grid =
+      static_cast<int>(std::min<int64_t>(problem.layout.row_blocks, limits.multiprocessors));
+  common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
+  common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;
+  const Work work = WorkOf(problem, common.grid);
+  const auto whole = static_cast<int64_t>(limits.shared_bytes);
+  const int64_t blocks = limits.has_clusters() ? tuning.blocks_a_processor : 1;
+  const int64_t shared = (whole + kReservedBytes) / blocks - kReservedBytes;
+  const int resident_warps = std::min(tuning.resident_warps, Int4MostWarps(common.tiles));
+  const int chunked_warps = std::min(tuning.chunked_warps, Int4MostWarps(common.tiles));
+  if (tuning.keeps_activations) {
+    const auto all_units = [](int64_t, int64_t units) { return units; };
+    if (const auto resident =
+            BestOf(work, common, shared, tuning, resident_warps, tuning.least_slots, all_units)) {
+      return *resident;
+    }
+  }
+  const auto some_units = [&](int64_t slices, int64_t units) {
+    const int64_t a_unit = 2 * slices * work.vectors * kInt4UnitCols * 2;
+    const int64_t bytes = std::min(kChunkedActivationBytes, whole / 3);
+    return std::min(units, std::max<int64_t>(1, bytes / a_unit));
+  };
+  for (int least = tuning.least_slots; least > 0; --least) {
+    for (const int warps : {chunked_warps, resident_warps, kSchedulers}) {
+      if (const auto chunked = BestOf(work, common, whole, tuning, warps, least, some_units)) {
+        return *chunked;
+      }
+    }
+  }
+  return common;  // no slots: less shared memory than any GPU has that this code runs on
+}
+
+std::string Int4FusedConfig::ToString() const {
+  return "grid " + std::to_string(grid) + ", vectors " +
+         std::to_string(tiles * kInt4VectorsPerTile) + ", rows_at_once " +
+         std::to_string(rows_at_once) + ", slices " + std::to_string(slices) + ", slots " +
+         std::to_string(slots) + (uses_bulk ? " bulk" : " async") + ", chunks " +
+         std::to_string(chunks) + " of " + std::to_string(chunk_units) + " units, rounds_at_once " +
+         std::to_string(rounds_at_once) + ", shared_bytes " + std::to_string(shared_bytes);
+}
+
+OperationCounts Int4FusedOperations(const Int4FusedProblem& problem) {
+  return {{"launch", static_cast<double>(DivideUp(problem.batch, kInt4MostVectors))}};
+}
+
+absl::Status LaunchInt4Fused(const CudaDevice& device, const Int4FusedProblem& problem,
+                             const void* packed, const void* u, void* z) {
+  return LaunchInt4FusedAs(device, device.limits(), {}, problem, packed, u, z);
+}
+
+absl::Status LaunchInt4FusedAs(const CudaDevice& device, const CudaLimits& as,
+                               const Int4FusedTuning& tuning, const Int4FusedProblem& problem,
+                               const void* packed, const void* u, void* z) {
+  const auto [out, in] = problem.shape;
+  const Int4CudaLayout& layout = problem.layout;
+  const Int4FusedConfig config = ChooseInt4FusedConfig(problem, as, tuning);
+  const auto row_blocks = static_cast<int>(layout.row_blocks);
+  const auto units = static_cast<int>(layout.units);
+  Int4FusedArguments arguments = {.packed = static_cast<const char*>(packed),
+                                  .u = static_cast<const uint16_t*>(u),
+                                  .z = static_cast<float*>(z),
+                                  .out_features = static_cast<int>(out),
+                                  .in_features = static_cast<int>(in),
+                                  .vectors = 0,
+                                  .units = units,
+                                  .is_half = layout.is_half,
+                                  .row_quotient = row_blocks / config.grid,
+                                  .row_remainder = row_blocks % config.grid,
+                                  .slice_quotient = units / config.slices,
+                                  .slice_remainder = units % config.slices,
+                                  .config = config};
+  for (int64_t first = 0; first < problem.batch; first += kInt4MostVectors) {
+    arguments.vectors =
+        static_cast<int>(std::min<int64_t>(kInt4MostVectors, problem.batch - first));
+    arguments.u = static_cast<const uint16_t*>(u) + first * in;
+    arguments.z = static_cast<float*>(z) + first * out;
+    switch (layout.scales_per_unit) {
+      case 1:
+        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<1>(device, layout.has_zeros, arguments));
+        break;
+      case 2:
+        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<2>(device, layout.has_zeros, arguments));
+        break;
+      default:
+        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<4>(device, layout.has_zeros, arguments));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qtipd

@@ -1,0 +1,29 @@
+// Sizes that the fused kernel and the choice of its configuration agree on.
+#ifndef QTIPD_KERNELS_FORMATS_INT4_INT4_CUDA_FUSED_SIZES_H_
+#define QTIPD_KERNELS_FORMATS_INT4_INT4_CUDA_FUSED_SIZES_H_
+
+#include "kernels/api/host_device.h"
+#include "kernels/formats/int4/int4_cuda_layout.h"
+
+namespace qtipd {
+
+// Warps of a block at most: two column tiles take 72 registers a thread, one takes 64.
+QTIPD_HOST_DEVICE constexpr int Int4MostWarps(int tiles) { return tiles == 1 ? 32 : 28; }
+
+inline constexpr int kInt4PieceBytes = 16;  // eight activations
+inline constexpr int kInt4UnitPieces = kInt4UnitCols * 2 / kInt4PieceBytes;
+// Between the vectors of a slice's activations, so that lanes of neighbouring vectors read
+// different banks.
+inline constexpr int kInt4VectorPadding = 64;
+
+// Bytes of a vector of a slice's activations.
+QTIPD_HOST_DEVICE constexpr int Int4VectorStride(int chunk_units) {
+  return chunk_units * kInt4UnitCols * 2 + kInt4VectorPadding;
+}
+
+// Of the barrier of a ring's slot: kRingBarrierBytes of warp_ring.cuh.
+inline constexpr int kRingSlotBarrierBytes = 8;
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_INT4_INT4_CUDA_FUSED_SIZES_H_
