@@ -25,16 +25,6 @@ namespace qtipd {
 
 static_assert(kRingSlotBarrierBytes == kRingBarrierBytes, "as the configuration has it");
 
-// First and number of the `part`-th of parts that have `quotient` each and one more below
-// `remainder`.
-struct Int4Part {
-  int first;
-  int count;
-};
-__device__ __forceinline__ Int4Part Int4PartOf(int part, int quotient, int remainder) {
-  return {part * quotient + min(part, remainder), quotient + (part < remainder ? 1 : 0)};
-}
-
 // Where a warp stands in its block, and what is its own.
 struct Int4Warp {
   int lane;

@@ -21,6 +21,16 @@ QTIPD_HOST_DEVICE constexpr int Int4VectorStride(int chunk_units) {
   return chunk_units * kInt4UnitCols * 2 + kInt4VectorPadding;
 }
 
+// The `part`-th of parts that have `quotient` each, and one more below `remainder`.
+struct Int4Part {
+  int first;
+  int count;
+};
+QTIPD_HOST_DEVICE constexpr Int4Part Int4PartOf(int part, int quotient, int remainder) {
+  return {part * quotient + (part < remainder ? part : remainder),
+          quotient + (part < remainder ? 1 : 0)};
+}
+
 // Of the barrier of a ring's slot: kRingBarrierBytes of warp_ring.cuh.
 inline constexpr int kRingSlotBarrierBytes = 8;
 

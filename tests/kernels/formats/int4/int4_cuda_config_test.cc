@@ -76,6 +76,34 @@ TEST(Int4FusedConfig, CoversAllRowsAndColumns) {
   });
 }
 
+// As the kernel walks: blocks over row blocks, warps over rounds and over a slice of the units.
+TEST(Int4FusedConfig, EveryUnitIsReadOnce) {
+  for (const Gpu& gpu : kGpus) {
+    for (const Shape shape : {Shape{8, 8}, Shape{1000, 2496}, Shape{4096, 4096}, Shape{72, 28672},
+                              Shape{28672, 8192}, Shape{70000, 128}}) {
+      for (const int64_t batch : {1, 4, 16}) {
+        const Int4FusedProblem problem = Problem(shape, batch);
+        const Int4FusedConfig c = ChooseInt4FusedConfig(problem, gpu.limits);
+        const auto blocks = static_cast<int>(problem.layout.row_blocks);
+        const auto units = static_cast<int>(problem.layout.units);
+        std::vector<int> visits(blocks * units);
+        for (int block = 0; block < c.grid; ++block) {
+          const Int4Part rows = Int4PartOf(block, blocks / c.grid, blocks % c.grid);
+          for (int warp = 0; warp < c.warps(); ++warp) {
+            const Int4Part slice = Int4PartOf(warp % c.slices, units / c.slices, units % c.slices);
+            for (int row = warp / c.slices; row < rows.count; row += c.rows_at_once) {
+              for (int unit = 0; unit < slice.count; ++unit) {
+                ++visits.at((rows.first + row) * units + slice.first + unit);
+              }
+            }
+          }
+        }
+        EXPECT_THAT(visits, testing::Each(1)) << Text(gpu, problem, c);
+      }
+    }
+  }
+}
+
 TEST(Int4FusedConfig, RegionsOfSharedMemoryDoNotOverlap) {
   ForEveryChoice([](const Gpu&, const Int4FusedProblem& problem, const Int4FusedConfig& c) {
     const int64_t vectors = std::min<int64_t>(problem.batch, kInt4MostVectors);
