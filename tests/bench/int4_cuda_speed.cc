@@ -5,12 +5,13 @@
 //
 // Symmetric layers of random bits. Copies rotate, see cuda_rotation.h. A line has microseconds of
 // every variant, the order and meaning of which the first line says, and the configuration of the
-// first.
+// first; then what decoding takes.
 #include <cmath>
 #include <memory>
 
 #include "kernels/api/random.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/int4/int4_cuda_decode.h"
 #include "kernels/formats/int4/int4_cuda_fused.h"
 #include "tests/bench/cuda_rotation.h"
 
@@ -24,14 +25,14 @@ struct Variant {
 
 const Variant kVariants[] = {
     {"shipped", {}},
-    {"async", {.uses_bulk = false}},
-    {"slots4", {.most_slots = 4}},
+    {"late", {.launches_late = true}},
+    {"late_slots3", {.most_slots = 3, .launches_late = true}},
+    {"slots3", {.most_slots = 3}},
     {"slots2", {.most_slots = 2, .least_slots = 2}},
+    {"async", {.uses_bulk = false}},
     {"one_block", {.blocks_a_processor = 1}},
-    {"one_block_16_slots", {.blocks_a_processor = 1, .most_slots = 16}},
-    {"one_block_32_warps", {.blocks_a_processor = 1, .resident_warps = 32}},
-    {"warps8", {.most_slots = 16, .resident_warps = 8, .chunked_warps = 16}},
     {"chunked", {.keeps_activations = false}},
+    {"chunked16", {.keeps_activations = false, .chunked_warps = 16}},
 };
 
 class Bench {
@@ -52,6 +53,7 @@ class Bench {
       for (const int64_t batch : batches) {
         Line({.shape = shape, .layout = layout, .batch = batch}, packed, copies);
       }
+      Decode(shape, layout, packed, copies);
     }
   }
 
@@ -83,6 +85,22 @@ class Bench {
     }
     std::printf("  %s\n", ChooseInt4FusedConfig(problem, device_.limits()).ToString().c_str());
     std::fflush(stdout);
+  }
+
+  // Decoding by so many blocks of a multiprocessor, beside writing as many bytes alone.
+  void Decode(Shape shape, const Int4CudaLayout& layout, const Buffer& packed, int copies) {
+    const Buffer w = Checked(device_.Allocate(2 * shape.out_features * shape.in_features));
+    const RotationTiming fill =
+        TimeRotation(device_, copies, [&](int) { return device_.Fill(w.data(), 0x3A, w.bytes()); });
+    std::printf("  decode, fill %.2f:", fill.median_seconds * 1e6);
+    for (const int blocks : {1, 2, 3, 4, 6}) {
+      const RotationTiming timing = TimeRotation(device_, copies, [&](int copy) {
+        return LaunchInt4Decode(device_, shape, layout, packed.as<char>() + copy * layout.bytes(),
+                                DType::kF16, w.data(), blocks);
+      });
+      std::printf("  %d blocks %.2f", blocks, timing.median_seconds * 1e6);
+    }
+    std::printf("\n");
   }
 
   CudaDevice& device_;

@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
-constexpr int kBlocksAProcessor = 5;  // that registers leave room for
+constexpr int kMostBlocks = 2;  // of a multiprocessor, that registers leave room for
+constexpr int kUnitsAhead = 4;  // per warp: hides the latency of memory behind writing
 constexpr int kChunks = 4;
 constexpr int kChunkCols = kInt4UnitCols / kChunks;
 constexpr int kLaneCols = 8;  // of a chunk
@@ -56,9 +57,9 @@ __device__ __forceinline__ void Scale(uint32_t first, uint32_t second, float fac
 }
 
 template <int kScales, bool kHasZeros, typename T>
-__device__ __forceinline__ void DecodeUnit(const DecodeArguments& args, int64_t unit, int lane) {
-  constexpr int kRecordBytes = Int4RecordBytes(kScales, kHasZeros);
-  const auto words = ReadInt4Unit<kScales, kHasZeros>(args.packed + unit * kRecordBytes, lane);
+__device__ __forceinline__ void DecodeUnit(const DecodeArguments& args, int64_t unit,
+                                           const Int4UnitWords<kScales, kHasZeros>& words,
+                                           int lane) {
   const auto row_block = static_cast<int>(unit / args.units_per_row);
   const int in_row = static_cast<int>(unit - int64_t{row_block} * args.units_per_row);
   const int row = row_block * kInt4UnitRows + lane / 4;
@@ -86,14 +87,29 @@ __device__ __forceinline__ void DecodeUnit(const DecodeArguments& args, int64_t 
   }
 }
 
+// Few warps with several units ahead each, rather than many: they write to fewer places at a time.
 template <int kScales, bool kHasZeros, typename T>
-__global__ void __launch_bounds__(kThreads, kBlocksAProcessor) Decode(const DecodeArguments args) {
+__global__ void __launch_bounds__(kThreads, kMostBlocks) Decode(const DecodeArguments args) {
+  constexpr int kRecordBytes = Int4RecordBytes(kScales, kHasZeros);
   ptx::LaunchDependents();
-  ptx::WaitForPreviousGrids();  // they may still read w
-  const int warp = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
   const int64_t stride = int64_t{gridDim.x} * kWarps;
-  for (int64_t unit = warp; unit < args.units; unit += stride) {
-    DecodeUnit<kScales, kHasZeros, T>(args, unit, static_cast<int>(threadIdx.x) % 32);
+  int64_t unit = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
+  Int4UnitWords<kScales, kHasZeros> ahead[kUnitsAhead] = {};
+  const auto load = [&](int i, int64_t at) {
+    if (at < args.units) {
+      ahead[i] = ReadInt4Unit<kScales, kHasZeros>(args.packed + at * kRecordBytes, lane);
+    }
+  };
+#pragma unroll
+  for (int i = 0; i < kUnitsAhead; ++i) load(i, unit + i * stride);
+  ptx::WaitForPreviousGrids();  // they may still read w
+  while (unit < args.units) {
+#pragma unroll
+    for (int i = 0; i < kUnitsAhead; ++i, unit += stride) {
+      if (unit < args.units) DecodeUnit<kScales, kHasZeros, T>(args, unit, ahead[i], lane);
+      load(i, unit + kUnitsAhead * stride);
+    }
   }
 }
 
@@ -117,7 +133,7 @@ auto ChooseKernel(const Int4CudaLayout& layout) {
 }  // namespace
 
 absl::Status LaunchInt4Decode(const CudaDevice& device, Shape shape, const Int4CudaLayout& layout,
-                              const void* packed, DType dtype, void* w) {
+                              const void* packed, DType dtype, void* w, int blocks_a_processor) {
   const int64_t units = layout.row_blocks * layout.units;
   const DecodeArguments arguments = {.packed = static_cast<const char*>(packed),
                                      .w = w,
@@ -126,7 +142,7 @@ absl::Status LaunchInt4Decode(const CudaDevice& device, Shape shape, const Int4C
                                      .out_features = static_cast<int>(shape.out_features),
                                      .in_features = static_cast<int>(shape.in_features),
                                      .is_half = layout.is_half};
-  const int64_t most = int64_t{kBlocksAProcessor} * device.multiprocessors();
+  const int64_t most = int64_t{blocks_a_processor} * device.multiprocessors();
   const LaunchOptions options = {
       .grid = static_cast<unsigned>(std::min<int64_t>((units + kWarps - 1) / kWarps, most)),
       .block = kThreads,

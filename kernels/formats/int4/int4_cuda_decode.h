@@ -9,11 +9,15 @@
 
 namespace qtipd {
 
+// Of eight warps each; a measurement may vary it.
+inline constexpr int kInt4DecodeBlocks = 2;
+
 // w[out, in] = W of `dtype`, F16 (rounded once) or F32 (exact).
 //   packed  layout.bytes(), 16-byte aligned     w  32-byte aligned, overwritten
 // Enqueues on the device's stream; buffers must outlive the work; capturable.
 absl::Status LaunchInt4Decode(const CudaDevice& device, Shape shape, const Int4CudaLayout& layout,
-                              const void* packed, DType dtype, void* w);
+                              const void* packed, DType dtype, void* w,
+                              int blocks_a_processor = kInt4DecodeBlocks);
 
 }  // namespace qtipd
 

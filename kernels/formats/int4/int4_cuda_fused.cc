@@ -12,8 +12,8 @@ namespace {
 constexpr int kSchedulers = 4;
 constexpr int64_t kAlignment = 128;
 constexpr int64_t kReservedBytes = 1024;  // of a multiprocessor's shared memory, for each block
-// Activations of some columns at a time take about this much, in two buffers.
-constexpr int64_t kChunkedActivationBytes = 70 * 1024;
+// Of some columns at a time: more only make the first ones come late.
+constexpr int64_t kMostActivationBytes = 128 * 1024;
 // Partial sums of several rounds at once.
 constexpr int64_t kPartialBytes = 16 * 1024;
 
@@ -35,6 +35,12 @@ Work WorkOf(const Int4FusedProblem& problem, int grid) {
           .record_bytes = problem.layout.record_bytes()};
 }
 
+// In all buffers.
+int64_t ActivationBytes(const Work& work, const Int4FusedConfig& config) {
+  const int64_t buffers = config.chunks > 1 ? 2 : 1;
+  return buffers * config.slices * work.vectors * Int4VectorStride(config.chunk_units);
+}
+
 // Where everything lies, with as many slots as `room` bytes have place for, up to `most_slots`.
 // No slots where there is not enough.
 Int4FusedConfig LayOut(const Work& work, Int4FusedConfig config, int64_t room, int most_slots) {
@@ -42,9 +48,7 @@ Int4FusedConfig LayOut(const Work& work, Int4FusedConfig config, int64_t room, i
   const int64_t rounds = DivideUp(work.rows, config.rows_at_once);
   const int64_t slice_units = DivideUp(work.units, config.slices);
   config.chunks = static_cast<int>(DivideUp(slice_units, config.chunk_units));
-  const int64_t buffers = config.chunks > 1 ? 2 : 1;
-  const int64_t activations =
-      Align(buffers * config.slices * work.vectors * Int4VectorStride(config.chunk_units));
+  const int64_t activations = Align(ActivationBytes(work, config));
   const int64_t of_round =
       warps * work.vectors * kInt4UnitRows * static_cast<int64_t>(sizeof(float));
   config.aliases_ring = rounds == 1;
@@ -80,22 +84,41 @@ Cost CostOf(const Work& work, const Int4FusedConfig& config) {
   return {reads, DivideUp(config.warps(), kSchedulers) * records, records, config.slices};
 }
 
-// The best of all ways to share rows and columns among at most `most_warps` warps that leave every
-// warp `least_slots` slots, or all that it reads. `chunk_units` says how much of a slice of so many
-// units has its activations in shared memory at a time.
-template <typename ChunkUnits>
-std::optional<Int4FusedConfig> BestOf(const Work& work, const Int4FusedConfig& common, int64_t room,
-                                      const Int4FusedTuning& tuning, int most_warps,
-                                      int least_slots, const ChunkUnits& chunk_units) {
+// What a choice may spend.
+struct Limits {
+  int64_t room = 0;  // bytes of shared memory
+  int warps = 0;
+  int least_slots = 0;  // of a warp, or all that it reads
+  int most_slots = 0;
+  bool keeps_activations = false;
+};
+
+// The configuration of a number of slices, with the activations of as many units at a time as leave
+// room for the slots; nothing where none do.
+std::optional<Int4FusedConfig> WithSlices(const Work& work, const Limits& limits,
+                                          Int4FusedConfig config, int slices) {
+  const int64_t units = DivideUp(work.units, slices);
+  config.slices = slices;
+  config.rows_at_once = static_cast<int>(std::min<int64_t>(work.rows, limits.warps / slices));
+  for (int64_t chunk = units; chunk > 0; chunk = chunk == 1 ? 0 : DivideUp(chunk, 2)) {
+    config.chunk_units = static_cast<int>(chunk);
+    const Int4FusedConfig made = LayOut(work, config, limits.room, limits.most_slots);
+    const bool starts_late = !limits.keeps_activations && chunk > 1 &&
+                             ActivationBytes(work, made) > kMostActivationBytes;
+    if (starts_late) continue;
+    if (made.slots >= std::min<int64_t>(limits.least_slots, RecordsOf(work, made))) return made;
+    if (limits.keeps_activations) break;
+  }
+  return std::nullopt;
+}
+
+// The best of all ways to share rows and columns among the warps.
+std::optional<Int4FusedConfig> BestOf(const Work& work, const Limits& limits,
+                                      const Int4FusedConfig& common) {
   std::optional<Int4FusedConfig> best;
-  for (int slices = 1; slices <= std::min<int64_t>(most_warps, work.units); ++slices) {
-    Int4FusedConfig config = common;
-    config.slices = slices;
-    config.rows_at_once = static_cast<int>(std::min<int64_t>(work.rows, most_warps / slices));
-    config.chunk_units = static_cast<int>(chunk_units(slices, DivideUp(work.units, slices)));
-    config = LayOut(work, config, room, tuning.most_slots);
-    if (config.slots < std::min<int64_t>(least_slots, RecordsOf(work, config))) continue;
-    if (!best || CostOf(work, config) < CostOf(work, *best)) best = config;
+  for (int slices = 1; slices <= std::min<int64_t>(limits.warps, work.units); ++slices) {
+    const auto config = WithSlices(work, limits, common, slices);
+    if (config && (!best || CostOf(work, *config) < CostOf(work, *best))) best = config;
   }
   return best;
 }
@@ -109,29 +132,32 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
       static_cast<int>(std::min<int64_t>(problem.layout.row_blocks, limits.multiprocessors));
   common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
   common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;
+  common.launches_late = tuning.launches_late;
   const Work work = WorkOf(problem, common.grid);
   const auto whole = static_cast<int64_t>(limits.shared_bytes);
   const int64_t blocks = limits.has_clusters() ? tuning.blocks_a_processor : 1;
-  const int64_t shared = (whole + kReservedBytes) / blocks - kReservedBytes;
-  const int resident_warps = std::min(tuning.resident_warps, Int4MostWarps(common.tiles));
-  const int chunked_warps = std::min(tuning.chunked_warps, Int4MostWarps(common.tiles));
+  const int most_warps = Int4MostWarps(common.tiles);
+  const Limits resident = {.room = (whole + kReservedBytes) / blocks - kReservedBytes,
+                           .warps = std::min(tuning.resident_warps, most_warps),
+                           .least_slots = tuning.least_slots,
+                           .most_slots = tuning.most_slots,
+                           .keeps_activations = true};
   if (tuning.keeps_activations) {
-    const auto all_units = [](int64_t, int64_t units) { return units; };
-    if (const auto resident =
-            BestOf(work, common, shared, tuning, resident_warps, tuning.least_slots, all_units)) {
-      return *resident;
+    if (const auto config = BestOf(work, resident, common)) return *config;
+    // Where all weights are on the way at once, time goes by waiting: rather once than in turns.
+    Limits alone = resident;
+    alone.room = whole;
+    alone.least_slots = alone.most_slots;
+    if (const auto config = BestOf(work, alone, common);
+        config && config->slots == RecordsOf(work, *config)) {
+      return *config;
     }
   }
-  const auto some_units = [&](int64_t slices, int64_t units) {
-    const int64_t a_unit = 2 * slices * work.vectors * kInt4UnitCols * 2;
-    const int64_t bytes = std::min(kChunkedActivationBytes, whole / 3);
-    return std::min(units, std::max<int64_t>(1, bytes / a_unit));
-  };
-  for (int least = tuning.least_slots; least > 0; --least) {
-    for (const int warps : {chunked_warps, resident_warps, kSchedulers}) {
-      if (const auto chunked = BestOf(work, common, whole, tuning, warps, least, some_units)) {
-        return *chunked;
-      }
+  Limits chunked = {.room = whole, .most_slots = tuning.most_slots};
+  for (chunked.least_slots = tuning.least_slots; chunked.least_slots > 0; --chunked.least_slots) {
+    for (const int warps : {tuning.chunked_warps, tuning.resident_warps, kSchedulers}) {
+      chunked.warps = std::min(warps, most_warps);
+      if (const auto config = BestOf(work, chunked, common)) return *config;
     }
   }
   return common;  // no slots: less shared memory than any GPU has that this code runs on
@@ -141,9 +167,10 @@ std::string Int4FusedConfig::ToString() const {
   return "grid " + std::to_string(grid) + ", vectors " +
          std::to_string(tiles * kInt4VectorsPerTile) + ", rows_at_once " +
          std::to_string(rows_at_once) + ", slices " + std::to_string(slices) + ", slots " +
-         std::to_string(slots) + (uses_bulk ? " bulk" : " async") + ", chunks " +
-         std::to_string(chunks) + " of " + std::to_string(chunk_units) + " units, rounds_at_once " +
-         std::to_string(rounds_at_once) + ", shared_bytes " + std::to_string(shared_bytes);
+         std::to_string(slots) + (uses_bulk ? " bulk" : " async") + (launches_late ? " late" : "") +
+         ", chunks " + std::to_string(chunks) + " of " + std::to_string(chunk_units) +
+         " units, rounds_at_once " + std::to_string(rounds_at_once) + ", shared_bytes " +
+         std::to_string(shared_bytes);
 }
 
 OperationCounts Int4FusedOperations(const Int4FusedProblem& problem) {

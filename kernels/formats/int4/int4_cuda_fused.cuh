@@ -54,6 +54,7 @@ class Int4UnitStream {
     if (--units_left_ > 0) return;
     units_left_ = warp.units.count;
     rows_left_ -= args.config.rows_at_once;
+    if (rows_left_ <= 0 && args.config.launches_late) ptx::LaunchDependents();
     record_ +=
         (static_cast<int64_t>(args.config.rows_at_once) * args.units - units_left_) * kRecordBytes;
   }
@@ -64,8 +65,8 @@ class Int4UnitStream {
   int units_left_;
 };
 
-// Starts copying the activations of chunk `chunk` of the warp's slice, of which the warps that
-// share it copy a part each; zeros beyond the last column. `to` is the shared address of the slice.
+// Starts copying the activations of chunk `chunk` of the warp's slice, which the warps that share
+// it divide evenly; zeros beyond the last column. `to` is the shared address of the slice.
 __device__ __forceinline__ void CopyInt4Activations(const Int4FusedArguments& args,
                                                     const Int4Warp& warp, int chunk, uint32_t to) {
   const Int4FusedConfig& config = args.config;
@@ -73,13 +74,28 @@ __device__ __forceinline__ void CopyInt4Activations(const Int4FusedArguments& ar
   const int pieces = min(config.chunk_units, warp.units.count - unit) * kInt4UnitPieces;
   const int first_col = (warp.units.first + unit) * kInt4UnitCols;
   const int stride = Int4VectorStride(config.chunk_units);
-  for (int vector = 0; vector < args.vectors; ++vector) {
-    const uint16_t* u = args.u + static_cast<int64_t>(vector) * args.in_features;
-    for (int piece = warp.row * 32 + warp.lane; piece < pieces; piece += 32 * config.rows_at_once) {
-      const int col = first_col + piece * (kInt4PieceBytes / 2);
-      const bool exists = col < args.in_features;
-      ptx::CopyAsync16OrZero(to + vector * stride + piece * kInt4PieceBytes, u + (exists ? col : 0),
-                             exists);
+  // A thread's pieces are `threads` apart in [vectors][most].
+  const int most = config.chunk_units * kInt4UnitPieces;
+  const int threads = 32 * config.rows_at_once;
+  const int thread = 32 * warp.row + warp.lane;
+  int vector = thread / most;
+  int piece = thread - vector * most;
+  const int vector_step = threads / most;
+  const int piece_step = threads - vector_step * most;
+#pragma unroll 1
+  while (vector < args.vectors) {
+    const int col = first_col + piece * (kInt4PieceBytes / 2);
+    const bool exists = col < args.in_features;
+    if (piece < pieces) {
+      ptx::CopyAsync16OrZero(
+          to + vector * stride + piece * kInt4PieceBytes,
+          args.u + static_cast<int64_t>(vector) * args.in_features + (exists ? col : 0), exists);
+    }
+    vector += vector_step;
+    piece += piece_step;
+    if (piece >= most) {
+      piece -= most;
+      ++vector;
     }
   }
 }
@@ -180,8 +196,8 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
     Int4Fused(const __grid_constant__ Int4FusedArguments args) {
   extern __shared__ __align__(128) char shared[];
   constexpr int kRecordBytes = Int4RecordBytes(kScales, kHasZeros);
-  ptx::LaunchDependents();
   const Int4FusedConfig& config = args.config;
+  if (!config.launches_late) ptx::LaunchDependents();
   const int warp_index = static_cast<int>(threadIdx.x) / 32;
   Int4Warp warp;
   warp.lane = static_cast<int>(threadIdx.x) % 32;

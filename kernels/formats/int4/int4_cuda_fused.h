@@ -35,8 +35,10 @@ struct Int4FusedTuning {
   int most_slots = 8;             // records that a warp has ahead
   int least_slots = 3;            // records that it has to have room for, or all that it reads
   bool keeps_activations = true;  // all of them in shared memory, if they leave enough room
-  int resident_warps = 16;        // then
-  int chunked_warps = 32;         // with those of some columns at a time
+  // The next grid may start when a block has all its weights on the way, not at once.
+  bool launches_late = false;
+  int resident_warps = 16;  // with all activations in shared memory
+  int chunked_warps = 32;   // with those of some columns at a time
 };
 
 // Choose: how. A function of the problem and the device's limits alone.
@@ -50,6 +52,7 @@ struct Int4FusedConfig {
   int chunks = 0;          // 1: all of them, loaded once; else in two buffers in turn
   int rounds_at_once = 0;  // times rows_at_once, between two reductions
   bool uses_bulk = false;
+  bool launches_late = false;
   bool aliases_ring = false;  // partial sums lie where the ring was
   // In shared memory, from its begin.
   uint32_t ring_at = 0;
