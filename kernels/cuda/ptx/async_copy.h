@@ -25,6 +25,11 @@ __device__ __forceinline__ void InitBarrier(uint32_t barrier, uint32_t arrivals)
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
+// Ends a barrier that nobody waits for any more: its memory may then be used otherwise. One thread.
+__device__ __forceinline__ void InvalidateBarrier(uint32_t barrier) {
+  asm volatile("mbarrier.inval.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 // Lets bulk copies see the barriers that the calling thread has made.
 __device__ __forceinline__ void FenceBarriers() {
 #if __CUDA_ARCH__ >= 900
@@ -53,6 +58,21 @@ __device__ __forceinline__ void WaitBarrier(uint32_t barrier, uint32_t parity) {
         : "memory");
 #endif
   } while (is_done == 0);
+}
+
+// True on one lane of a converged warp, which the compiler then knows to be one: it moves operands
+// of bulk copies to uniform registers without a loop over lanes. Compute capability 9.0; traps
+// elsewhere.
+__device__ __forceinline__ bool ElectOne() {
+#if __CUDA_ARCH__ >= 900
+  uint32_t is_elected;
+  asm volatile("{ .reg .pred p; elect.sync _|p, 0xFFFFFFFF; selp.u32 %0, 1, 0, p; }"
+               : "=r"(is_elected));
+  return is_elected != 0;
+#else
+  __trap();
+  return false;
+#endif
 }
 
 // One arrival at `barrier` that announces `bytes`, and a copy of them. Addresses and `bytes` are

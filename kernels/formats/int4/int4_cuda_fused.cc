@@ -51,20 +51,18 @@ Int4FusedConfig LayOut(const Work& work, Int4FusedConfig config, int64_t room, i
   const int64_t activations = Align(ActivationBytes(work, config));
   const int64_t of_round =
       warps * work.vectors * kInt4UnitRows * static_cast<int64_t>(sizeof(float));
-  config.aliases_ring = rounds == 1;
+  config.aliases_rings = rounds == 1;
   config.rounds_at_once =
       static_cast<int>(std::min(rounds, std::max<int64_t>(1, kPartialBytes / of_round)));
-  const int64_t partials = config.aliases_ring ? 0 : config.rounds_at_once * of_round;
-  const int64_t a_slot = warps * (work.record_bytes + kRingSlotBarrierBytes);
-  const int64_t left = room - activations - partials - 2 * kAlignment;
+  const int64_t partials = config.aliases_rings ? 0 : config.rounds_at_once * of_round;
+  const int64_t a_slot = warps * (work.record_bytes + kInt4SlotBarrierBytes);
+  const int64_t left = room - activations - partials - kAlignment;
   config.slots =
       static_cast<int>(std::min({left / a_slot, int64_t{most_slots}, rounds * slice_units}));
   if (left < 0) config.slots = 0;
-  config.ring_at = static_cast<uint32_t>(Align(warps * config.slots * kRingSlotBarrierBytes));
-  config.activations_at =
-      config.ring_at + static_cast<uint32_t>(Align(warps * config.slots * work.record_bytes));
+  config.activations_at = static_cast<uint32_t>(Align(config.slots * a_slot));
   const uint32_t behind = config.activations_at + static_cast<uint32_t>(activations);
-  config.partials_at = config.aliases_ring ? config.ring_at : behind;
+  config.partials_at = config.aliases_rings ? 0 : behind;
   config.shared_bytes = behind + static_cast<size_t>(partials);
   return config;
 }

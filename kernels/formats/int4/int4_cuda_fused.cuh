@@ -23,7 +23,7 @@
 
 namespace qtipd {
 
-static_assert(kRingSlotBarrierBytes == kRingBarrierBytes, "as the configuration has it");
+static_assert(kInt4SlotBarrierBytes == kRingBarrierBytes, "as the configuration has it");
 
 // Where a warp stands in its block, and what is its own.
 struct Int4Warp {
@@ -47,7 +47,7 @@ class Int4UnitStream {
 
   // Starts copying the next unit, if there is one.
   __device__ __forceinline__ void FillNext(const Int4FusedArguments& args, const Int4Warp& warp,
-                                           const WarpRing<kRecordBytes>& ring, int slot) {
+                                           const WarpRing<kRecordBytes>& ring, uint32_t slot) {
     if (rows_left_ <= 0) return;
     ring.Fill(slot, record_);
     record_ += kRecordBytes;
@@ -55,8 +55,7 @@ class Int4UnitStream {
     units_left_ = warp.units.count;
     rows_left_ -= args.config.rows_at_once;
     if (rows_left_ <= 0 && args.config.launches_late) ptx::LaunchDependents();
-    record_ +=
-        (static_cast<int64_t>(args.config.rows_at_once) * args.units - units_left_) * kRecordBytes;
+    record_ += int64_t{args.config.rows_at_once * args.units - units_left_} * kRecordBytes;
   }
 
  private:
@@ -75,8 +74,10 @@ __device__ __forceinline__ void CopyInt4Activations(const Int4FusedArguments& ar
   const int first_col = (warp.units.first + unit) * kInt4UnitCols;
   const int stride = Int4VectorStride(config.chunk_units);
   // A thread's pieces are `threads` apart in [vectors][most].
-  const int most = config.chunk_units * kInt4UnitPieces;
-  const int threads = 32 * config.rows_at_once;
+  int most = config.chunk_units * kInt4UnitPieces;
+  int threads = 32 * config.rows_at_once;
+  // Opaque: what is derived from them would take registers of the main loop.
+  asm volatile("" : "+r"(most), "+r"(threads));
   const int thread = 32 * warp.row + warp.lane;
   int vector = thread / most;
   int piece = thread - vector * most;
@@ -207,14 +208,15 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
   const Int4Part rows =
       Int4PartOf(static_cast<int>(blockIdx.x), args.row_quotient, args.row_remainder);
   const uint32_t base = ptx::SharedAddress(shared);
-  const char* const records = shared + config.ring_at + warp_index * config.slots * kRecordBytes;
-  WarpRing<kRecordBytes> ring({.slots = ptx::SharedAddress(records),
-                               .barriers = base + warp_index * config.slots * kRingBarrierBytes,
-                               .count = config.slots,
-                               .uses_bulk = config.uses_bulk},
-                              warp.lane);
+  constexpr int kSlotBytes = WarpRing<kRecordBytes>::kSlotBytes;
+  const uint32_t slots = base + warp_index * config.slots * kSlotBytes;
+  WarpRing<kRecordBytes> ring(
+      {.address = slots, .slots = config.slots, .uses_bulk = config.uses_bulk}, warp.lane);
   Int4UnitStream<kRecordBytes> stream(args, rows, warp);
-  for (int slot = 0; slot < config.slots; ++slot) stream.FillNext(args, warp, ring, slot);
+#pragma unroll 1
+  for (int slot = 0; slot < config.slots; ++slot) {
+    stream.FillNext(args, warp, ring, slots + slot * kSlotBytes);
+  }
   // Nothing so far depends on the grids before this one.
   ptx::WaitForPreviousGrids();
 
@@ -258,9 +260,9 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
             row < rows.count ? min(config.chunk_units, warp.units.count - first_unit) : 0;
 #pragma unroll 1
         for (int unit = 0; unit < units; ++unit) {
-          const int slot = ring.Wait();
+          const uint32_t slot = ring.Wait();
           const Int4UnitWords<kScales, kHasZeros> words =
-              ReadInt4Unit<kScales, kHasZeros>(records + slot * kRecordBytes, warp.lane);
+              ReadInt4Unit<kScales, kHasZeros>(shared + (slot - base), warp.lane);
           __syncwarp();
           stream.FillNext(args, warp, ring, slot);
           ring.Advance();
@@ -272,7 +274,10 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
           MultiplyInt4Unit(words, activations, args.is_half, sums);
         }
       }
-      if (config.aliases_ring) __syncthreads();
+      if (config.aliases_rings) {
+        ring.End();
+        __syncthreads();
+      }
       if (row < rows.count) {
         const int place = ((round - section) * config.rows_at_once + warp.row) * config.slices;
         StoreInt4Partial(sums, warp.lane, args.vectors,

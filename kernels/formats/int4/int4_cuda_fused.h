@@ -53,9 +53,8 @@ struct Int4FusedConfig {
   int rounds_at_once = 0;  // times rows_at_once, between two reductions
   bool uses_bulk = false;
   bool launches_late = false;
-  bool aliases_ring = false;  // partial sums lie where the ring was
-  // In shared memory, from its begin.
-  uint32_t ring_at = 0;
+  bool aliases_rings = false;  // partial sums lie where the rings were
+  // In shared memory, at whose begin are the rings, warp by warp.
   uint32_t activations_at = 0;
   uint32_t partials_at = 0;
   size_t shared_bytes = 0;

@@ -32,7 +32,7 @@ QTIPD_HOST_DEVICE constexpr Int4Part Int4PartOf(int part, int quotient, int rema
 }
 
 // Of the barrier of a ring's slot: kRingBarrierBytes of warp_ring.cuh.
-inline constexpr int kRingSlotBarrierBytes = 8;
+inline constexpr int kInt4SlotBarrierBytes = 16;
 
 }  // namespace qtipd
 
