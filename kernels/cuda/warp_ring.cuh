@@ -25,15 +25,15 @@ class WarpRing {
   static constexpr int kSlotBytes = kRecordBytes + kRingBarrierBytes;
 
   __device__ __forceinline__ WarpRing(const WarpRingMemory& memory, int lane)
-      : first_(memory.address),
-        end_(memory.address + memory.slots * kSlotBytes),
+      : slots_(memory.slots),
         uses_bulk_(memory.uses_bulk),
         lane_(lane),
-        next_(memory.address) {
+        next_(memory.address),
+        left_(memory.slots) {
     if (lane == 0) {
 #pragma unroll 1
-      for (uint32_t slot = first_; slot < end_; slot += kSlotBytes) {
-        ptx::InitBarrier(slot + kRecordBytes, memory.uses_bulk ? 1 : 32);
+      for (int i = 0; i < memory.slots; ++i) {
+        ptx::InitBarrier(memory.address + i * kSlotBytes + kRecordBytes, memory.uses_bulk ? 1 : 32);
       }
       ptx::FenceBarriers();
     }
@@ -65,20 +65,10 @@ class WarpRing {
   // Goes on to the record after the one that Wait() returned.
   __device__ __forceinline__ void Advance() {
     next_ += kSlotBytes;
-    if (next_ == end_) {
-      next_ = first_;
-      parity_ ^= 1;
-    }
-  }
-
-  // After the last record was read: its memory may be used otherwise, by other threads after a
-  // barrier of threads.
-  __device__ __forceinline__ void End() const {
-    if (lane_ != 0) return;
-#pragma unroll 1
-    for (uint32_t slot = first_; slot < end_; slot += kSlotBytes) {
-      ptx::InvalidateBarrier(slot + kRecordBytes);
-    }
+    if (--left_ > 0) return;
+    next_ -= slots_ * kSlotBytes;
+    left_ = slots_;
+    parity_ ^= 1;
   }
 
  private:
@@ -86,11 +76,11 @@ class WarpRing {
   static constexpr int kWarpBytes = 32 * kLaneBytes;
   static_assert(kRecordBytes % kLaneBytes == 0, "copies are of 16 bytes");
 
-  const uint32_t first_;
-  const uint32_t end_;
+  const int slots_;
   const bool uses_bulk_;
   const int lane_;
   uint32_t next_;
+  int left_;  // slots from the next one to the last
   uint32_t parity_ = 0;
 };
 

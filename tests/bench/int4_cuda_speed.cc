@@ -25,10 +25,9 @@ struct Variant {
 
 const Variant kVariants[] = {
     {"shipped", {}},
-    {"late", {.launches_late = true}},
-    {"late_slots3", {.most_slots = 3, .launches_late = true}},
     {"slots3", {.most_slots = 3}},
     {"slots2", {.most_slots = 2, .least_slots = 2}},
+    {"slots8", {.most_slots = 8}},
     {"async", {.uses_bulk = false}},
     {"one_block", {.blocks_a_processor = 1}},
     {"chunked", {.keeps_activations = false}},
@@ -79,7 +78,7 @@ class Bench {
       const RotationTiming timing = TimeRotation(device_, copies, [&](int copy) {
         return LaunchInt4FusedAs(device_, device_.limits(), variant.tuning, problem,
                                  packed.as<char>() + copy * problem.layout.bytes(), u.data(),
-                                 z.data());
+                                 DType::kF16, z.data());
       });
       std::printf(" %6.2f", timing.median_seconds * 1e6);
     }

@@ -25,11 +25,6 @@ __device__ __forceinline__ void InitBarrier(uint32_t barrier, uint32_t arrivals)
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-// Ends a barrier that nobody waits for any more: its memory may then be used otherwise. One thread.
-__device__ __forceinline__ void InvalidateBarrier(uint32_t barrier) {
-  asm volatile("mbarrier.inval.shared.b64 [%0];" ::"r"(barrier) : "memory");
-}
-
 // Lets bulk copies see the barriers that the calling thread has made.
 __device__ __forceinline__ void FenceBarriers() {
 #if __CUDA_ARCH__ >= 900

@@ -10,7 +10,7 @@
 namespace qtipd {
 
 // Of eight warps each; a measurement may vary it.
-inline constexpr int kInt4DecodeBlocks = 2;
+inline constexpr int kInt4DecodeBlocks = 1;
 
 // w[out, in] = W of `dtype`, F16 (rounded once) or F32 (exact).
 //   packed  layout.bytes(), 16-byte aligned     w  32-byte aligned, overwritten

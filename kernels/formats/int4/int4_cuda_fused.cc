@@ -51,19 +51,21 @@ Int4FusedConfig LayOut(const Work& work, Int4FusedConfig config, int64_t room, i
   const int64_t activations = Align(ActivationBytes(work, config));
   const int64_t of_round =
       warps * work.vectors * kInt4UnitRows * static_cast<int64_t>(sizeof(float));
-  config.aliases_rings = rounds == 1;
-  config.rounds_at_once =
-      static_cast<int>(std::min(rounds, std::max<int64_t>(1, kPartialBytes / of_round)));
-  const int64_t partials = config.aliases_rings ? 0 : config.rounds_at_once * of_round;
+  config.aliases_activations = rounds == 1;
+  const int64_t rounds_at_once = std::min(rounds, std::max<int64_t>(1, kPartialBytes / of_round));
+  config.section_rows = static_cast<int>(rounds_at_once * config.rows_at_once);
+  const int64_t partials = rounds_at_once * of_round;
+  const int64_t behind_rings =
+      config.aliases_activations ? std::max(activations, partials) : activations + partials;
   const int64_t a_slot = warps * (work.record_bytes + kInt4SlotBarrierBytes);
-  const int64_t left = room - activations - partials - kAlignment;
+  const int64_t left = room - behind_rings - kAlignment;
   config.slots =
       static_cast<int>(std::min({left / a_slot, int64_t{most_slots}, rounds * slice_units}));
   if (left < 0) config.slots = 0;
   config.activations_at = static_cast<uint32_t>(Align(config.slots * a_slot));
-  const uint32_t behind = config.activations_at + static_cast<uint32_t>(activations);
-  config.partials_at = config.aliases_rings ? 0 : behind;
-  config.shared_bytes = behind + static_cast<size_t>(partials);
+  config.partials_at =
+      config.activations_at + (config.aliases_activations ? 0 : static_cast<uint32_t>(activations));
+  config.shared_bytes = config.activations_at + static_cast<size_t>(behind_rings);
   return config;
 }
 
@@ -130,7 +132,6 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
       static_cast<int>(std::min<int64_t>(problem.layout.row_blocks, limits.multiprocessors));
   common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
   common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;
-  common.launches_late = tuning.launches_late;
   const Work work = WorkOf(problem, common.grid);
   const auto whole = static_cast<int64_t>(limits.shared_bytes);
   const int64_t blocks = limits.has_clusters() ? tuning.blocks_a_processor : 1;
@@ -165,10 +166,9 @@ std::string Int4FusedConfig::ToString() const {
   return "grid " + std::to_string(grid) + ", vectors " +
          std::to_string(tiles * kInt4VectorsPerTile) + ", rows_at_once " +
          std::to_string(rows_at_once) + ", slices " + std::to_string(slices) + ", slots " +
-         std::to_string(slots) + (uses_bulk ? " bulk" : " async") + (launches_late ? " late" : "") +
-         ", chunks " + std::to_string(chunks) + " of " + std::to_string(chunk_units) +
-         " units, rounds_at_once " + std::to_string(rounds_at_once) + ", shared_bytes " +
-         std::to_string(shared_bytes);
+         std::to_string(slots) + (uses_bulk ? " bulk" : " async") + ", chunks " +
+         std::to_string(chunks) + " of " + std::to_string(chunk_units) + " units, section_rows " +
+         std::to_string(section_rows) + ", shared_bytes " + std::to_string(shared_bytes);
 }
 
 OperationCounts Int4FusedOperations(const Int4FusedProblem& problem) {
@@ -176,36 +176,45 @@ OperationCounts Int4FusedOperations(const Int4FusedProblem& problem) {
 }
 
 absl::Status LaunchInt4Fused(const CudaDevice& device, const Int4FusedProblem& problem,
-                             const void* packed, const void* u, void* z) {
-  return LaunchInt4FusedAs(device, device.limits(), {}, problem, packed, u, z);
+                             const void* packed, const void* u, DType z_dtype, void* z) {
+  return LaunchInt4FusedAs(device, device.limits(), {}, problem, packed, u, z_dtype, z);
 }
 
 absl::Status LaunchInt4FusedAs(const CudaDevice& device, const CudaLimits& as,
                                const Int4FusedTuning& tuning, const Int4FusedProblem& problem,
-                               const void* packed, const void* u, void* z) {
+                               const void* packed, const void* u, DType z_dtype, void* z) {
   const auto [out, in] = problem.shape;
   const Int4CudaLayout& layout = problem.layout;
   const Int4FusedConfig config = ChooseInt4FusedConfig(problem, as, tuning);
   const auto row_blocks = static_cast<int>(layout.row_blocks);
   const auto units = static_cast<int>(layout.units);
+  const int pieces = config.chunk_units * kInt4UnitPieces;
+  const int threads = 32 * config.rows_at_once;  // that share a slice
   Int4FusedArguments arguments = {.packed = static_cast<const char*>(packed),
                                   .u = static_cast<const uint16_t*>(u),
-                                  .z = static_cast<float*>(z),
+                                  .z = z,
                                   .out_features = static_cast<int>(out),
                                   .in_features = static_cast<int>(in),
                                   .vectors = 0,
                                   .units = units,
                                   .is_half = layout.is_half,
+                                  .writes_half = z_dtype == DType::kF16,
                                   .row_quotient = row_blocks / config.grid,
                                   .row_remainder = row_blocks % config.grid,
                                   .slice_quotient = units / config.slices,
                                   .slice_remainder = units % config.slices,
+                                  .piece_inverse = Int4Inverse(pieces),
+                                  .vector_step = threads / pieces,
+                                  .piece_step = threads % pieces,
+                                  .slice_inverse = Int4Inverse(config.slices),
+                                  .vector_inverse = 0,
                                   .config = config};
   for (int64_t first = 0; first < problem.batch; first += kInt4MostVectors) {
     arguments.vectors =
         static_cast<int>(std::min<int64_t>(kInt4MostVectors, problem.batch - first));
     arguments.u = static_cast<const uint16_t*>(u) + first * in;
-    arguments.z = static_cast<float*>(z) + first * out;
+    arguments.z = static_cast<char*>(z) + first * out * static_cast<int64_t>(DTypeSize(z_dtype));
+    arguments.vector_inverse = Int4Inverse(arguments.vectors);
     switch (layout.scales_per_unit) {
       case 1:
         QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<1>(device, layout.has_zeros, arguments));

@@ -54,7 +54,6 @@ class Int4UnitStream {
     if (--units_left_ > 0) return;
     units_left_ = warp.units.count;
     rows_left_ -= args.config.rows_at_once;
-    if (rows_left_ <= 0 && args.config.launches_late) ptx::LaunchDependents();
     record_ += int64_t{args.config.rows_at_once * args.units - units_left_} * kRecordBytes;
   }
 
@@ -73,16 +72,11 @@ __device__ __forceinline__ void CopyInt4Activations(const Int4FusedArguments& ar
   const int pieces = min(config.chunk_units, warp.units.count - unit) * kInt4UnitPieces;
   const int first_col = (warp.units.first + unit) * kInt4UnitCols;
   const int stride = Int4VectorStride(config.chunk_units);
-  // A thread's pieces are `threads` apart in [vectors][most].
-  int most = config.chunk_units * kInt4UnitPieces;
-  int threads = 32 * config.rows_at_once;
-  // Opaque: what is derived from them would take registers of the main loop.
-  asm volatile("" : "+r"(most), "+r"(threads));
+  // A thread's pieces are as many apart in [vectors][most] as threads share the slice.
+  const int most = config.chunk_units * kInt4UnitPieces;
   const int thread = 32 * warp.row + warp.lane;
-  int vector = thread / most;
+  int vector = Int4Divide(thread, args.piece_inverse);
   int piece = thread - vector * most;
-  const int vector_step = threads / most;
-  const int piece_step = threads - vector_step * most;
 #pragma unroll 1
   while (vector < args.vectors) {
     const int col = first_col + piece * (kInt4PieceBytes / 2);
@@ -92,8 +86,8 @@ __device__ __forceinline__ void CopyInt4Activations(const Int4FusedArguments& ar
           to + vector * stride + piece * kInt4PieceBytes,
           args.u + static_cast<int64_t>(vector) * args.in_features + (exists ? col : 0), exists);
     }
-    vector += vector_step;
-    piece += piece_step;
+    vector += args.vector_step;
+    piece += args.piece_step;
     if (piece >= most) {
       piece -= most;
       ++vector;
@@ -179,17 +173,31 @@ __device__ __forceinline__ void ReduceInt4Partials(const Int4FusedArguments& arg
   const int slices = args.config.slices;
   const int slice_values = args.vectors * kInt4UnitRows;
   for (int i = threadIdx.x; i < count * slice_values; i += blockDim.x) {
-    const int block = i / slice_values;
+    const int block = Int4Divide(i / kInt4UnitRows, args.vector_inverse);
     const int value = i - block * slice_values;
     const float* p = partials + block * slices * slice_values + value;
     float sum = 0;
 #pragma unroll 4
     for (int slice = 0; slice < slices; ++slice) sum += p[slice * slice_values];
     const int row = (first + block) * kInt4UnitRows + value % kInt4UnitRows;
-    if (row < args.out_features) {
-      args.z[static_cast<int64_t>(value / kInt4UnitRows) * args.out_features + row] = sum;
+    if (row >= args.out_features) continue;
+    const int64_t at = static_cast<int64_t>(value / kInt4UnitRows) * args.out_features + row;
+    if (args.writes_half) {
+      static_cast<__half*>(args.z)[at] = __float2half_rn(sum);
+    } else {
+      static_cast<float*>(args.z)[at] = sum;
     }
   }
+}
+
+__device__ __forceinline__ Int4Warp Int4WarpOf(const Int4FusedArguments& args) {
+  const int index = static_cast<int>(threadIdx.x) / 32;
+  Int4Warp warp;
+  warp.lane = static_cast<int>(threadIdx.x) % 32;
+  warp.row = Int4Divide(index, args.slice_inverse);
+  warp.slice = index - warp.row * args.config.slices;
+  warp.units = Int4PartOf(warp.slice, args.slice_quotient, args.slice_remainder);
+  return warp;
 }
 
 template <int kTiles, int kScales, bool kHasZeros>
@@ -197,19 +205,14 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
     Int4Fused(const __grid_constant__ Int4FusedArguments args) {
   extern __shared__ __align__(128) char shared[];
   constexpr int kRecordBytes = Int4RecordBytes(kScales, kHasZeros);
+  constexpr int kSlotBytes = WarpRing<kRecordBytes>::kSlotBytes;
+  ptx::LaunchDependents();
   const Int4FusedConfig& config = args.config;
-  if (!config.launches_late) ptx::LaunchDependents();
-  const int warp_index = static_cast<int>(threadIdx.x) / 32;
-  Int4Warp warp;
-  warp.lane = static_cast<int>(threadIdx.x) % 32;
-  warp.row = warp_index / config.slices;
-  warp.slice = warp_index - warp.row * config.slices;
-  warp.units = Int4PartOf(warp.slice, args.slice_quotient, args.slice_remainder);
+  const Int4Warp warp = Int4WarpOf(args);
   const Int4Part rows =
       Int4PartOf(static_cast<int>(blockIdx.x), args.row_quotient, args.row_remainder);
   const uint32_t base = ptx::SharedAddress(shared);
-  constexpr int kSlotBytes = WarpRing<kRecordBytes>::kSlotBytes;
-  const uint32_t slots = base + warp_index * config.slots * kSlotBytes;
+  const uint32_t slots = base + (threadIdx.x / 32) * (config.slots * kSlotBytes);
   WarpRing<kRecordBytes> ring(
       {.address = slots, .slots = config.slots, .uses_bulk = config.uses_bulk}, warp.lane);
   Int4UnitStream<kRecordBytes> stream(args, rows, warp);
@@ -217,9 +220,6 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
   for (int slot = 0; slot < config.slots; ++slot) {
     stream.FillNext(args, warp, ring, slots + slot * kSlotBytes);
   }
-  // Nothing so far depends on the grids before this one.
-  ptx::WaitForPreviousGrids();
-
   const int vector_stride = Int4VectorStride(config.chunk_units);
   const int buffer_bytes = config.slices * args.vectors * vector_stride;
   const char* const slice_activations =
@@ -232,28 +232,29 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
     of_lane[tile] = slice_activations + vector * vector_stride + warp.lane % 4 * kInt4PieceBytes;
   }
   const uint32_t copy_to = ptx::SharedAddress(slice_activations);
-  CopyInt4Activations(args, warp, 0, copy_to);
-
   float* partials = reinterpret_cast<float*>(shared + config.partials_at);
-  const int partial_values = args.vectors * kInt4UnitRows;
-  const int rounds = (rows.count + config.rows_at_once - 1) / config.rows_at_once;
-  const int steps = rounds * config.chunks;
-  int step = 0;  // of chunks of activations
-  for (int section = 0; section < rounds; section += config.rounds_at_once) {
-    const int section_end = min(section + config.rounds_at_once, rounds);
-    for (int round = section; round < section_end; ++round) {
-      const int row = round * config.rows_at_once + warp.row;
+  // Nothing so far depends on the grids before this one.
+  ptx::WaitForPreviousGrids();
+  CopyInt4Activations(args, warp, 0, copy_to);
+  ptx::WaitForOwnCopies();
+  __syncthreads();
+
+  int buffer = 0;  // where the chunk's activations are, in bytes
+#pragma unroll 1
+  for (int section = 0; section < rows.count; section += config.section_rows) {
+    const int section_end = min(section + config.section_rows, rows.count);
+#pragma unroll 1
+    for (int first_row = section; first_row < section_end; first_row += config.rows_at_once) {
+      const int row = first_row + warp.row;
       Int4Sums<kTiles> sums;
-      for (int chunk = 0; chunk < config.chunks; ++chunk, ++step) {
-        int buffer = 0;
-        if (step == 0 || config.chunks > 1) {
-          ptx::WaitForOwnCopies();
-          __syncthreads();
-          buffer = step % 2 != 0 ? buffer_bytes : 0;
-          if (config.chunks > 1 && step + 1 < steps) {
-            const int next = chunk + 1 < config.chunks ? chunk + 1 : 0;
-            CopyInt4Activations(args, warp, next, copy_to + (buffer_bytes - buffer));
-          }
+#pragma unroll 1
+      for (int chunk = 0; chunk < config.chunks; ++chunk) {
+        const bool is_last = chunk + 1 == config.chunks;
+        const bool copies =
+            config.chunks > 1 && !(is_last && first_row + config.rows_at_once >= rows.count);
+        if (copies) {
+          CopyInt4Activations(args, warp, is_last ? 0 : chunk + 1,
+                              copy_to + (buffer_bytes - buffer));
         }
         const int first_unit = chunk * config.chunk_units;
         const int units =
@@ -273,22 +274,22 @@ __global__ void __launch_bounds__(32 * Int4MostWarps(kTiles), 1)
           }
           MultiplyInt4Unit(words, activations, args.is_half, sums);
         }
+        if (copies) {
+          ptx::WaitForOwnCopies();
+          __syncthreads();
+          buffer = buffer_bytes - buffer;
+        }
       }
-      if (config.aliases_rings) {
-        ring.End();
-        __syncthreads();
-      }
+      if (config.aliases_activations) __syncthreads();
       if (row < rows.count) {
-        const int place = ((round - section) * config.rows_at_once + warp.row) * config.slices;
+        const int place = (row - section) * config.slices + warp.slice;
         StoreInt4Partial(sums, warp.lane, args.vectors,
-                         partials + (place + warp.slice) * partial_values);
+                         partials + place * (args.vectors * kInt4UnitRows));
       }
     }
     __syncthreads();
-    const int first = section * config.rows_at_once;
-    const int end = min(section_end * config.rows_at_once, rows.count);
-    ReduceInt4Partials(args, partials, rows.first + first, end - first);
-    if (section_end < rounds) __syncthreads();
+    ReduceInt4Partials(args, partials, rows.first + section, section_end - section);
+    if (section_end < rows.count) __syncthreads();
   }
 }
 

@@ -30,7 +30,7 @@ class Int4CudaWeights final : public ResidentWeights {
   }
   uint64_t multiply_bytes() const override { return layout_.read_bytes(shape_); }
   int64_t max_fused_batch() const override { return kInt4CudaMaxBatch; }
-  DType inner_dtype() const override { return DType::kF32; }
+  DType inner_dtype() const override { return DType::kF16; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
   absl::Status InputTransform(int64_t, const void*, void*, int) override {
@@ -43,7 +43,7 @@ class Int4CudaWeights final : public ResidentWeights {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to " + std::to_string(kInt4CudaMaxBatch));
     }
-    return LaunchInt4Fused(device_, Problem(batch), copies_[copy].data(), u, z);
+    return LaunchInt4Fused(device_, Problem(batch), copies_[copy].data(), u, inner_dtype(), z);
   }
   OperationCounts multiply_operations(int64_t batch) const override {
     return Int4FusedOperations(Problem(batch));

@@ -69,10 +69,11 @@ TEST(Int4FusedConfig, CoversAllRowsAndColumns) {
     const int64_t longest = (units + c.slices - 1) / c.slices;
     EXPECT_GE(int64_t{c.chunks} * c.chunk_units, longest);
     EXPECT_LT(int64_t{c.chunks - 1} * c.chunk_units, longest);
-    EXPECT_GE(c.rounds_at_once, 1);
+    EXPECT_GE(c.section_rows, c.rows_at_once);
+    EXPECT_EQ(c.section_rows % c.rows_at_once, 0);
     const int64_t rows = (problem.layout.row_blocks + c.grid - 1) / c.grid;
     EXPECT_LE(c.rows_at_once, rows);
-    EXPECT_TRUE(!c.aliases_rings || c.rows_at_once == rows);
+    EXPECT_TRUE(!c.aliases_activations || c.rows_at_once == rows);
   });
 }
 
@@ -111,16 +112,11 @@ TEST(Int4FusedConfig, RegionsOfSharedMemoryDoNotOverlap) {
         int64_t{c.warps()} * c.slots * (problem.layout.record_bytes() + kInt4SlotBarrierBytes);
     const int64_t activations =
         (c.chunks > 1 ? 2 : 1) * c.slices * vectors * Int4VectorStride(c.chunk_units);
-    const int64_t partials = int64_t{c.rounds_at_once} * c.warps() * vectors * kInt4UnitRows * 4;
+    const int64_t partials = int64_t{c.section_rows} * c.slices * vectors * kInt4UnitRows * 4;
     EXPECT_GE(c.activations_at, ring);
     EXPECT_GE(static_cast<int64_t>(c.shared_bytes), c.activations_at + activations);
-    if (c.aliases_rings) {
-      EXPECT_EQ(c.partials_at, 0U);
-      EXPECT_LE(partials, ring + activations);
-    } else {
-      EXPECT_GE(c.partials_at, c.activations_at + activations);
-      EXPECT_GE(static_cast<int64_t>(c.shared_bytes), c.partials_at + partials);
-    }
+    EXPECT_GE(static_cast<int64_t>(c.shared_bytes), c.partials_at + partials);
+    EXPECT_GE(c.partials_at, c.activations_at + (c.aliases_activations ? 0 : activations));
     for (const uint32_t at : {c.activations_at, c.partials_at}) EXPECT_EQ(at % 16, 0U);
   });
 }
@@ -139,6 +135,17 @@ TEST(Int4FusedConfig, TwoBlocksOfOneVectorFitAMultiprocessorOfHopper) {
     const int64_t all = rows * problem.layout.units * problem.layout.record_bytes();
     EXPECT_GE(int64_t{c.warps()} * c.slots * problem.layout.record_bytes(),
               std::min<int64_t>(all, 40'000));
+  }
+}
+
+TEST(Int4Divide, IsExact) {
+  for (int divisor = 1; divisor < 3000; ++divisor) {
+    const uint32_t inverse = Int4Inverse(divisor);
+    for (int n = 0; n < 1024; ++n) ASSERT_EQ(Int4Divide(n, inverse), n / divisor) << divisor;
+  }
+  for (int divisor = 1; divisor <= 16; ++divisor) {
+    const uint32_t inverse = Int4Inverse(divisor);
+    for (int n = 0; n < 1 << 16; ++n) ASSERT_EQ(Int4Divide(n, inverse), n / divisor) << divisor;
   }
 }
 

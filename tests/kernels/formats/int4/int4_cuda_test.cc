@@ -36,7 +36,32 @@ std::vector<RandomInt4Case> Cases() {
   return cases;
 }
 
-class Int4CudaTest : public CudaTest, public testing::WithParamInterface<RandomInt4Case> {
+// A layer in the order of the kernels, and one launch of the fused kernel.
+class Int4CudaKernels : public CudaTest {
+ protected:
+  Buffer Packed(const Int4Layer& layer) {
+    const Int4CudaLayout layout(layer.shape(), layer.spec());
+    std::vector<uint8_t> units(layout.bytes());
+    ThreadPool pool(4);
+    Int4CudaRepack(pool, layer, layout, units.data());
+    return Upload(units);
+  }
+
+  // z in fp32, before it is rounded to what a path wants.
+  std::vector<float> Run(const Int4Layer& layer, const Buffer& packed, const CudaLimits& as,
+                         const Int4FusedTuning& tuning, const Buffer& u, int64_t batch) {
+    const Int4FusedProblem problem = {.shape = layer.shape(),
+                                      .layout = Int4CudaLayout(layer.shape(), layer.spec()),
+                                      .batch = batch};
+    GuardedOutput<float> z(device(), batch * layer.shape().out_features);
+    const absl::Status status = LaunchInt4FusedAs(device(), as, tuning, problem, packed.data(),
+                                                  u.data(), DType::kF32, z.data());
+    EXPECT_TRUE(status.ok()) << status;
+    return z.Take();
+  }
+};
+
+class Int4CudaTest : public Int4CudaKernels, public testing::WithParamInterface<RandomInt4Case> {
  protected:
   void SetUp() override {
     CudaTest::SetUp();
@@ -56,17 +81,18 @@ TEST_P(Int4CudaTest, FusedKernelAgreesWithDoublePrecision) {
   const std::vector<uint16_t> u = ToHalf(NormalValues(most * in, 5));
   const std::vector<double> expected = Int4ReferenceMultiply(layer_, ToFloat(u), most);
   const Buffer activations = Upload(u);
+  const Buffer packed = Packed(layer_);
   for (const int64_t batch : {1, 2, 3, 4, 5, 8, 9, 13, 16}) {
     SCOPED_TRACE(testing::Message()
                  << weights_->multiply_configuration(batch) << " batch " << batch);
     const std::vector<double> exact(expected.begin(), expected.begin() + batch * out);
-    GuardedOutput<float> z(device(), exact.size());
+    const std::vector<float> wide = Run(layer_, packed, device().limits(), {}, activations, batch);
+    EXPECT_LT(RelativeError(wide, exact), kBound);
+    EXPECT_EQ(Run(layer_, packed, device().limits(), {}, activations, batch), wide)
+        << "not deterministic";
+    GuardedOutput<uint16_t> z(device(), exact.size());
     ASSERT_OK(weights_->Multiply(0, batch, activations.data(), z.data()));
-    const std::vector<float> first = z.Take();
-    EXPECT_LT(RelativeError(first, exact), kBound);
-    GuardedOutput<float> again(device(), exact.size());
-    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), again.data()));
-    EXPECT_EQ(again.Take(), first) << "not deterministic";
+    EXPECT_EQ(z.Take(), ToHalf(wide)) << "not the same, rounded once";
   }
 }
 
@@ -84,23 +110,12 @@ TEST_P(Int4CudaTest, DecodesExactlyToFp32AndRoundsOnceToFp16) {
 INSTANTIATE_TEST_SUITE_P(Layers, Int4CudaTest, testing::ValuesIn(Cases()),
                          [](const auto& info) { return RandomInt4Name(info.param); });
 
-class Int4CudaVariants : public CudaTest {
+class Int4CudaVariants : public Int4CudaKernels {
  protected:
   std::vector<float> Run(const Int4Layer& layer, const CudaLimits& as,
                          const Int4FusedTuning& tuning, int64_t batch) {
-    const Int4FusedProblem problem = {.shape = layer.shape(),
-                                      .layout = Int4CudaLayout(layer.shape(), layer.spec()),
-                                      .batch = batch};
-    std::vector<uint8_t> units(problem.layout.bytes());
-    ThreadPool pool(4);
-    Int4CudaRepack(pool, layer, problem.layout, units.data());
-    const Buffer packed = Upload(units);
     const Buffer u = Upload(ToHalf(NormalValues(batch * layer.shape().in_features, 5)));
-    GuardedOutput<float> z(device(), batch * layer.shape().out_features);
-    const absl::Status status =
-        LaunchInt4FusedAs(device(), as, tuning, problem, packed.data(), u.data(), z.data());
-    EXPECT_TRUE(status.ok()) << status;
-    return z.Take();
+    return Int4CudaKernels::Run(layer, Packed(layer), as, tuning, u, batch);
   }
 
   std::vector<double> Exact(const Int4Layer& layer, int64_t batch) {
@@ -167,8 +182,8 @@ TEST_F(Int4CudaVariants, ManyInAGraphAgreeWithOneAlone) {
   const auto weights = (*one)->Replicate(3);
   ASSERT_OK(weights.status());
   const Buffer u = Upload(ToHalf(NormalValues(2048, 5)));
-  GuardedOutput<float> alone(device(), 2048);
-  GuardedOutput<float> many(device(), kRuns * 2048);
+  GuardedOutput<uint16_t> alone(device(), 2048);
+  GuardedOutput<uint16_t> many(device(), kRuns * 2048);
   ASSERT_OK((*one)->Multiply(0, 1, u.data(), alone.data()));
   const auto recording = device().Record([&]() -> absl::Status {
     for (int i = 0; i < kRuns; ++i) {
@@ -178,8 +193,8 @@ TEST_F(Int4CudaVariants, ManyInAGraphAgreeWithOneAlone) {
   });
   ASSERT_OK(recording.status());
   ASSERT_OK((*recording)->Replay().status());
-  const std::vector<float> expected = alone.Take();
-  const std::vector<float> got = many.Take();
+  const std::vector<uint16_t> expected = alone.Take();
+  const std::vector<uint16_t> got = many.Take();
   for (int i = 0; i < kRuns; ++i) {
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), got.begin() + i * 2048)) << i;
   }
