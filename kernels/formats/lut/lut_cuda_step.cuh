@@ -1,0 +1,231 @@
+// What a warp of the fused kernels of format "lut" loads and looks up: steps of two or four blocks
+// of 64 columns, see lut_cuda_layout.h.
+#ifndef QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_STEP_CUH_
+#define QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_STEP_CUH_
+
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/ptx/memory.h"
+#include "kernels/cuda/ptx/shared_vector.h"
+#include "kernels/formats/lut/lut_cuda_layout.h"
+
+namespace qtipd {
+
+// Blocks of a step: as many as fit in registers beside their activations, a whole unit or half of
+// one.
+__host__ __device__ constexpr int LutStepBlocks(int bits, int columns) {
+  if (bits == 8) return 2;
+  return columns > 8 && bits % 2 == 0 ? 2 : 4;
+}
+
+// Steps that a warp loads ahead: with 16 warps 32 to 68 KiB a multiprocessor where registers allow.
+__host__ __device__ constexpr int LutStepsAhead(int bits, int columns) {
+  if (bits == 8) return 1;
+  if (columns > 8) return bits == 1 ? 2 : bits == 2 ? 4 : bits == 3 ? 1 : 2;
+  return bits == 1 ? 4 : 2;
+}
+
+template <int kBits, int kBlocks, int kScaleWords>
+struct LutStep {
+  static constexpr int kVectors = kBits * kBlocks / kLutUnitBlocks;  // of four words
+  static constexpr int kScales = kScaleWords * kBlocks / kLutUnitBlocks;
+  uint32_t word[4 * kVectors];
+  uint32_t scale[kScales];
+};
+
+// Threads of a block at least.
+inline constexpr int kLutLeastThreads = 256;
+
+// Four words from `p` on where `condition` holds.
+__device__ __forceinline__ void LutLoadFourIf(uint32_t* words, const char* p, bool condition) {
+  uint4 v = make_uint4(words[0], words[1], words[2], words[3]);
+  ptx::LoadStreaming128If(v, p, condition);
+  words[0] = v.x;
+  words[1] = v.y;
+  words[2] = v.z;
+  words[3] = v.w;
+}
+
+// Vector j of a step's words; `step` points to its part of a record, kVectors * 512 bytes a part.
+template <typename Step>
+__device__ __forceinline__ void LutLoadVectorIf(Step& to, int j, const char* step, int lane,
+                                                bool condition) {
+  LutLoadFourIf(to.word + 4 * j, step + j * 512 + lane * 16, condition);
+}
+
+// The scales of a step, `scales` pointing to those of the lane's row.
+template <typename Step>
+__device__ __forceinline__ void LutLoadScalesIf(Step& to, const char* scales, bool condition) {
+  if constexpr (Step::kScales == 2) {
+    uint2 v = make_uint2(to.scale[0], to.scale[1]);
+    ptx::LoadStreaming64If(v, scales, condition);
+    to.scale[0] = v.x;
+    to.scale[1] = v.y;
+  } else {
+#pragma unroll
+    for (int i = 0; i < Step::kScales; i += 4) {
+      LutLoadFourIf(to.scale + i, scales + 4 * i, condition);
+    }
+  }
+}
+
+// The scales of rows g and g + 8.
+__device__ __forceinline__ float2 LutScales(uint32_t pair, bool is_bfloat16) {
+  if (is_bfloat16) {
+    return make_float2(__uint_as_float(pair << 16), __uint_as_float(pair & 0xFFFF0000u));
+  }
+  return __half22float2(*reinterpret_cast<const __half2*>(&pair));
+}
+
+// Index `m` of the lane's string of `block`; both known when compiling.
+template <int kBits, int kCount>
+__device__ __forceinline__ uint32_t LutIndexInWords(const uint32_t (&words)[kCount], int block,
+                                                    int m) {
+  constexpr uint32_t kMask = (1u << kBits) - 1;
+  if constexpr (kBits == 1) {
+    const int step = m / 8;
+    const int i = m / 2 % 4;
+    const int bit = 8 * (2 * (step % 2) + i / 2) + 2 * block + m % 2;
+    return words[2 * (step / 2) + i % 2] >> bit & kMask;
+  } else {
+    const int word = block * kBits + m * kBits / 32;
+    const int bit = m * kBits % 32;
+    if (bit + kBits > 32) return __funnelshift_r(words[word], words[word + 1], bit) & kMask;
+    // A word that is rotated left by r has bit b at b + r.
+    const int at = LutRotatesWords(kBits) ? (bit + kLutWordRotation) % 32 : bit;
+    if (at + kBits > 32) return __funnelshift_r(words[word], words[word], at) & kMask;
+    return words[word] >> at & kMask;
+  }
+}
+
+// One codebook: a table in shared memory whose entries, of 128 bytes, hold what a byte of indices
+// (at 3 bits two indices) decodes to as often as fits, so that no bank is asked twice.
+template <int kBits>
+struct LutTensorTable {
+  // Whether one look-up gives weights of all blocks of a unit.
+  static constexpr bool kHasUnitFragments = kBits == 1;
+  static constexpr int kEntries = kBits == 3 ? 64 : 256;
+  static constexpr int kWords = kBits == 1 ? 4 : kBits == 2 ? 2 : 1;
+  static constexpr int kBytes = kEntries * kLutTableRow;
+  static constexpr int kPieces = kBytes / 16;  // of four words, eight of them an entry
+  static constexpr int kMostPieces = kPieces / kLutLeastThreads;
+
+  // What a thread writes. To be issued before other loads, so that the fill does not wait for them.
+  struct Values {
+    uint32_t word[kMostPieces][kWords];
+  };
+
+  static __device__ __forceinline__ Values Load(const void* table) {
+    Values values;
+#pragma unroll
+    for (int i = 0; i < kMostPieces; ++i) {
+      const int piece = threadIdx.x + i * blockDim.x;
+      if (piece >= kPieces) continue;
+      const auto* entry = static_cast<const uint32_t*>(table) + piece / 8 * kWords;
+#pragma unroll
+      for (int k = 0; k < kWords; ++k) values.word[i][k] = __ldg(entry + k);
+    }
+    return values;
+  }
+
+  // Fills the table at the start of dynamic shared memory; all threads, followed by a barrier of
+  // the caller's.
+  static __device__ __forceinline__ void Fill(uint32_t* shared, const Values& values) {
+#pragma unroll
+    for (int i = 0; i < kMostPieces; ++i) {
+      const int piece = threadIdx.x + i * blockDim.x;
+      if (piece >= kPieces) continue;
+      const uint32_t(&w)[kWords] = values.word[i];
+      reinterpret_cast<uint4*>(shared)[piece] =
+          make_uint4(w[0], w[1 % kWords], w[2 % kWords], w[3 % kWords]);
+    }
+  }
+
+  __device__ __forceinline__ explicit LutTensorTable(const uint32_t* shared) {
+    if (ptx::SharedAddress(shared) != ptx::kDynamicSharedBase) __trap();
+    offset = threadIdx.x % (32 / kWords) * (4 * kWords);
+  }
+
+  // What byte `i` of a word that is rotated by 7 bits (1 bit: of a word as it is) looks up.
+  __device__ __forceinline__ uint32_t AddressOfByte(uint32_t word, int i) const {
+    uint32_t at = word;
+    if constexpr (kBits == 1) {
+      at = i == 0 ? word << kLutWordRotation : word >> (8 * i - kLutWordRotation);
+    } else {
+      if (i == 1 || i == 2) at = word >> (8 * i);
+      if (i == 3) at = __funnelshift_l(word, word, 8);
+    }
+    return ptx::MaskOr<255u * kLutTableRow>(at, offset);
+  }
+
+  // The A fragment of step `t` of a block whose string begins at word[first].
+  template <int kCount>
+  __device__ __forceinline__ void Fragment(const uint32_t (&word)[kCount], int first, int t,
+                                           uint32_t (&a)[4]) const {
+    constexpr uint32_t kBase = ptx::kDynamicSharedBase;
+    if constexpr (kBits == 4) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        a[i] = ptx::LoadSharedAt<kBase>(AddressOfByte(word[first + t], i));
+      }
+    } else if constexpr (kBits == 2) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const uint2 two =
+            ptx::LoadSharedAt64<kBase>(AddressOfByte(word[first + t / 2], 2 * (t % 2) + i));
+        a[2 * i] = two.x;
+        a[2 * i + 1] = two.y;
+      }
+    } else if constexpr (kBits == 8) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const uint32_t w = word[first + 2 * t + i / 2];
+        const uint32_t low = ptx::LoadSharedAt<kBase>(AddressOfByte(w, i % 2 * 2));
+        const uint32_t high = ptx::LoadSharedAt<kBase>(AddressOfByte(w, i % 2 * 2 + 1));
+        a[i] = __byte_perm(low, high, 0x5410);
+      }
+    } else {
+      static_assert(kBits == 3);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int bit = 6 * (4 * t + i);
+        const int at = bit / 32;
+        // Six bits to bits 7 to 12.
+        uint32_t w = word[first + at];
+        if (bit % 32 > 26) {
+          w = __funnelshift_r(w, word[first + at + 1], bit % 32) << kLutWordRotation;
+        } else if (bit % 32 > kLutWordRotation) {
+          w >>= bit % 32 - kLutWordRotation;
+        } else {
+          w <<= kLutWordRotation - bit % 32;
+        }
+        a[i] = ptx::LoadSharedAt<kBase>(ptx::MaskOr<63u * kLutTableRow>(w, offset));
+      }
+    }
+  }
+
+  // 1 bit: the A fragments of step `t` of all four blocks of a unit.
+  __device__ __forceinline__ void UnitFragments(const uint32_t (&word)[4], int t,
+                                                uint32_t (&a)[kLutUnitBlocks][4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint4 four = ptx::LoadSharedAt128<ptx::kDynamicSharedBase>(
+          AddressOfByte(word[2 * (t / 2) + i % 2], 2 * (t % 2) + i / 2));
+      a[0][i] = four.x;
+      a[1][i] = four.y;
+      a[2][i] = four.z;
+      a[3][i] = four.w;
+    }
+  }
+
+  __device__ __forceinline__ void SelectRows(const void*, int) {}
+  static __device__ __forceinline__ int SharedBytes() { return kBytes; }
+
+  uint32_t offset;  // of this lane's replica
+};
+
+}  // namespace qtipd
+
+#endif  // QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_STEP_CUH_

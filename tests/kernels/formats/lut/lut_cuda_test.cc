@@ -1,0 +1,231 @@
+// The resident layer's kernels on a GPU against double precision, on random indices.
+#include "kernels/api/error.h"
+#include "kernels/cuda/upload.h"
+#include "kernels/formats/lut/lut_cuda_fused.h"
+#include "kernels/formats/lut/lut_cuda_matrix.h"
+#include "kernels/formats/lut/lut_cuda_weights.h"
+#include "kernels/formats/lut/lut_reference.h"
+#include "tests/kernels/cuda/cuda_test.h"
+#include "tests/kernels/formats/lut/lut_test_layers.h"
+#include "tests/kernels/formats/qtip/cuda_gpus.h"
+
+namespace qtipd {
+namespace {
+
+struct LayerCase {
+  LutSpec spec;
+  Shape shape;
+  std::vector<int64_t> batches;
+};
+
+// Smallest, rows and columns that are no whole unit, fewer steps than warps, several row blocks
+// and columns a warp, uneven shares.
+constexpr Shape kShapes[] = {{1, 256},   {16, 256},   {17, 384},   {40, 1152},
+                             {96, 4096}, {2130, 512}, {4224, 256}, {5000, 1280}};
+
+std::vector<LayerCase> Cases() {
+  std::vector<LayerCase> cases;
+  const std::vector<int64_t> batches = {1, 2, 3, 5, 8, 9, 16};
+  for (int bits : {1, 2, 3, 4, 8}) {
+    for (const Shape shape : kShapes) cases.push_back({{.bits = bits}, shape, batches});
+    cases.push_back({{.bits = bits}, {4096, 4096}, {1, 16}});
+    for (const Shape shape : {Shape{24, 256}, Shape{40, 1152}, Shape{2130, 512}}) {
+      for (int64_t block : {0, 32, 64, 128}) {
+        for (bool is_per_channel : {false, true}) {
+          for (DType dtype : {DType::kF16, DType::kBF16}) {
+            if (block == 0 && dtype == DType::kBF16) continue;
+            cases.push_back({{bits, block, is_per_channel, dtype}, shape, {1, 4, 9, 15}});
+          }
+        }
+      }
+    }
+    // The narrowest rows of each block size, and several passes over the weights.
+    cases.push_back({{.bits = bits, .block = 0}, {300, 16}, {1, 16}});
+    cases.push_back({{.bits = bits, .block = 32}, {300, 32}, {1, 16}});
+    cases.push_back({{.bits = bits, .block = 0}, {64, 2000}, {1, 7, 16}});
+    cases.push_back({{.bits = bits}, {300, 512}, {17, 33, 64}});
+    // More row blocks than the sums of one chunk have room for.
+    cases.push_back({{.bits = bits}, {60000, 256}, {1, 8, 16}});
+  }
+  return cases;
+}
+
+std::string CaseName(const testing::TestParamInfo<LayerCase>& info) {
+  const auto& [spec, shape, batches] = info.param;
+  return "B" + std::to_string(spec.bits) + "_" + std::to_string(shape.out_features) + "x" +
+         std::to_string(shape.in_features) + "_block" + std::to_string(spec.block) +
+         (spec.is_per_channel ? "_channel" : "") +
+         (spec.scale_dtype == DType::kBF16 ? "_bf16" : "") + "_batches" +
+         std::to_string(batches.front()) + "to" + std::to_string(batches.back());
+}
+
+LutLayer RandomLayerOf(const LutSpec& spec, Shape shape) {
+  return ParseLutLayer(RandomLutLayer(spec, shape, 7)).value();
+}
+
+// [batch, out] of W [out, in] and x [batch, in].
+std::vector<double> Product(const std::vector<float>& w, const std::vector<float>& x, Shape shape,
+                            int64_t batch) {
+  const auto [out, in] = shape;
+  std::vector<double> y(batch * out);
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t r = 0; r < out; ++r) {
+      double sum = 0;
+      for (int64_t i = 0; i < in; ++i) sum += double{w[r * in + i]} * x[b * in + i];
+      y[b * out + r] = sum;
+    }
+  }
+  return y;
+}
+
+class LutCudaTest : public CudaTest, public testing::WithParamInterface<LayerCase> {
+ protected:
+  void SetUp() override {
+    CudaTest::SetUp();
+    if (IsSkipped()) return;
+    layer_ = RandomLayerOf(GetParam().spec, GetParam().shape);
+    auto weights = LoadLutOnCuda(device(), layer_);
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    weights_ = std::move(*weights);
+  }
+
+  LutLayer layer_;
+  std::unique_ptr<ResidentWeights> weights_;
+};
+
+// fp32 sums of exact products of fp16 numbers, scaled in fp32.
+constexpr double kTolerance = 2e-6;
+
+TEST_P(LutCudaTest, FusedKernelAgreesWithDoublePrecisionAndWithItself) {
+  const auto& [spec, shape, batches] = GetParam();
+  const std::vector<float> w = LutReferenceWeights(layer_);
+  for (const int64_t batch : batches) {
+    SCOPED_TRACE(testing::Message() << "batch " << batch);
+    const std::vector<uint16_t> u = ToHalf(NormalValues(batch * shape.in_features, 5));
+    const std::vector<double> expected = Product(w, ToFloat(u), shape, batch);
+    const Buffer activations = Upload(u);
+    GuardedOutput<float> first(device(), expected.size());
+    GuardedOutput<float> second(device(), expected.size());
+    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), first.data()));
+    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), second.data()));
+    const std::vector<float> z = first.Take();
+    EXPECT_LT(RelativeError(z, expected), kTolerance);
+    EXPECT_EQ(second.Take(), z) << "not deterministic";
+  }
+}
+
+TEST_P(LutCudaTest, DecodesEveryWeight) {
+  const std::vector<float> expected = LutReferenceWeights(layer_);
+  GuardedOutput<float> wide(device(), expected.size());
+  ASSERT_OK(weights_->DecodeOriginal(wide.data(), DType::kF32, NoProgress()));
+  EXPECT_TRUE(wide.Take() == expected);
+  GuardedOutput<uint16_t> narrow(device(), expected.size());
+  ASSERT_OK(weights_->Decode(0, narrow.data()));
+  EXPECT_TRUE(narrow.Take() == ToHalf(expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, LutCudaTest, testing::ValuesIn(Cases()), CaseName);
+
+class LutCudaConfigurations : public CudaTest {
+ protected:
+  // Multiplies with every configuration that `gpu` or another number of warps would have.
+  void CompareConfigurations(const LutSpec& spec, Shape shape, int64_t batch) {
+    const LutLayer layer = RandomLayerOf(spec, shape);
+    const LutFusedProblem problem = {LutCudaLayoutOf(spec, shape), batch};
+    const std::vector<uint16_t> u = ToHalf(NormalValues(batch * shape.in_features, 5));
+    const std::vector<double> expected =
+        Product(LutReferenceWeights(layer), ToFloat(u), shape, batch);
+    const Buffer activations = Upload(u);
+    const Buffer table = Upload(LutCudaTable(problem.layout, layer));
+    const Buffer scales = qtipd::Upload(device(), layer.scales).value();
+    const Buffer indices = qtipd::Upload(device(), layer.indices.bytes()).value();
+    const Buffer packed = device().Allocate(problem.layout.packed_bytes()).value();
+    ASSERT_OK(
+        LaunchLutRepack(device(), problem.layout, indices.data(), scales.data(), packed.data()));
+    const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device().limits());
+    std::vector<LutFusedConfig> configs = {chosen, ChooseLutFusedConfig(problem, LimitsOf("A10")),
+                                           ChooseLutFusedConfig(problem, LimitsOf("H100 slice")),
+                                           WithLutBlocks(problem, device().limits(), chosen, 8, 1),
+                                           WithLutBlocks(problem, device().limits(), chosen, 8, 2)};
+    if (problem.layout.bits == 1 && !problem.layout.is_per_channel && batch == 1) {
+      LutFusedConfig other = chosen;
+      other.uses_digits = !chosen.uses_digits;
+      configs.push_back(WithLutBlocks(problem, device().limits(), other, 16, 1));
+      configs.push_back(WithLutBlocks(problem, device().limits(), other, 8, 2));
+    }
+    for (const LutFusedConfig& config : configs) {
+      SCOPED_TRACE(config.ToString());
+      GuardedOutput<float> z(device(), expected.size());
+      ASSERT_OK(LaunchLutFusedAs(device(), config, problem, packed.data(), table.data(),
+                                 activations.data(), z.data()));
+      EXPECT_LT(RelativeError(z.Take(), expected), kTolerance);
+    }
+  }
+};
+
+TEST_F(LutCudaConfigurations, OfOtherGpusGiveTheSameSums) {
+  for (int bits : {1, 2, 3, 4, 8}) {
+    for (int64_t batch : {1, 8, 16}) {
+      for (const Shape shape : {Shape{2130, 512}, Shape{40, 1152}}) {
+        SCOPED_TRACE(testing::Message() << bits << " bits, batch " << batch);
+        CompareConfigurations({.bits = bits}, shape, batch);
+        CompareConfigurations({.bits = bits, .is_per_channel = true}, shape, batch);
+      }
+    }
+  }
+}
+
+// Digits of activations are exact from the smallest number of fp16 to the largest.
+TEST_F(LutCudaConfigurations, SumsOfOneBitAreExactForActivationsOfEverySize) {
+  const Shape shape = {8448, 512};
+  const LutLayer layer = RandomLayerOf({.bits = 1}, shape);
+  ASSERT_TRUE(
+      ChooseLutFusedConfig({LutCudaLayoutOf(layer.spec, shape), 1}, LimitsOf("H200")).uses_digits);
+  std::vector<uint16_t> u(shape.in_features);
+  for (size_t i = 0; i < u.size(); ++i) {
+    u[i] = static_cast<uint16_t>(RandomBits(3, RandomStream::kTest, i));
+    if ((u[i] & 0x7C00) == 0x7C00) u[i] = i % 2 == 0 ? 0x7BFF : 0x8001;
+  }
+  const auto weights = LoadLutOnCuda(device(), layer).value();
+  const Buffer activations = Upload(u);
+  GuardedOutput<float> z(device(), shape.out_features);
+  ASSERT_OK(weights->Multiply(0, 1, activations.data(), z.data()));
+  EXPECT_LT(RelativeError(z.Take(), Product(LutReferenceWeights(layer), ToFloat(u), shape, 1)),
+            kTolerance);
+}
+
+TEST_F(LutCudaConfigurations, ReplicasInAGraphGiveTheSameBits) {
+  for (int bits : {1, 2, 4}) {
+    const Shape shape = {2130, 1280};
+    const auto weights = LoadLutOnCuda(device(), RandomLayerOf({.bits = bits}, shape)).value();
+    const Buffer u = Upload(ToHalf(NormalValues(shape.in_features, 5)));
+    GuardedOutput<float> alone(device(), shape.out_features);
+    ASSERT_OK(weights->Multiply(0, 1, u.data(), alone.data()));
+    const std::vector<float> expected = alone.Take();
+    const auto replicas = weights->Replicate(3).value();
+    GuardedOutput<float> z(device(), shape.out_features);
+    const auto recording =
+        device()
+            .Record([&]() -> absl::Status {
+              for (int i = 0; i < 6; ++i) {
+                QTIPD_RETURN_IF_ERROR(replicas->Multiply(i % 3, 1, u.data(), z.data()));
+              }
+              return absl::OkStatus();
+            })
+            .value();
+    ASSERT_OK(recording->Replay().status());
+    EXPECT_EQ(z.Take(), expected);
+  }
+}
+
+TEST_F(LutCudaConfigurations, BatchesThatNoKernelTakesAreRefused) {
+  const auto weights = LoadLutOnCuda(device(), RandomLayerOf({}, {16, 256})).value();
+  for (int64_t batch : {int64_t{0}, kLutMaxFusedBatch + 1}) {
+    const absl::Status status = weights->Multiply(0, batch, nullptr, nullptr);
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_EQ(GetErrorInfo(status).reason, "BATCH_UNSUPPORTED");
+  }
+}
+
+}  // namespace
+}  // namespace qtipd
