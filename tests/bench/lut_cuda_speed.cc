@@ -1,0 +1,95 @@
+// Prints the speed of the fused kernels of format "lut" on a GPU with several configurations, on
+// random records.
+//
+//   lut_cuda_speed BITS SHAPES BATCHES [BLOCK]
+//   lut_cuda_speed 2 4096x4096,28672x8192 1,16 64
+//
+// A configuration is WARPSxPER_MULTIPROCESSOR, d in digits; the first is what the product chooses.
+// Copies rotate, see cuda_rotation.h. A line is
+//   BITS SHAPE bB  MB  then for each configuration  median us (least)
+#include "kernels/api/random.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/formats/lut/lut_cuda_fused.h"
+#include "kernels/formats/lut/lut_cuda_weights.h"
+#include "tests/bench/cuda_rotation.h"
+
+namespace qtipd {
+namespace {
+
+// Device memory of random halves of magnitudes 0.125 to 2.
+Buffer RandomHalves(CudaDevice& device, uint64_t bytes) {
+  std::vector<uint16_t> halves(bytes / 2);
+  for (size_t i = 0; i < halves.size(); ++i) {
+    const uint64_t bits = RandomBits(1, RandomStream::kWeights, i / 4) >> (i % 4 * 16);
+    halves[i] = static_cast<uint16_t>((bits & 0x8000) | (0x3000 + (bits & 0x0FFF)));
+  }
+  Buffer buffer = Checked(device.Allocate(bytes));
+  Check(device.CopyToDevice(buffer.data(), halves.data(), bytes));
+  return buffer;
+}
+
+// One copy of a layer after the other.
+struct Copies {
+  Buffer packed;
+  Buffer table;
+  int count;
+};
+
+void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& copies) {
+  const LutCudaLayout& layout = problem.layout;
+  const Buffer u = RandomHalves(device, 2 * problem.batch * layout.in_features);
+  const Buffer z = Checked(device.Allocate(4 * problem.batch * layout.out_features));
+  const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device.limits());
+  std::vector<LutFusedConfig> configs = {chosen};
+  const bool has_digits = layout.bits == 1 && problem.batch == 1 && layout.block != 32;
+  for (const auto& [warps, count] : {std::pair(16, 1), std::pair(8, 1), std::pair(8, 2)}) {
+    if (warps > LutMostWarps(layout.bits, chosen.columns)) continue;
+    for (int digits = 0; digits <= (has_digits ? 1 : 0); ++digits) {
+      LutFusedConfig config = chosen;
+      config.uses_digits = digits != 0;
+      configs.push_back(WithLutBlocks(problem, device.limits(), config, warps, count));
+    }
+  }
+  std::printf("%d %lldx%lld b%lld %.1f MB:", layout.bits,
+              static_cast<long long>(layout.out_features),
+              static_cast<long long>(layout.in_features), static_cast<long long>(problem.batch),
+              static_cast<double>(layout.packed_bytes()) * 1e-6);
+  for (const LutFusedConfig& config : configs) {
+    const RotationTiming timing = TimeRotation(device, copies.count, [&](int copy) {
+      return LaunchLutFusedAs(
+          device, config, problem, copies.packed.as<char>() + copy * layout.packed_bytes(),
+          copies.table.as<char>() + copy * layout.table_bytes(), u.data(), z.data());
+    });
+    std::printf("  %dx%d%s %.2f (%.2f)", config.warps,
+                (config.grid + device.multiprocessors() - 1) / device.multiprocessors(),
+                config.uses_digits ? "d" : "", timing.median_seconds * 1e6,
+                timing.least_seconds * 1e6);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void Run(int bits, const std::vector<Shape>& shapes, const std::vector<int64_t>& batches,
+         int64_t block) {
+  const auto device = Checked(CudaDevice::Open(0));
+  for (const Shape shape : shapes) {
+    const LutCudaLayout layout = LutCudaLayoutOf({.bits = bits, .block = block}, shape);
+    const int count = ColdCopies(layout.packed_bytes());
+    const Copies copies = {RandomHalves(*device, count * layout.packed_bytes()),
+                           RandomHalves(*device, count * layout.table_bytes()), count};
+    for (const int64_t batch : batches) Measure(*device, {layout, batch}, copies);
+  }
+}
+
+}  // namespace
+}  // namespace qtipd
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: lut_cuda_speed BITS SHAPES BATCHES [BLOCK]\n");
+    return 2;
+  }
+  qtipd::Run(std::atoi(argv[1]), qtipd::ParseShapes(argv[2]), qtipd::ParseNumbers(argv[3]),
+             argc > 4 ? std::atoi(argv[4]) : 64);
+  return 0;
+}
