@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(LutMostWarps(kBits, kColumns) * 32, 1)
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kTiles = kColumns > 8 ? 2 : 1;
   constexpr int kBlocks = LutStepBlocks(kBits, kColumns);
-  constexpr int kAhead = LutStepsAhead(kBits, kColumns);
+  constexpr int kAhead = LutStepsAhead(kBits, kColumns, kScaleWords);
   using Step = LutStep<kBits, kBlocks, kScaleWords>;
   const int lane = threadIdx.x % 32;
   LutWalk<kBits, kBlocks, kScaleWords> walk(args, lane);

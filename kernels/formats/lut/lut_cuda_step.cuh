@@ -21,9 +21,10 @@ __host__ __device__ constexpr int LutStepBlocks(int bits, int columns) {
 }
 
 // Steps that a warp loads ahead: with 16 warps 32 to 68 KiB a multiprocessor where registers allow.
-__host__ __device__ constexpr int LutStepsAhead(int bits, int columns) {
+__host__ __device__ constexpr int LutStepsAhead(int bits, int columns, int scale_words) {
   if (bits == 8) return 1;
-  if (columns > 8) return bits == 1 ? 2 : bits == 2 ? 4 : bits == 3 ? 1 : 2;
+  if (columns > 8) return bits == 2 ? 4 : bits == 3 ? 1 : 2;
+  if (scale_words == 8 && bits % 3 == 1) return bits == 1 ? 2 : 1;  // twice the scales
   return bits == 1 ? 4 : 2;
 }
 
