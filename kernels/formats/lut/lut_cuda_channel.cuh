@@ -11,7 +11,7 @@ namespace qtipd {
 
 template <int kBits>
 struct LutChannelTable {
-  static constexpr bool kHasUnitFragments = false;
+  static constexpr int kBlocksAtOnce = 1;
   static constexpr int kEntries = 1 << kBits;
   static constexpr int kWarpBytes = LutChannelBytes(kBits);
 

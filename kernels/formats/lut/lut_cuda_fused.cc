@@ -12,10 +12,12 @@ namespace {
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Of shared memory beside the partial sums.
-int64_t FixedBytes(const LutCudaLayout& layout, bool uses_digits, int warps) {
-  if (uses_digits) return int64_t{warps} * kLutDigitWords * sizeof(uint32_t);
+int64_t FixedBytes(const LutCudaLayout& layout, const LutFusedConfig& config) {
+  const int warps = config.warps;
+  if (config.uses_digits) return int64_t{warps} * kLutDigitWords * sizeof(uint32_t);
   if (layout.is_per_channel) return int64_t{warps} * LutChannelBytes(layout.bits);
-  return int64_t{layout.table_entries()} * kLutTableRow;
+  const int tables = layout.bits == 1 && config.columns > 8 ? 2 : 1;
+  return int64_t{tables} * layout.table_entries() * kLutTableRow;
 }
 
 // The smallest kernel that takes the batch in one launch.
@@ -66,13 +68,16 @@ LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& l
   config.warps = warps;
   config.grid = static_cast<int>(
       std::min<int64_t>(row_blocks, int64_t{limits.multiprocessors} * per_multiprocessor));
-  const int64_t fixed = FixedBytes(problem.layout, config.uses_digits, warps);
+  const int64_t fixed = FixedBytes(problem.layout, config);
   const int64_t row_bytes = int64_t{warps} * LutPartialValues(config.columns) * sizeof(float);
   const int64_t room =
       (static_cast<int64_t>(limits.shared_bytes) + kReserved) / per_multiprocessor - kReserved -
       fixed;
+  if (room < row_bytes && per_multiprocessor > 1) {
+    return WithLutBlocks(problem, limits, config, warps, 1);
+  }
   const int64_t rows = DivideUp(row_blocks, config.grid);
-  const int64_t chunks = DivideUp(rows, std::max<int64_t>(room / row_bytes, 1));
+  const int64_t chunks = DivideUp(rows, room / row_bytes);
   config.chunk_rows = static_cast<int>(DivideUp(rows, chunks));
   config.shared_bytes = static_cast<size_t>(fixed + config.chunk_rows * row_bytes);
   return config;

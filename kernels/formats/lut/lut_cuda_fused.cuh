@@ -17,6 +17,7 @@
 #include "kernels/formats/lut/lut_cuda_channel.cuh"
 #include "kernels/formats/lut/lut_cuda_digits.cuh"
 #include "kernels/formats/lut/lut_cuda_fused.h"
+#include "kernels/formats/lut/lut_cuda_halves.cuh"
 #include "kernels/formats/lut/lut_cuda_step.cuh"
 #include "kernels/formats/lut/lut_cuda_walk.cuh"
 
@@ -84,19 +85,22 @@ __device__ __forceinline__ void MultiplyLutStep(const LutStep<kBits, kBlocks, kS
       ptx::MmaM16N8K16(sums[n], a, b.word[n][block][2 * t], b.word[n][block][2 * t + 1]);
     }
   };
-  if constexpr (Table::kHasUnitFragments) {
-    float sums[kBlocks][kTiles][4] = {};
+  if constexpr (Table::kBlocksAtOnce > 1) {
+    constexpr int kAtOnce = Table::kBlocksAtOnce;
 #pragma unroll
-    for (int t = 0; t < 4; ++t) {
-      uint32_t a[kBlocks][4];
-      // Look-ups of several steps at once would not fit in registers.
-      if (t > 0) __syncwarp();
-      table.UnitFragments(step.word, t, a);
+    for (int first = 0; first < kBlocks; first += kAtOnce) {
+      float sums[kAtOnce][kTiles][4] = {};
 #pragma unroll
-      for (int block = 0; block < kBlocks; ++block) {
-        multiply(sums[block], a[block], block, t);
-        if (t == 3 || (kParts == 2 && t == 1)) {
-          ScaleLutSums(totals, sums[block], scales(block, kParts == 2 ? t / 2 : 0));
+      for (int t = 0; t < 4; ++t) {
+        uint32_t a[kAtOnce][4];
+        __syncwarp();  // look-ups of several steps at once would not fit in registers
+        table.Fragments(step.word, first, t, a);
+#pragma unroll
+        for (int k = 0; k < kAtOnce; ++k) {
+          multiply(sums[k], a[k], first + k, t);
+          if (t == 3 || (kParts == 2 && t == 1)) {
+            ScaleLutSums(totals, sums[k], scales(first + k, kParts == 2 ? t / 2 : 0));
+          }
         }
       }
     }
@@ -206,7 +210,11 @@ auto ChooseLutKernel(const LutCudaLayout& layout, const LutFusedConfig& config) 
   using Table = LutTensorTable<kBits>;
   if (config.columns == 1) return FusedLut<kBits, 1, kScaleWords, Table>;
   if (config.columns == 8) return FusedLut<kBits, 8, kScaleWords, Table>;
-  return FusedLut<kBits, 16, kScaleWords, Table>;
+  if constexpr (kBits == 1) {
+    return FusedLut<1, 16, kScaleWords, LutHalvesTable>;
+  } else {
+    return FusedLut<kBits, 16, kScaleWords, Table>;
+  }
 }
 
 template <int kBits>

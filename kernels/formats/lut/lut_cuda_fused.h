@@ -38,8 +38,8 @@ struct LutFusedConfig {
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits);
 
 // Changes `config` to blocks of `warps` warps, 8 to those of the kernel, and `per_multiprocessor`
-// of them: what measurements compare. With uses_digits set or not where both kernels take the
-// problem.
+// of them, 1 or 2, one where two do not fit: what measurements compare. With uses_digits set or not
+// where both kernels take the problem.
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 

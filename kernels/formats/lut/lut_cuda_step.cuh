@@ -101,12 +101,26 @@ __device__ __forceinline__ uint32_t LutIndexInWords(const uint32_t (&words)[kCou
   }
 }
 
+// Offset in a table of what byte `i` of a word looks up, of the replica at `replica`. Words are
+// rotated by 7 bits, at 1 bit as they are.
+template <int kBits>
+__device__ __forceinline__ uint32_t LutAddressOfByte(uint32_t word, int i, uint32_t replica) {
+  uint32_t at = word;
+  if constexpr (kBits == 1) {
+    at = i == 0 ? word << kLutWordRotation : word >> (8 * i - kLutWordRotation);
+  } else {
+    if (i == 1 || i == 2) at = word >> (8 * i);
+    if (i == 3) at = __funnelshift_l(word, word, 8);
+  }
+  return ptx::MaskOr<255u * kLutTableRow>(at, replica);
+}
+
 // One codebook: a table in shared memory whose entries, of 128 bytes, hold what a byte of indices
 // (at 3 bits two indices) decodes to as often as fits, so that no bank is asked twice.
 template <int kBits>
 struct LutTensorTable {
-  // Whether one look-up gives weights of all blocks of a unit.
-  static constexpr bool kHasUnitFragments = kBits == 1;
+  // Blocks that one look-up gives weights of.
+  static constexpr int kBlocksAtOnce = kBits == 1 ? kLutUnitBlocks : 1;
   static constexpr int kEntries = kBits == 3 ? 64 : 256;
   static constexpr int kWords = kBits == 1 ? 4 : kBits == 2 ? 2 : 1;
   static constexpr int kBytes = kEntries * kLutTableRow;
@@ -149,18 +163,6 @@ struct LutTensorTable {
     offset = threadIdx.x % (32 / kWords) * (4 * kWords);
   }
 
-  // What byte `i` of a word that is rotated by 7 bits (1 bit: of a word as it is) looks up.
-  __device__ __forceinline__ uint32_t AddressOfByte(uint32_t word, int i) const {
-    uint32_t at = word;
-    if constexpr (kBits == 1) {
-      at = i == 0 ? word << kLutWordRotation : word >> (8 * i - kLutWordRotation);
-    } else {
-      if (i == 1 || i == 2) at = word >> (8 * i);
-      if (i == 3) at = __funnelshift_l(word, word, 8);
-    }
-    return ptx::MaskOr<255u * kLutTableRow>(at, offset);
-  }
-
   // The A fragment of step `t` of a block whose string begins at word[first].
   template <int kCount>
   __device__ __forceinline__ void Fragment(const uint32_t (&word)[kCount], int first, int t,
@@ -169,13 +171,13 @@ struct LutTensorTable {
     if constexpr (kBits == 4) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        a[i] = ptx::LoadSharedAt<kBase>(AddressOfByte(word[first + t], i));
+        a[i] = ptx::LoadSharedAt<kBase>(LutAddressOfByte<kBits>(word[first + t], i, offset));
       }
     } else if constexpr (kBits == 2) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const uint2 two =
-            ptx::LoadSharedAt64<kBase>(AddressOfByte(word[first + t / 2], 2 * (t % 2) + i));
+        const uint2 two = ptx::LoadSharedAt64<kBase>(
+            LutAddressOfByte<kBits>(word[first + t / 2], 2 * (t % 2) + i, offset));
         a[2 * i] = two.x;
         a[2 * i + 1] = two.y;
       }
@@ -183,8 +185,10 @@ struct LutTensorTable {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const uint32_t w = word[first + 2 * t + i / 2];
-        const uint32_t low = ptx::LoadSharedAt<kBase>(AddressOfByte(w, i % 2 * 2));
-        const uint32_t high = ptx::LoadSharedAt<kBase>(AddressOfByte(w, i % 2 * 2 + 1));
+        const uint32_t low =
+            ptx::LoadSharedAt<kBase>(LutAddressOfByte<kBits>(w, i % 2 * 2, offset));
+        const uint32_t high =
+            ptx::LoadSharedAt<kBase>(LutAddressOfByte<kBits>(w, i % 2 * 2 + 1, offset));
         a[i] = __byte_perm(low, high, 0x5410);
       }
     } else {
@@ -207,13 +211,13 @@ struct LutTensorTable {
     }
   }
 
-  // 1 bit: the A fragments of step `t` of all four blocks of a unit.
-  __device__ __forceinline__ void UnitFragments(const uint32_t (&word)[4], int t,
-                                                uint32_t (&a)[kLutUnitBlocks][4]) const {
+  // 1 bit: the A fragments of step `t` of all four blocks of a unit; `first` is 0.
+  __device__ __forceinline__ void Fragments(const uint32_t (&word)[4], int first, int t,
+                                            uint32_t (&a)[kLutUnitBlocks][4]) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const uint4 four = ptx::LoadSharedAt128<ptx::kDynamicSharedBase>(
-          AddressOfByte(word[2 * (t / 2) + i % 2], 2 * (t % 2) + i / 2));
+          LutAddressOfByte<kBits>(word[2 * (t / 2) + i % 2], 2 * (t % 2) + i / 2, offset));
       a[0][i] = four.x;
       a[1][i] = four.y;
       a[2][i] = four.z;

@@ -92,11 +92,13 @@ std::vector<LutFusedProblem> Problems() {
 }
 
 void CheckConfig(const LutFusedProblem& problem, const CudaLimits& limits,
-                 const LutFusedConfig& config, int per_multiprocessor) {
+                 const LutFusedConfig& config, int most_blocks) {
   const int64_t rows = problem.layout.row_blocks();
+  const int blocks = (config.grid - 1) / limits.multiprocessors + 1;
   ASSERT_GE(config.grid, 1);
-  ASSERT_LE(config.grid, std::min<int64_t>(rows, limits.multiprocessors * per_multiprocessor));
-  ASSERT_LE((config.shared_bytes + 1024) * per_multiprocessor, limits.shared_bytes + 1024);
+  ASSERT_LE(config.grid, rows);
+  ASSERT_LE(blocks, most_blocks);
+  ASSERT_LE((config.shared_bytes + 1024) * blocks, limits.shared_bytes + 1024);
   ASSERT_GE(config.chunk_rows, 1);
   ASSERT_LE(config.chunk_rows, (rows + config.grid - 1) / config.grid);
   ASSERT_GE(config.columns * 4 * kLutMaxColumns, problem.batch);
