@@ -9,6 +9,8 @@
 namespace qtipd {
 namespace {
 
+constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
+
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Of shared memory beside the partial sums.
@@ -89,6 +91,23 @@ LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLi
   config.uses_digits = UsesDigits(problem, limits);
   return WithLutBlocks(problem, limits, config, LutMostWarps(problem.layout.bits, config.columns),
                        1);
+}
+
+OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLimits& limits) {
+  const LutCudaLayout& layout = problem.layout;
+  const LutFusedConfig config = ChooseLutFusedConfig(problem, limits);
+  const auto launches = static_cast<double>(DivideUp(problem.batch, config.columns));
+  const bool is_single = layout.is_per_channel || layout.bits == 8;  // weights one by one
+  const auto weights = static_cast<double>(layout.row_blocks() * kLutUnitRows *
+                                           layout.units_per_row() * kLutUnitCols);
+  // 32 lanes take 32 words in a wavefront, of two weights where several are looked up at once.
+  const bool has_lookups = !config.uses_digits && !(layout.is_per_channel && layout.bits == 8);
+  const double lookups = has_lookups ? weights / (is_single ? 32 : 64) : 0;
+  const double fill =
+      config.uses_digits || layout.is_per_channel
+          ? 0
+          : static_cast<double>(config.grid * FixedBytes(layout, config) / kWavefrontBytes);
+  return {{"launch", launches}, {"shared_memory", launches * (lookups + fill)}};
 }
 
 absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& config,

@@ -43,6 +43,10 @@ LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLi
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 
+// What LaunchLutFused does: "launch", kernels; "shared_memory", wavefronts of look-ups and of
+// filling the tables. Lower bounds.
+OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLimits& limits);
+
 // Launch: z[batch, out] = u[batch, in] * W_hat^T.
 //   packed  records of lut_cuda_layout.h, 16-byte aligned
 //   table   layout.table_bytes(): pairs of weights, or the codebooks of all rows

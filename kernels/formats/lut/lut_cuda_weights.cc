@@ -79,8 +79,7 @@ class LutCudaWeights final : public ResidentWeights {
   }
 
   OperationCounts multiply_operations(int64_t batch) const override {
-    const int columns = ChooseLutFusedConfig({layout_, batch}, device_.limits()).columns;
-    return {{"launch", static_cast<double>((batch + columns - 1) / columns)}};
+    return LutFusedOperations({layout_, batch}, device_.limits());
   }
   std::string multiply_configuration(int64_t batch) const override {
     return ChooseLutFusedConfig({layout_, batch}, device_.limits()).ToString();

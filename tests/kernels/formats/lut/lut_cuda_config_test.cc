@@ -117,6 +117,19 @@ TEST(LutFusedConfig, FitsEveryGpu) {
   }
 }
 
+TEST(LutFusedOperations, AreOneWavefrontForTwoWeightsOfEachLane) {
+  const auto count = [](int bits, int64_t batch) {
+    const LutSpec spec = {.bits = bits};
+    return LutFusedOperations({LutCudaLayoutOf(spec, {28672, 8192}), batch}, LimitsOf("H200"));
+  };
+  const double fill = 132 * 32 * 1024 / 128;
+  EXPECT_EQ(count(4, 1), (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 128 + fill}}));
+  EXPECT_EQ(count(2, 33),
+            (OperationCounts{{"launch", 3}, {"shared_memory", 3 * (28672 * 128 + fill)}}));
+  EXPECT_EQ(count(8, 8), (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 256 + fill}}));
+  EXPECT_EQ(count(1, 1), (OperationCounts{{"launch", 1}, {"shared_memory", 0}}));
+}
+
 // Prints of figures that are recorded with runs: a change here is a change of what was measured.
 TEST(LutFusedConfig, PrintsTheSameForTheSame) {
   const auto print = [](int bits, Shape shape, int64_t batch, const char* gpu) {
