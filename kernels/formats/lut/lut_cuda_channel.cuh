@@ -11,7 +11,7 @@ namespace qtipd {
 
 template <int kBits>
 struct LutChannelTable {
-  static constexpr int kBlocksAtOnce = 1;
+  static constexpr int kStepsAtOnce = 1;
   static constexpr int kEntries = 1 << kBits;
   static constexpr int kWarpBytes = LutChannelBytes(kBits);
 
@@ -42,16 +42,16 @@ struct LutChannelTable {
     }
   }
 
-  // The A fragment of step `t` of a block whose string begins at word[first].
+  // The A fragment of step `t` of a block.
   template <int kCount>
-  __device__ __forceinline__ void Fragment(const uint32_t (&word)[kCount], int first, int t,
-                                           uint32_t (&a)[4]) const {
+  __device__ __forceinline__ void Fragments(const uint32_t (&word)[kCount], int block, int t,
+                                            uint32_t (&fragments)[1][4]) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const uint16_t* book = of_lane + i % 2 * (kLutUnitRows / 2 * kEntries);
       const int m = 2 * (4 * t + i);
-      a[i] = uint32_t{book[LutIndexInWords<kBits>(word, first / kBits, m)]} |
-             uint32_t{book[LutIndexInWords<kBits>(word, first / kBits, m + 1)]} << 16;
+      fragments[0][i] = uint32_t{book[LutIndexInWords<kBits>(word, block, m)]} |
+                        uint32_t{book[LutIndexInWords<kBits>(word, block, m + 1)]} << 16;
     }
   }
 

@@ -73,15 +73,9 @@ __device__ __forceinline__ void DecodeUnit(const DecodeArguments& args, const __
   const LutCudaLayout& layout = args.layout;
   const int lane = threadIdx.x % 32;
   const char* record = args.packed + unit * layout.record_bytes();
-  uint32_t words[4 * kBits];
+  LutStep<kBits, kLutUnitBlocks, 4> step = {};
 #pragma unroll
-  for (int j = 0; j < kBits; ++j) {
-    const uint4 four = ptx::LoadStreaming128(record + j * 512 + lane * 16);
-    words[4 * j] = four.x;
-    words[4 * j + 1] = four.y;
-    words[4 * j + 2] = four.z;
-    words[4 * j + 3] = four.w;
-  }
+  for (int j = 0; j < kBits; ++j) LutLoadVectorIf(step, j, record, lane, true);
   const int64_t row = unit / layout.units_per_row() * kLutUnitRows + lane / 4;
   const int64_t column = unit % layout.units_per_row() * kLutUnitCols + lane % 4 * kPiece;
   const int scale_words = layout.scale_words();
@@ -99,8 +93,8 @@ __device__ __forceinline__ void DecodeUnit(const DecodeArguments& args, const __
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int scale = scale_words == 8 ? 2 * block + half : block;
-      DecodePieces<kBits, Weight>(args, words, books, scale_words == 0 ? 0 : __ldg(scales + scale),
-                                  block, half, row,
+      DecodePieces<kBits, Weight>(args, step.word, books,
+                                  scale_words == 0 ? 0 : __ldg(scales + scale), block, half, row,
                                   column + block * kLutBlockCols + half * (kLutBlockCols / 2));
     }
   }

@@ -13,13 +13,11 @@ constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a 
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Of shared memory beside the partial sums.
+// Of shared memory beside the partial sums and the tables of sums.
 int64_t FixedBytes(const LutCudaLayout& layout, const LutFusedConfig& config) {
-  const int warps = config.warps;
-  if (config.uses_digits) return int64_t{warps} * kLutDigitWords * sizeof(uint32_t);
-  if (layout.is_per_channel) return int64_t{warps} * LutChannelBytes(layout.bits);
-  const int tables = layout.bits == 1 && config.columns > 8 ? 2 : 1;
-  return int64_t{tables} * layout.table_entries() * kLutTableRow;
+  if (config.uses_sums) return 0;
+  if (layout.is_per_channel) return int64_t{config.warps} * LutChannelBytes(layout.bits);
+  return int64_t{layout.table_entries()} * kLutTableRow;
 }
 
 // The smallest kernel that takes the batch in one launch.
@@ -29,13 +27,33 @@ int ColumnsFor(const LutFusedProblem& problem) {
   return problem.batch <= 8 ? 8 : kLutMaxColumns;
 }
 
-// Splitting activations into digits takes a warp as long as two row blocks do by look-ups.
-constexpr int64_t kLeastRowsOfDigits = 4;
+// Partial sums of a strip.
+int64_t StripBytes(int warps) { return int64_t{warps} * 32 * sizeof(float); }
 
-bool UsesDigits(const LutFusedProblem& problem, const CudaLimits& limits) {
+// Row blocks of a multiprocessor up to which its time is mostly waiting.
+constexpr int64_t kMostLightRowBlocks = 2;
+
+// The sums of all strips of a block, which nothing splits, have room beside the tables.
+bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
   const LutCudaLayout& layout = problem.layout;
-  return layout.bits == 1 && !layout.is_per_channel && problem.batch == 1 && layout.block != 32 &&
-         DivideUp(layout.row_blocks(), limits.multiprocessors) >= kLeastRowsOfDigits;
+  const int64_t strips =
+      DivideUp(DivideUp(layout.row_blocks(), kLutStripBlocks), limits.multiprocessors);
+  return LutHasRowPieces(layout.bits) && !layout.is_per_channel && problem.batch == 1 &&
+         StripBytes(LutMostWarps(1)) * strips * 2 <= static_cast<int64_t>(limits.shared_bytes);
+}
+
+// Row blocks that a thread block owns some of together.
+int64_t OwnedBlocks(const LutFusedConfig& config) { return config.uses_sums ? kLutStripBlocks : 1; }
+
+// As many tables as there is room for, in chunks of equal size.
+void ChooseSums(const LutCudaLayout& layout, int64_t strips, int64_t shared_bytes,
+                LutFusedConfig& config) {
+  const int64_t partials = strips * StripBytes(config.warps);
+  const int64_t most = (shared_bytes - partials) / LutUnitSumsBytes(layout.bits);
+  const int64_t chunks = DivideUp(layout.units_per_row(), std::max<int64_t>(most, 1));
+  config.chunk_units = static_cast<int>(DivideUp(layout.units_per_row(), chunks));
+  config.shared_bytes =
+      static_cast<size_t>(partials + config.chunk_units * int64_t{LutUnitSumsBytes(layout.bits)});
 }
 
 absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
@@ -57,40 +75,51 @@ absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
 }  // namespace
 
 std::string LutFusedConfig::ToString() const {
+  const std::string chunk = uses_sums ? absl::StrCat(", sums, chunk_units ", chunk_units)
+                                      : absl::StrCat(", chunk_rows ", chunk_rows);
   return absl::StrCat("grid ", grid, ", warps ", warps, ", columns ", columns,
-                      uses_digits ? ", digits" : "", ", chunk_rows ", chunk_rows, ", shared_bytes ",
-                      shared_bytes);
+                      is_light ? ", light" : "", chunk, ", shared_bytes ", shared_bytes);
 }
 
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor) {
   // What the system keeps of each block's shared memory, from compute capability 8.0.
   constexpr int64_t kReserved = 1024;
-  const int64_t row_blocks = problem.layout.row_blocks();
+  const int64_t owned = DivideUp(problem.layout.row_blocks(), OwnedBlocks(config));
   config.warps = warps;
   config.grid = static_cast<int>(
-      std::min<int64_t>(row_blocks, int64_t{limits.multiprocessors} * per_multiprocessor));
+      std::min<int64_t>(owned, int64_t{limits.multiprocessors} * per_multiprocessor));
+  const int64_t rows = DivideUp(owned, config.grid);
   const int64_t fixed = FixedBytes(problem.layout, config);
   const int64_t row_bytes = int64_t{warps} * LutPartialValues(config.columns) * sizeof(float);
   const int64_t room =
       (static_cast<int64_t>(limits.shared_bytes) + kReserved) / per_multiprocessor - kReserved -
       fixed;
+  if (config.uses_sums) {
+    ChooseSums(problem.layout, rows, room, config);
+    return config;
+  }
   if (room < row_bytes && per_multiprocessor > 1) {
     return WithLutBlocks(problem, limits, config, warps, 1);
   }
-  const int64_t rows = DivideUp(row_blocks, config.grid);
   const int64_t chunks = DivideUp(rows, room / row_bytes);
   config.chunk_rows = static_cast<int>(DivideUp(rows, chunks));
   config.shared_bytes = static_cast<size_t>(fixed + config.chunk_rows * row_bytes);
   return config;
 }
 
+bool HasLightLutKernel(const LutFusedProblem& problem, const LutFusedConfig& config) {
+  const LutCudaLayout& layout = problem.layout;
+  return config.columns == 1 && (layout.bits == 4 || (layout.bits == 1 && config.uses_sums));
+}
+
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
   LutFusedConfig config;
   config.columns = ColumnsFor(problem);
-  config.uses_digits = UsesDigits(problem, limits);
-  return WithLutBlocks(problem, limits, config, LutMostWarps(problem.layout.bits, config.columns),
-                       1);
+  config.uses_sums = UsesSums(problem, limits);
+  const int64_t row_blocks = DivideUp(problem.layout.row_blocks(), limits.multiprocessors);
+  config.is_light = HasLightLutKernel(problem, config) && row_blocks <= kMostLightRowBlocks;
+  return WithLutBlocks(problem, limits, config, LutMostWarps(config.columns), 1);
 }
 
 OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLimits& limits) {
@@ -100,13 +129,17 @@ OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLim
   const bool is_single = layout.is_per_channel || layout.bits == 8;  // weights one by one
   const auto weights = static_cast<double>(layout.row_blocks() * kLutUnitRows *
                                            layout.units_per_row() * kLutUnitCols);
-  // 32 lanes take 32 words in a wavefront, of two weights where several are looked up at once.
-  const bool has_lookups = !config.uses_digits && !(layout.is_per_channel && layout.bits == 8);
-  const double lookups = has_lookups ? weights / (is_single ? 32 : 64) : 0;
-  const double fill =
-      config.uses_digits || layout.is_per_channel
-          ? 0
-          : static_cast<double>(config.grid * FixedBytes(layout, config) / kWavefrontBytes);
+  // 32 lanes take 32 words in a wavefront: a weight each, two, or four bits of indices.
+  const bool has_lookups = !(layout.is_per_channel && layout.bits == 8);
+  const double at_once = config.uses_sums ? 4.0 / layout.bits : is_single ? 1 : 2;
+  const double lookups = has_lookups ? weights / (32 * at_once) : 0;
+  double fill = 0;
+  if (config.uses_sums) {
+    fill = static_cast<double>(config.grid * layout.units_per_row() *
+                               LutUnitSumsBytes(layout.bits) / kWavefrontBytes);
+  } else if (!layout.is_per_channel) {
+    fill = static_cast<double>(config.grid * FixedBytes(layout, config) / kWavefrontBytes);
+  }
   return {{"launch", launches}, {"shared_memory", launches * (lookups + fill)}};
 }
 
@@ -114,7 +147,7 @@ absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& co
                               const LutFusedProblem& problem, const void* packed, const void* table,
                               const void* u, void* z) {
   const LutCudaLayout& layout = problem.layout;
-  const int64_t row_blocks = layout.row_blocks();
+  const int64_t owned = DivideUp(layout.row_blocks(), OwnedBlocks(config));
   LutFusedArguments arguments = {.packed = static_cast<const char*>(packed),
                                  .table = table,
                                  .u = nullptr,
@@ -126,8 +159,9 @@ absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& co
                                  .has_scales = layout.block != 0,
                                  .is_bfloat16 = layout.is_bfloat16,
                                  .chunk_rows = config.chunk_rows,
-                                 .row_quotient = static_cast<int>(row_blocks / config.grid),
-                                 .row_remainder = static_cast<int>(row_blocks % config.grid)};
+                                 .chunk_units = config.chunk_units,
+                                 .row_quotient = static_cast<int>(owned / config.grid),
+                                 .row_remainder = static_cast<int>(owned % config.grid)};
   for (int64_t first = 0; first < problem.batch; first += config.columns) {
     arguments.u = static_cast<const uint16_t*>(u) + first * layout.in_features;
     arguments.z = static_cast<float*>(z) + first * layout.out_features;

@@ -15,10 +15,9 @@
 #include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/cuda/ptx/mma.h"
 #include "kernels/formats/lut/lut_cuda_channel.cuh"
-#include "kernels/formats/lut/lut_cuda_digits.cuh"
 #include "kernels/formats/lut/lut_cuda_fused.h"
-#include "kernels/formats/lut/lut_cuda_halves.cuh"
 #include "kernels/formats/lut/lut_cuda_step.cuh"
+#include "kernels/formats/lut/lut_cuda_sums.cuh"
 #include "kernels/formats/lut/lut_cuda_walk.cuh"
 
 namespace qtipd {
@@ -85,54 +84,37 @@ __device__ __forceinline__ void MultiplyLutStep(const LutStep<kBits, kBlocks, kS
       ptx::MmaM16N8K16(sums[n], a, b.word[n][block][2 * t], b.word[n][block][2 * t + 1]);
     }
   };
-  if constexpr (Table::kBlocksAtOnce > 1) {
-    constexpr int kAtOnce = Table::kBlocksAtOnce;
 #pragma unroll
-    for (int first = 0; first < kBlocks; first += kAtOnce) {
-      float sums[kAtOnce][kTiles][4] = {};
+  for (int block = 0; block < kBlocks; ++block) {
+    float sums[kTiles][4] = {};
 #pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        uint32_t a[kAtOnce][4];
-        __syncwarp();  // look-ups of several steps at once would not fit in registers
-        table.Fragments(step.word, first, t, a);
+    for (int first = 0; first < 4; first += Table::kStepsAtOnce) {
+      uint32_t a[Table::kStepsAtOnce][4];
+      table.Fragments(step.word, block, first, a);
 #pragma unroll
-        for (int k = 0; k < kAtOnce; ++k) {
-          multiply(sums[k], a[k], first + k, t);
-          if (t == 3 || (kParts == 2 && t == 1)) {
-            ScaleLutSums(totals, sums[k], scales(first + k, kParts == 2 ? t / 2 : 0));
-          }
-        }
-      }
-    }
-    done(0);
-  } else {
-#pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-      float sums[kTiles][4] = {};
-#pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        uint32_t a[4];
-        table.Fragment(step.word, block * kBits, t, a);
-        multiply(sums, a, block, t);
+      for (int t = first; t < first + Table::kStepsAtOnce; ++t) {
+        multiply(sums, a[t - first], block, t);
         if (t == 3 || (kParts == 2 && t == 1)) {
           ScaleLutSums(totals, sums, scales(block, kParts == 2 ? t / 2 : 0));
         }
       }
+    }
 #pragma unroll
-      for (int j = 0; j < LutStep<kBits, kBlocks, kScaleWords>::kVectors; ++j) {
-        if ((4 * j + 3) / kBits == block) done(j);
-      }
+    for (int j = 0; j < LutStep<kBits, kBlocks, kScaleWords>::kVectors; ++j) {
+      if ((4 * j + 3) / kBits == block) done(j);
     }
   }
 }
 
-template <int kBits, int kColumns, int kScaleWords, typename Table>
-__global__ void __launch_bounds__(LutMostWarps(kBits, kColumns) * 32, 1)
+// The light kernel leaves room for a block of the next grid on the same multiprocessor, which loads
+// its weights while this one works: for blocks with little to do.
+template <int kBits, int kColumns, int kScaleWords, typename Table, bool kIsLight = false>
+__global__ void __launch_bounds__(LutMostWarps(kColumns) * 32, kIsLight ? 2 : 1)
     FusedLut(const __grid_constant__ LutFusedArguments args) {
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kTiles = kColumns > 8 ? 2 : 1;
-  constexpr int kBlocks = LutStepBlocks(kBits, kColumns);
-  constexpr int kAhead = LutStepsAhead(kBits, kColumns, kScaleWords);
+  constexpr int kBlocks = kIsLight ? 2 : LutStepBlocks(kBits);
+  constexpr int kAhead = kIsLight ? 2 : LutStepsAhead(kBits, kColumns, kScaleWords);
   using Step = LutStep<kBits, kBlocks, kScaleWords>;
   const int lane = threadIdx.x % 32;
   LutWalk<kBits, kBlocks, kScaleWords> walk(args, lane);
@@ -166,6 +148,7 @@ __global__ void __launch_bounds__(LutMostWarps(kBits, kColumns) * 32, 1)
   };
   walk.StartChunk(0);
   fill_ring();
+  if constexpr (kIsLight) walk.PrefetchBlock();
   Table::Fill(shared, values);
   Table table(shared);
   float* partials = reinterpret_cast<float*>(shared) + Table::SharedBytes() / 4;
@@ -208,13 +191,20 @@ template <int kBits, int kScaleWords>
 auto ChooseLutKernel(const LutCudaLayout& layout, const LutFusedConfig& config) {
   if (layout.is_per_channel) return FusedLut<kBits, 8, kScaleWords, LutChannelTable<kBits>>;
   using Table = LutTensorTable<kBits>;
+  if constexpr (kBits == 4) {
+    if (config.is_light) return FusedLut<kBits, 1, kScaleWords, Table, true>;
+  }
   if (config.columns == 1) return FusedLut<kBits, 1, kScaleWords, Table>;
   if (config.columns == 8) return FusedLut<kBits, 8, kScaleWords, Table>;
+  return FusedLut<kBits, 16, kScaleWords, Table>;
+}
+
+template <int kBits, int kScaleWords>
+auto ChooseSumsKernel(const LutFusedConfig& config) {
   if constexpr (kBits == 1) {
-    return FusedLut<1, 16, kScaleWords, LutHalvesTable>;
-  } else {
-    return FusedLut<kBits, 16, kScaleWords, Table>;
+    if (config.is_light) return FusedLutSums<kBits, kScaleWords, true>;
   }
+  return FusedLutSums<kBits, kScaleWords>;
 }
 
 template <int kBits>
@@ -224,8 +214,13 @@ absl::Status LaunchLutFusedBits(const CudaDevice& device, const LutCudaLayout& l
                                  .block = static_cast<unsigned>(config.warps * 32),
                                  .shared_bytes = config.shared_bytes,
                                  .overlaps_previous = true};
-  if constexpr (kBits == 1) {
-    if (config.uses_digits) return LaunchKernel(device, options, FusedLutDigits, arguments);
+  if constexpr (LutHasRowPieces(kBits)) {
+    if (config.uses_sums) {
+      return LaunchKernel(device, options,
+                          layout.scale_words() == 8 ? ChooseSumsKernel<kBits, 8>(config)
+                                                    : ChooseSumsKernel<kBits, 4>(config),
+                          arguments);
+    }
   }
   const auto kernel = layout.scale_words() == 8 ? ChooseLutKernel<kBits, 8>(layout, config)
                                                 : ChooseLutKernel<kBits, 4>(layout, config);

@@ -26,20 +26,25 @@ struct LutFusedProblem {
 
 // Choose: how. A function of the problem and the device's limits alone.
 struct LutFusedConfig {
-  int grid = 0;              // blocks; each owns whole row blocks, so sums need no second pass
-  int warps = 0;             // of a block, which share its row blocks and columns evenly
-  int columns = 0;           // of the batch per launch: 1, 8 or 16
-  bool uses_digits = false;  // 1 bit, batch 1: activations in digits, sums in integers
-  int chunk_rows = 0;        // row blocks between two reductions
-  size_t shared_bytes = 0;   // table, codebooks, digits and partial sums
+  int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
+  int warps = 0;            // of a block, which share its row blocks and columns evenly
+  int columns = 0;          // of the batch per launch: 1, 8 or 16
+  bool uses_sums = false;   // 1 and 2 bits, batch 1: tables of sums of activations
+  int chunk_units = 0;      // with sums: units of 256 columns whose tables there are at once
+  bool is_light = false;    // leaves room for a block of the next grid: at 4 bits, and 1 with sums
+  int chunk_rows = 0;       // row blocks between two reductions
+  size_t shared_bytes = 0;  // tables, codebooks and partial sums
   std::string ToString() const;
 };
+
+// Whether there is a light kernel of `config`.
+bool HasLightLutKernel(const LutFusedProblem& problem, const LutFusedConfig& config);
 
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits);
 
 // Changes `config` to blocks of `warps` warps, 8 to those of the kernel, and `per_multiprocessor`
-// of them, 1 or 2, one where two do not fit: what measurements compare. With uses_digits set or not
-// where both kernels take the problem.
+// of them, 1 or 2, one where two do not fit: what measurements compare. With uses_sums set or not
+// where both kernels take the problem, and is_light where there is a light kernel.
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 
@@ -76,15 +81,15 @@ struct LutFusedArguments {
   int has_scales;
   int is_bfloat16;
   int chunk_rows;
-  // Block i owns row_quotient row blocks, and one more where i < row_remainder.
+  int chunk_units;
+  // Block i owns row_quotient row blocks, with sums strips, and one more where i < row_remainder.
   int row_quotient;
   int row_remainder;
 };
 
-// Warps of a block at most; kernels are compiled for their registers.
-QTIPD_HOST_DEVICE constexpr int LutMostWarps(int bits, int columns) {
-  return bits == 1 && columns > 8 ? 12 : 16;
-}
+// Warps of a block at most; kernels are compiled for their registers, of which two tiles of
+// activations take more.
+QTIPD_HOST_DEVICE constexpr int LutMostWarps(int columns) { return columns > 8 ? 12 : 16; }
 
 template <int kBits>
 absl::Status LaunchLutFusedBits(const CudaDevice& device, const LutCudaLayout& layout,

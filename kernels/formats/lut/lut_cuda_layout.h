@@ -8,15 +8,20 @@
 // lane; its pairs i = 0..3 are (row g, columns 0 1), (row g + 8, columns 0 1), (row g, columns 2
 // 3), (row g + 8, columns 2 3): the four registers of the A fragment.
 //
-// The 32 indices of a lane and block, pair 4 t + i after pair 4 t + i - 1 and its first column in
-// the low bits, are a string of `bits` words. At 2, 4 and 8 bits words are rotated left by 7 bits,
-// so that the first byte lies where a table of entries of 128 bytes is addressed. At 1 bit the four
-// words of a lane and unit are other ones: word k has row g + 8 (k % 2), columns 32 (k / 2) + 8 q +
-// 0..7 of every block, and its byte y holds columns 2 y and 2 y + 1 of blocks 0, 1, 2, 3 from the
-// least significant bit on. One mask then leaves four weights of a row in four bytes.
+// At 3, 4 and 8 bits the 32 indices of a lane and block, pair 4 t + i after pair 4 t + i - 1 and
+// its first column in the low bits, are a string of `bits` words, and a lane's four strings 16-byte
+// pieces. At 4 and 8 bits words are rotated left by 7 bits, so that the first byte lies where a
+// table of entries of 128 bytes is addressed.
+//
+// At 1 and 2 bits a row of the unit is 16-byte pieces, each of a block, at 1 bit of two; word q of
+// a piece has the columns of lanes 4 g + q, step after step, four indices each. So a lane can also
+// have a whole row, whose four bits of indices look up what they contribute. Words are rotated left
+// by 2 bits: four bits lie where a table of 16 floats is addressed.
 //
 // Records are row-major, [row blocks][units per row]:
-//   512 bits bytes   word k of a lane's four strings in a row at 512 (k / 4) + 16 lane + 4 (k % 4)
+//   512 bits bytes   3, 4, 8 bits: word k of a lane's four strings in a row at 512 (k / 4) +
+//                    16 lane + 4 (k % 4); 1, 2 bits: word q of row r of piece v at
+//                    256 v + 16 r + 4 q
 //   scales           16-bit pairs (row g, row g + 8): of each g, for each scale of the unit one
 //                    word; four of a unit, eight where blocks have 32 columns, none without blocks
 // Blocks of 128 columns have their scale twice. Rows and columns beyond the matrix have index 0 and
@@ -36,9 +41,10 @@ inline constexpr int kLutBlockCols = 64;
 inline constexpr int kLutUnitBlocks = kLutUnitCols / kLutBlockCols;
 inline constexpr int kLutStringIndices = 32;  // of a lane and block
 inline constexpr int kLutTableRow = 128;      // bytes of an entry with all its replicas
-inline constexpr int kLutWordRotation = 7;    // log2 of that
+inline constexpr int kLutTableShift = 7;      // log2 of that
+inline constexpr int kLutSumsShift = 2;       // log2 of the bytes of a float
 
-static_assert(1 << kLutWordRotation == kLutTableRow, "a byte of a word is the offset of its entry");
+static_assert(1 << kLutTableShift == kLutTableRow, "a byte of a word is the offset of its entry");
 static_assert(32 * kLutStringIndices == kLutUnitRows * kLutBlockCols, "a warp holds a block");
 
 // Where a weight lies within its block.
@@ -56,7 +62,11 @@ QTIPD_HOST_DEVICE constexpr LutPlace LutPlaceOf(int lane, int m) {
           32 * (step / 2) + 8 * (lane % 4) + 4 * (step % 2) + 2 * (i / 2) + m % 2};
 }
 
-// The index that begins in or before bit `bit` of word `word` of a lane's words of a unit.
+// Whether rows are 16-byte pieces.
+QTIPD_HOST_DEVICE constexpr bool LutHasRowPieces(int bits) { return bits <= 2; }
+
+// The index that begins in or before bit `bit` of word `word` of a lane's words of a unit. Where
+// rows are pieces, a lane's words are word q of row g, then of row g + 8, of each piece.
 struct LutIndexPlace {
   int block;  // 0 to 3
   int m;      // of its string
@@ -64,17 +74,25 @@ struct LutIndexPlace {
 };
 
 QTIPD_HOST_DEVICE constexpr LutIndexPlace LutIndexPlaceOf(int bits, int word, int bit) {
-  if (bits == 1) {
-    const int y = bit / 8;
-    const int step = 2 * (word / 2) + y / 2;
-    const int i = word % 2 + 2 * (y % 2);
-    return {bit % 8 / 2, 2 * (4 * step + i) + bit % 2, bit};
+  if (LutHasRowPieces(bits)) {
+    const int at = bit / bits;  // of 16 or 32 in the word
+    const int column = at % 16;
+    const int pair = column / 4 * 4 + column % 4 / 2 * 2 + word % 2;
+    return {word / 2 * (2 / bits) + at / 16, 2 * pair + column % 2, bit};
   }
   const int at = 32 * (word % bits) + bit;
   return {word / bits, at / bits, at / bits * bits - 32 * (word % bits)};
 }
 
-QTIPD_HOST_DEVICE constexpr bool LutRotatesWords(int bits) { return bits != 1 && bits != 3; }
+// Of that word and lane within a record, in words.
+QTIPD_HOST_DEVICE constexpr int LutWordOffset(int bits, int lane, int word) {
+  return LutHasRowPieces(bits) ? 32 * word + lane : 128 * (word / 4) + 4 * lane + word % 4;
+}
+
+// Bits that words are rotated to the left.
+QTIPD_HOST_DEVICE constexpr int LutWordRotation(int bits) {
+  return LutHasRowPieces(bits) ? kLutSumsShift : bits == 3 ? 0 : kLutTableShift;
+}
 
 QTIPD_HOST_DEVICE constexpr int LutIndexBytes(int bits) { return 512 * bits; }
 QTIPD_HOST_DEVICE constexpr int LutRecordBytes(int bits, int scale_words) {
@@ -129,8 +147,17 @@ QTIPD_HOST_DEVICE constexpr int LutPartialValues(int columns) { return columns *
 QTIPD_HOST_DEVICE constexpr int LutChannelBytes(int bits) {
   return bits == 8 ? 0 : kLutUnitRows * (1 << bits) * 2;
 }
-// Words in which a warp of the kernel in digits arranges those of a unit's activations.
-inline constexpr int kLutDigitWords = kLutUnitBlocks * (2 * 8 * 4 * 2 + 8);
+// The kernel of sums: four bits of indices look up one of 16 floats; a piece of a row has 32 of
+// these tables.
+inline constexpr int kLutSumsEntries = 16;
+inline constexpr int kLutPieceTables = 32;
+inline constexpr int kLutPieceSumsBytes = kLutPieceTables * kLutSumsEntries * 4;
+QTIPD_HOST_DEVICE constexpr int LutUnitPieces(int bits) { return 2 * bits; }
+QTIPD_HOST_DEVICE constexpr int LutUnitSumsBytes(int bits) {
+  return LutUnitPieces(bits) * kLutPieceSumsBytes;
+}
+// Row blocks whose rows are the lanes of a warp there.
+inline constexpr int kLutStripBlocks = 2;
 
 }  // namespace qtipd
 

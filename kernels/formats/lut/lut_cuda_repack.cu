@@ -39,7 +39,7 @@ __device__ uint32_t IndexWord(const RepackArguments& args, int64_t row, int64_t 
     value |= index.shift < 0 ? found >> -index.shift : found << index.shift;
     bit = index.shift + bits;
   }
-  return LutRotatesWords(bits) ? __funnelshift_l(value, value, kLutWordRotation) : value;
+  return __funnelshift_l(value, value, LutWordRotation(bits));
 }
 
 __device__ uint32_t ScaleAt(const RepackArguments& args, int64_t row, int64_t column) {
@@ -70,8 +70,10 @@ __global__ void RepackRecords(const RepackArguments args) {
     args.packed[i] = ScaleWord(args, row, column, offset - index_words);
     return;
   }
-  const int word = offset / 128 * 4 + offset % 4;
-  args.packed[i] = IndexWord(args, row, column, offset % 128 / 4, word);
+  const bool has_pieces = LutHasRowPieces(args.layout.bits);
+  const int word = has_pieces ? offset / 32 : offset / 128 * 4 + offset % 4;
+  const int lane = has_pieces ? offset % 32 : offset % 128 / 4;
+  args.packed[i] = IndexWord(args, row, column, lane, word);
 }
 
 }  // namespace

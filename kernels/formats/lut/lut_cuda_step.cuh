@@ -15,21 +15,19 @@ namespace qtipd {
 
 // Blocks of a step: as many as fit in registers beside their activations, a whole unit or half of
 // one.
-__host__ __device__ constexpr int LutStepBlocks(int bits, int columns) {
-  if (bits == 8) return 2;
-  return columns > 8 && bits % 2 == 0 ? 2 : 4;
-}
+__host__ __device__ constexpr int LutStepBlocks(int bits) { return bits == 8 ? 2 : 4; }
 
 // Steps that a warp loads ahead: with 16 warps 32 to 68 KiB a multiprocessor where registers allow.
 __host__ __device__ constexpr int LutStepsAhead(int bits, int columns, int scale_words) {
   if (bits == 8) return 1;
-  if (columns > 8) return bits == 2 ? 4 : bits == 3 ? 1 : 2;
+  if (columns > 8) return bits == 1 ? 3 : 2;
   if (scale_words == 8 && bits % 3 == 1) return bits == 1 ? 2 : 1;  // twice the scales
   return bits == 1 ? 4 : 2;
 }
 
 template <int kBits, int kBlocks, int kScaleWords>
 struct LutStep {
+  static constexpr int kIndexBits = kBits;
   static constexpr int kVectors = kBits * kBlocks / kLutUnitBlocks;  // of four words
   static constexpr int kScales = kScaleWords * kBlocks / kLutUnitBlocks;
   uint32_t word[4 * kVectors];
@@ -53,7 +51,14 @@ __device__ __forceinline__ void LutLoadFourIf(uint32_t* words, const char* p, bo
 template <typename Step>
 __device__ __forceinline__ void LutLoadVectorIf(Step& to, int j, const char* step, int lane,
                                                 bool condition) {
-  LutLoadFourIf(to.word + 4 * j, step + j * 512 + lane * 16, condition);
+  if constexpr (LutHasRowPieces(Step::kIndexBits)) {
+#pragma unroll
+    for (int k = 4 * j; k < 4 * j + 4; ++k) {
+      ptx::LoadStreaming32If(to.word[k], step + k * 128 + lane * 4, condition);
+    }
+  } else {
+    LutLoadFourIf(to.word + 4 * j, step + j * 512 + lane * 16, condition);
+  }
 }
 
 // The scales of a step, `scales` pointing to those of the lane's row.
@@ -85,42 +90,43 @@ template <int kBits, int kCount>
 __device__ __forceinline__ uint32_t LutIndexInWords(const uint32_t (&words)[kCount], int block,
                                                     int m) {
   constexpr uint32_t kMask = (1u << kBits) - 1;
-  if constexpr (kBits == 1) {
-    const int step = m / 8;
-    const int i = m / 2 % 4;
-    const int bit = 8 * (2 * (step % 2) + i / 2) + 2 * block + m % 2;
-    return words[2 * (step / 2) + i % 2] >> bit & kMask;
-  } else {
-    const int word = block * kBits + m * kBits / 32;
-    const int bit = m * kBits % 32;
-    if (bit + kBits > 32) return __funnelshift_r(words[word], words[word + 1], bit) & kMask;
-    // A word that is rotated left by r has bit b at b + r.
-    const int at = LutRotatesWords(kBits) ? (bit + kLutWordRotation) % 32 : bit;
-    if (at + kBits > 32) return __funnelshift_r(words[word], words[word], at) & kMask;
-    return words[word] >> at & kMask;
+  int word = block * kBits + m * kBits / 32;
+  int bit = m * kBits % 32;
+  if constexpr (LutHasRowPieces(kBits)) {
+    const int pair = m / 2;
+    word = 2 * (block * kBits / 2) + pair % 2;
+    bit = (block * kBits % 2 * 16 + pair / 4 * 4 + pair % 4 / 2 * 2 + m % 2) * kBits;
   }
+  if (kBits == 3 && bit + kBits > 32) {
+    return __funnelshift_r(words[word], words[word + 1], bit) & kMask;
+  }
+  // A word that is rotated left by r has bit b at b + r.
+  const int at = (bit + LutWordRotation(kBits)) % 32;
+  if (at + kBits > 32) return __funnelshift_r(words[word], words[word], at) & kMask;
+  return words[word] >> at & kMask;
 }
 
-// Offset in a table of what byte `i` of a word looks up, of the replica at `replica`. Words are
-// rotated by 7 bits, at 1 bit as they are.
+// Offset in a table of what byte `i` of a word looks up, of the replica at `replica`.
 template <int kBits>
 __device__ __forceinline__ uint32_t LutAddressOfByte(uint32_t word, int i, uint32_t replica) {
-  uint32_t at = word;
-  if constexpr (kBits == 1) {
-    at = i == 0 ? word << kLutWordRotation : word >> (8 * i - kLutWordRotation);
-  } else {
-    if (i == 1 || i == 2) at = word >> (8 * i);
-    if (i == 3) at = __funnelshift_l(word, word, 8);
+  const int at = 8 * i + LutWordRotation(kBits);  // its first bit
+  uint32_t byte = word;
+  if (at > 24) {
+    byte = __funnelshift_l(word, word, 32 + kLutTableShift - at);
+  } else if (at > kLutTableShift) {
+    byte = word >> (at - kLutTableShift);
+  } else if (at < kLutTableShift) {
+    byte = word << (kLutTableShift - at);
   }
-  return ptx::MaskOr<255u * kLutTableRow>(at, replica);
+  return ptx::MaskOr<255u * kLutTableRow>(byte, replica);
 }
 
 // One codebook: a table in shared memory whose entries, of 128 bytes, hold what a byte of indices
 // (at 3 bits two indices) decodes to as often as fits, so that no bank is asked twice.
 template <int kBits>
 struct LutTensorTable {
-  // Blocks that one look-up gives weights of.
-  static constexpr int kBlocksAtOnce = kBits == 1 ? kLutUnitBlocks : 1;
+  // Steps of a block that one look-up gives weights of.
+  static constexpr int kStepsAtOnce = kBits == 1 ? 2 : 1;
   static constexpr int kEntries = kBits == 3 ? 64 : 256;
   static constexpr int kWords = kBits == 1 ? 4 : kBits == 2 ? 2 : 1;
   static constexpr int kBytes = kEntries * kLutTableRow;
@@ -163,11 +169,13 @@ struct LutTensorTable {
     offset = threadIdx.x % (32 / kWords) * (4 * kWords);
   }
 
-  // The A fragment of step `t` of a block whose string begins at word[first].
+  // The A fragments of step `t` of a block, and at 1 bit of the next one.
   template <int kCount>
-  __device__ __forceinline__ void Fragment(const uint32_t (&word)[kCount], int first, int t,
-                                           uint32_t (&a)[4]) const {
+  __device__ __forceinline__ void Fragments(const uint32_t (&word)[kCount], int block, int t,
+                                            uint32_t (&fragments)[kStepsAtOnce][4]) const {
     constexpr uint32_t kBase = ptx::kDynamicSharedBase;
+    const int first = block * kBits;
+    uint32_t(&a)[4] = fragments[0];
     if constexpr (kBits == 4) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
@@ -175,11 +183,21 @@ struct LutTensorTable {
       }
     } else if constexpr (kBits == 2) {
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const uint2 two = ptx::LoadSharedAt64<kBase>(
-            LutAddressOfByte<kBits>(word[first + t / 2], 2 * (t % 2) + i, offset));
-        a[2 * i] = two.x;
-        a[2 * i + 1] = two.y;
+      for (int row = 0; row < 2; ++row) {
+        const uint2 two =
+            ptx::LoadSharedAt64<kBase>(LutAddressOfByte<kBits>(word[first + row], t, offset));
+        a[row] = two.x;
+        a[2 + row] = two.y;
+      }
+    } else if constexpr (kBits == 1) {
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const uint4 four = ptx::LoadSharedAt128<kBase>(
+            LutAddressOfByte<kBits>(word[block / 2 * 2 + row], block % 2 * 2 + t / 2, offset));
+        a[row] = four.x;
+        a[2 + row] = four.y;
+        fragments[1][row] = four.z;
+        fragments[1][2 + row] = four.w;
       }
     } else if constexpr (kBits == 8) {
 #pragma unroll
@@ -200,28 +218,14 @@ struct LutTensorTable {
         // Six bits to bits 7 to 12.
         uint32_t w = word[first + at];
         if (bit % 32 > 26) {
-          w = __funnelshift_r(w, word[first + at + 1], bit % 32) << kLutWordRotation;
-        } else if (bit % 32 > kLutWordRotation) {
-          w >>= bit % 32 - kLutWordRotation;
+          w = __funnelshift_r(w, word[first + at + 1], bit % 32) << kLutTableShift;
+        } else if (bit % 32 > kLutTableShift) {
+          w >>= bit % 32 - kLutTableShift;
         } else {
-          w <<= kLutWordRotation - bit % 32;
+          w <<= kLutTableShift - bit % 32;
         }
         a[i] = ptx::LoadSharedAt<kBase>(ptx::MaskOr<63u * kLutTableRow>(w, offset));
       }
-    }
-  }
-
-  // 1 bit: the A fragments of step `t` of all four blocks of a unit; `first` is 0.
-  __device__ __forceinline__ void Fragments(const uint32_t (&word)[4], int first, int t,
-                                            uint32_t (&a)[kLutUnitBlocks][4]) const {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const uint4 four = ptx::LoadSharedAt128<ptx::kDynamicSharedBase>(
-          LutAddressOfByte<kBits>(word[2 * (t / 2) + i % 2], 2 * (t % 2) + i / 2, offset));
-      a[0][i] = four.x;
-      a[1][i] = four.y;
-      a[2][i] = four.z;
-      a[3][i] = four.w;
     }
   }
 

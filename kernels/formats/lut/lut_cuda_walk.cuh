@@ -3,6 +3,7 @@
 #ifndef QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_WALK_CUH_
 #define QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_WALK_CUH_
 
+#include "kernels/cuda/ptx/prefetch.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_layout.h"
 
@@ -61,6 +62,16 @@ class LutWalk {
     if (is_new_column_) {
       row_ = 0;
       ++step_;
+    }
+  }
+
+  // Asks for all records of the thread block.
+  __device__ __forceinline__ void PrefetchBlock() const {
+    constexpr int kLine = 128;
+    const char* first = args_.packed + first_row_ * row_bytes_;
+    const int64_t bytes = rows_of_block_ * row_bytes_;
+    for (int64_t i = int64_t{threadIdx.x} * kLine; i < bytes; i += int64_t{blockDim.x} * kLine) {
+      ptx::PrefetchToL2(first + i);
     }
   }
 
@@ -189,7 +200,7 @@ __device__ __forceinline__ void ReduceLutPartials(const LutFusedArguments& args,
     const float* p = partials + i / kValues * warps * kValues + value;
     float sums[4] = {};
 #pragma unroll
-    for (int warp = 0; warp < LutMostWarps(8, 1); ++warp) {
+    for (int warp = 0; warp < LutMostWarps(1); ++warp) {
       if (warp < warps) sums[warp % 4] += p[warp * kValues];
     }
     int row = value;

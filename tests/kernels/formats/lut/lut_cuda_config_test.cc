@@ -43,6 +43,17 @@ TEST(LutCudaLayout, GivesEveryIndexOfALaneItsBits) {
   }
 }
 
+TEST(LutCudaLayout, PlacesEveryWordOfALaneOnce) {
+  for (int bits : {1, 2, 3, 4, 8}) {
+    std::set<int> offsets;
+    for (int lane = 0; lane < 32; ++lane) {
+      for (int word = 0; word < 4 * bits; ++word) offsets.insert(LutWordOffset(bits, lane, word));
+    }
+    EXPECT_EQ(offsets.size(), LutIndexBytes(bits) / 4);
+    EXPECT_EQ(*offsets.rbegin(), LutIndexBytes(bits) / 4 - 1);
+  }
+}
+
 TEST(LutCudaLayout, StoresLittleMoreThanTheFormat) {
   const Shape shape = {4096, 4096};
   for (int bits : {1, 2, 3, 4, 8}) {
@@ -99,8 +110,13 @@ void CheckConfig(const LutFusedProblem& problem, const CudaLimits& limits,
   ASSERT_LE(config.grid, rows);
   ASSERT_LE(blocks, most_blocks);
   ASSERT_LE((config.shared_bytes + 1024) * blocks, limits.shared_bytes + 1024);
-  ASSERT_GE(config.chunk_rows, 1);
-  ASSERT_LE(config.chunk_rows, (rows + config.grid - 1) / config.grid);
+  if (config.uses_sums) {
+    ASSERT_GE(config.chunk_units, 1);
+    ASSERT_LE(config.chunk_units, problem.layout.units_per_row());
+  } else {
+    ASSERT_GE(config.chunk_rows, 1);
+    ASSERT_LE(config.chunk_rows, (rows + config.grid - 1) / config.grid);
+  }
   ASSERT_GE(config.columns * 4 * kLutMaxColumns, problem.batch);
 }
 
@@ -127,7 +143,9 @@ TEST(LutFusedOperations, AreOneWavefrontForTwoWeightsOfEachLane) {
   EXPECT_EQ(count(2, 33),
             (OperationCounts{{"launch", 3}, {"shared_memory", 3 * (28672 * 128 + fill)}}));
   EXPECT_EQ(count(8, 8), (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 256 + fill}}));
-  EXPECT_EQ(count(1, 1), (OperationCounts{{"launch", 1}, {"shared_memory", 0}}));
+  // Four bits of indices, and the tables of 8192 columns in every block.
+  EXPECT_EQ(count(1, 1),
+            (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 64 + 132 * 32 * 32}}));
 }
 
 // Prints of figures that are recorded with runs: a change here is a change of what was measured.
@@ -137,11 +155,13 @@ TEST(LutFusedConfig, PrintsTheSameForTheSame) {
         .ToString();
   };
   EXPECT_EQ(print(4, {4096, 4096}, 1, "H200"),
-            "grid 132, warps 16, columns 1, chunk_rows 2, shared_bytes 34816");
+            "grid 132, warps 16, columns 1, light, chunk_rows 2, shared_bytes 34816");
+  EXPECT_EQ(print(2, {28672, 8192}, 1, "H200"),
+            "grid 132, warps 16, columns 1, sums, chunk_units 16, shared_bytes 145408");
   EXPECT_EQ(print(2, {28672, 8192}, 16, "H200"),
-            "grid 132, warps 16, columns 16, chunk_rows 7, shared_bytes 147456");
+            "grid 132, warps 12, columns 16, chunk_rows 14, shared_bytes 204800");
   EXPECT_EQ(print(4, {28672, 8192}, 16, "L4"),
-            "grid 58, warps 16, columns 16, chunk_rows 4, shared_bytes 98304");
+            "grid 58, warps 12, columns 16, chunk_rows 5, shared_bytes 94208");
 }
 
 }  // namespace

@@ -147,11 +147,12 @@ class LutCudaConfigurations : public CudaTest {
                                            ChooseLutFusedConfig(problem, LimitsOf("H100 slice")),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 1),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 2)};
-    if (problem.layout.bits == 1 && !problem.layout.is_per_channel && batch == 1) {
-      LutFusedConfig other = chosen;
-      other.uses_digits = !chosen.uses_digits;
+    LutFusedConfig other = chosen;
+    other.is_light = !chosen.is_light;
+    if (HasLightLutKernel(problem, other)) configs.push_back(other);
+    if (chosen.uses_sums) {
+      other.uses_sums = other.is_light = false;
       configs.push_back(WithLutBlocks(problem, device().limits(), other, 16, 1));
-      configs.push_back(WithLutBlocks(problem, device().limits(), other, 8, 2));
     }
     for (const LutFusedConfig& config : configs) {
       SCOPED_TRACE(config.ToString());
@@ -175,23 +176,15 @@ TEST_F(LutCudaConfigurations, OfOtherGpusGiveTheSameSums) {
   }
 }
 
-// Digits of activations are exact from the smallest number of fp16 to the largest.
-TEST_F(LutCudaConfigurations, SumsOfOneBitAreExactForActivationsOfEverySize) {
-  const Shape shape = {8448, 512};
-  const LutLayer layer = RandomLayerOf({.bits = 1}, shape);
-  ASSERT_TRUE(
-      ChooseLutFusedConfig({LutCudaLayoutOf(layer.spec, shape), 1}, LimitsOf("H200")).uses_digits);
-  std::vector<uint16_t> u(shape.in_features);
-  for (size_t i = 0; i < u.size(); ++i) {
-    u[i] = static_cast<uint16_t>(RandomBits(3, RandomStream::kTest, i));
-    if ((u[i] & 0x7C00) == 0x7C00) u[i] = i % 2 == 0 ? 0x7BFF : 0x8001;
+// Tables of sums of more columns than there is room for at once, and of strips of one row block.
+TEST_F(LutCudaConfigurations, SumsInSeveralChunksOfColumnsAreThoseOfOne) {
+  for (int bits : {1, 2}) {
+    for (const Shape shape : {Shape{48, 14336}, Shape{2100, 8192}}) {
+      SCOPED_TRACE(testing::Message() << bits << " bits");
+      CompareConfigurations({.bits = bits}, shape, 1);
+      CompareConfigurations({.bits = bits, .block = 32, .scale_dtype = DType::kBF16}, shape, 1);
+    }
   }
-  const auto weights = LoadLutOnCuda(device(), layer).value();
-  const Buffer activations = Upload(u);
-  GuardedOutput<float> z(device(), shape.out_features);
-  ASSERT_OK(weights->Multiply(0, 1, activations.data(), z.data()));
-  EXPECT_LT(RelativeError(z.Take(), Product(LutReferenceWeights(layer), ToFloat(u), shape, 1)),
-            kTolerance);
 }
 
 TEST_F(LutCudaConfigurations, ReplicasInAGraphGiveTheSameBits) {
