@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Checks that dynamic shared memory begins where the decode kernels take it to begin, on every
-architecture of a release: kTableBase of qtip_cuda_decode.cuh is a constant in their loads, and a kernel
-whose memory begins elsewhere ends in a trap.
+architecture of a release: kTableBase of qtip_cuda_decode.cuh and kDynamicSharedBase of ptx/shared_vector.h
+are constants in their loads, and a kernel whose memory begins elsewhere ends in a trap.
 
 usage: check_shared_base.py NVCC ROOT      (needs readelf)
 
@@ -19,7 +19,9 @@ from check_cuda_architectures import release_list
 
 # The base as a size that readelf tells: an array in constant memory.
 PROBE = """
+#include "kernels/cuda/ptx/shared_vector.h"
 #include "kernels/formats/qtip/qtip_cuda_decode.cuh"
+static_assert(qtipd::kTableBase == qtipd::ptx::kDynamicSharedBase);
 __constant__ char expected[qtipd::kTableBase + 1];
 __global__ void Probe(unsigned* out) {
   extern __shared__ __align__(128) unsigned shared[];
