@@ -10,6 +10,7 @@
 #include "kernels/api/random.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
+#include "kernels/formats/lut/lut_cuda_matrix.h"
 #include "kernels/formats/lut/lut_cuda_weights.h"
 #include "tests/bench/cuda_rotation.h"
 
@@ -72,6 +73,23 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
   std::fflush(stdout);
 }
 
+void MeasureDecode(CudaDevice& device, const LutCudaLayout& layout, const Copies& copies) {
+  const uint64_t bytes = 2 * layout.out_features * layout.in_features;
+  const Buffer w = Checked(device.Allocate(bytes));
+  std::printf("  decode, fill %.2f:", 1e6 * TimeRotation(device, 1, [&](int) {
+                                              return device.Fill(w.data(), 1, bytes);
+                                            }).median_seconds);
+  for (const int blocks : {1, 2, 3, 4, 6}) {
+    const RotationTiming timing = TimeRotation(device, copies.count, [&](int copy) {
+      return LaunchLutDecode(device, layout,
+                             copies.packed.as<char>() + copy * layout.packed_bytes(),
+                             copies.table.data(), DType::kF16, w.data(), blocks);
+    });
+    std::printf("  %d blocks %.2f", blocks, timing.median_seconds * 1e6);
+  }
+  std::printf("\n");
+}
+
 void Run(int bits, const std::vector<Shape>& shapes, const std::vector<int64_t>& batches,
          int64_t block) {
   const auto device = Checked(CudaDevice::Open(0));
@@ -81,6 +99,7 @@ void Run(int bits, const std::vector<Shape>& shapes, const std::vector<int64_t>&
     const Copies copies = {RandomHalves(*device, count * layout.packed_bytes()),
                            RandomHalves(*device, count * layout.table_bytes()), count};
     for (const int64_t batch : batches) Measure(*device, {layout, batch}, copies);
+    MeasureDecode(*device, layout, copies);
   }
 }
 

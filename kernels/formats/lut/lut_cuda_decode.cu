@@ -14,7 +14,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
-constexpr int kBlocksPerMultiprocessor = 4;
 constexpr int kPiece = 8;  // weights that a lane writes side by side
 
 struct DecodeArguments {
@@ -117,8 +116,9 @@ __global__ void __launch_bounds__(kThreads) DecodeUnits(const DecodeArguments ar
 }
 
 template <int kBits>
-absl::Status LaunchBits(const CudaDevice& device, const DecodeArguments& args, DType dtype) {
-  const int64_t most = int64_t{device.multiprocessors()} * kBlocksPerMultiprocessor;
+absl::Status LaunchBits(const CudaDevice& device, const DecodeArguments& args, DType dtype,
+                        int blocks) {
+  const int64_t most = int64_t{device.multiprocessors()} * blocks;
   const LaunchOptions options = {
       .grid = static_cast<unsigned>(std::min((args.units + kWarps - 1) / kWarps, most)),
       .block = kThreads,
@@ -130,7 +130,8 @@ absl::Status LaunchBits(const CudaDevice& device, const DecodeArguments& args, D
 }  // namespace
 
 absl::Status LaunchLutDecode(const CudaDevice& device, const LutCudaLayout& layout,
-                             const void* packed, const void* codebooks, DType dtype, void* w) {
+                             const void* packed, const void* codebooks, DType dtype, void* w,
+                             int blocks) {
   const DecodeArguments args = {.packed = static_cast<const char*>(packed),
                                 .codebooks = static_cast<const __half*>(codebooks),
                                 .w = w,
@@ -138,15 +139,15 @@ absl::Status LaunchLutDecode(const CudaDevice& device, const LutCudaLayout& layo
                                 .units = layout.row_blocks() * layout.units_per_row()};
   switch (layout.bits) {
     case 1:
-      return LaunchBits<1>(device, args, dtype);
+      return LaunchBits<1>(device, args, dtype, blocks);
     case 2:
-      return LaunchBits<2>(device, args, dtype);
+      return LaunchBits<2>(device, args, dtype, blocks);
     case 3:
-      return LaunchBits<3>(device, args, dtype);
+      return LaunchBits<3>(device, args, dtype, blocks);
     case 4:
-      return LaunchBits<4>(device, args, dtype);
+      return LaunchBits<4>(device, args, dtype, blocks);
     default:
-      return LaunchBits<8>(device, args, dtype);
+      return LaunchBits<8>(device, args, dtype, blocks);
   }
 }
 
