@@ -4,8 +4,8 @@
 //   lut_cuda_speed BITS SHAPES BATCHES [BLOCK]
 //   lut_cuda_speed 2 4096x4096,28672x8192 1,16 64
 //
-// A configuration is WARPSxPER_MULTIPROCESSOR, with s sums of activations, l light; the first is
-// what the product chooses. Copies rotate, see cuda_rotation.h. A line is
+// A configuration is WARPSxPER_MULTIPROCESSOR, with s sums of activations; the first is what the
+// product chooses. Copies rotate, see cuda_rotation.h. A line is
 //   BITS SHAPE bB  MB  then for each configuration  median us
 #include "kernels/api/random.h"
 #include "kernels/cuda/cuda_device.h"
@@ -43,14 +43,11 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
   const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device.limits());
   std::vector<LutFusedConfig> configs = {chosen};
   for (const bool uses_sums : {false, true}) {
-    if (uses_sums && !chosen.uses_sums) continue;
-    for (const auto& [is_light, count] :
-         {std::pair(false, 1), std::pair(false, 2), std::pair(true, 1), std::pair(true, 2)}) {
+    if (uses_sums && (layout.bits > 2 || problem.batch > 1)) continue;
+    for (const auto& [warps, count] :
+         {std::pair(LutMostWarps(chosen.columns), 1), std::pair(8, 1), std::pair(8, 2)}) {
       LutFusedConfig config = chosen;
       config.uses_sums = uses_sums;
-      config.is_light = is_light;
-      if (is_light && !HasLightLutKernel(problem, config)) continue;
-      const int warps = is_light || count == 1 ? LutMostWarps(chosen.columns) : 8;
       configs.push_back(WithLutBlocks(problem, device.limits(), config, warps, count));
     }
   }
@@ -64,10 +61,9 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
           device, config, problem, copies.packed.as<char>() + copy * layout.packed_bytes(),
           copies.table.as<char>() + copy * layout.table_bytes(), u.data(), z.data());
     });
-    std::printf("  %dx%d%s%s %.2f", config.warps,
+    std::printf("  %dx%d%s %.2f", config.warps,
                 (config.grid + device.multiprocessors() - 1) / device.multiprocessors(),
-                config.uses_sums ? "s" : "", config.is_light ? "l" : "",
-                timing.median_seconds * 1e6);
+                config.uses_sums ? "s" : "", timing.median_seconds * 1e6);
   }
   std::printf("\n");
   std::fflush(stdout);

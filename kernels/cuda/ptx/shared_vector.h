@@ -35,14 +35,6 @@ __device__ __forceinline__ uint4 LoadSharedAt128(uint32_t offset) {
   return v;
 }
 
-// The float at shared-memory address address + offset, which folds into the instruction where it is
-// a constant after inlining.
-__device__ __forceinline__ float LoadSharedFloat(uint32_t address, int offset) {
-  float v;
-  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address + offset));
-  return v;
-}
-
 }  // namespace qtipd::ptx
 
 #endif  // QTIPD_KERNELS_CUDA_PTX_SHARED_VECTOR_H_

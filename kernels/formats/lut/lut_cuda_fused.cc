@@ -30,17 +30,13 @@ int ColumnsFor(const LutFusedProblem& problem) {
 // Partial sums of a strip.
 int64_t StripBytes(int warps) { return int64_t{warps} * 32 * sizeof(float); }
 
-// Row blocks of a multiprocessor up to which its time is mostly waiting.
-constexpr int64_t kMostLightRowBlocks = 2;
+// At 4 bits blocks that have so few row blocks have half the warps: the next grid's begin beside
+// them.
+constexpr int64_t kFewRowBlocks = 2;
+constexpr int kFewWarps = 8;
 
-// The sums of all strips of a block, which nothing splits, have room beside the tables.
-bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
-  const LutCudaLayout& layout = problem.layout;
-  const int64_t strips =
-      DivideUp(DivideUp(layout.row_blocks(), kLutStripBlocks), limits.multiprocessors);
-  return LutHasRowPieces(layout.bits) && !layout.is_per_channel && problem.batch == 1 &&
-         StripBytes(LutMostWarps(1)) * strips * 2 <= static_cast<int64_t>(limits.shared_bytes);
-}
+// Above this many chunks of columns making the tables takes longer than look-ups of weights.
+constexpr int64_t kMostSumsChunks = 3;
 
 // Row blocks that a thread block owns some of together.
 int64_t OwnedBlocks(const LutFusedConfig& config) { return config.uses_sums ? kLutStripBlocks : 1; }
@@ -54,6 +50,21 @@ void ChooseSums(const LutCudaLayout& layout, int64_t strips, int64_t shared_byte
   config.chunk_units = static_cast<int>(DivideUp(layout.units_per_row(), chunks));
   config.shared_bytes =
       static_cast<size_t>(partials + config.chunk_units * int64_t{LutUnitSumsBytes(layout.bits)});
+}
+
+// The sums of all strips of a block, which nothing splits, have room beside the tables.
+bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
+  const LutCudaLayout& layout = problem.layout;
+  if (!LutHasRowPieces(layout.bits) || layout.is_per_channel || problem.batch != 1) return false;
+  LutFusedConfig config = {.warps = LutMostWarps(1), .columns = 1, .uses_sums = true};
+  const int64_t strips =
+      DivideUp(DivideUp(layout.row_blocks(), kLutStripBlocks), limits.multiprocessors);
+  const auto shared_bytes = static_cast<int64_t>(limits.shared_bytes);
+  if (StripBytes(config.warps) * strips * 2 > shared_bytes) return false;
+  // Strips of two row blocks would leave more than half of the multiprocessors idle.
+  if (layout.row_blocks() < limits.multiprocessors) return false;
+  ChooseSums(layout, strips, shared_bytes, config);
+  return DivideUp(layout.units_per_row(), config.chunk_units) <= kMostSumsChunks;
 }
 
 absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
@@ -77,8 +88,8 @@ absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
 std::string LutFusedConfig::ToString() const {
   const std::string chunk = uses_sums ? absl::StrCat(", sums, chunk_units ", chunk_units)
                                       : absl::StrCat(", chunk_rows ", chunk_rows);
-  return absl::StrCat("grid ", grid, ", warps ", warps, ", columns ", columns,
-                      is_light ? ", light" : "", chunk, ", shared_bytes ", shared_bytes);
+  return absl::StrCat("grid ", grid, ", warps ", warps, ", columns ", columns, chunk,
+                      ", shared_bytes ", shared_bytes);
 }
 
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
@@ -108,18 +119,15 @@ LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& l
   return config;
 }
 
-bool HasLightLutKernel(const LutFusedProblem& problem, const LutFusedConfig& config) {
-  const LutCudaLayout& layout = problem.layout;
-  return config.columns == 1 && (layout.bits == 4 || (layout.bits == 1 && config.uses_sums));
-}
-
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
   LutFusedConfig config;
   config.columns = ColumnsFor(problem);
   config.uses_sums = UsesSums(problem, limits);
   const int64_t row_blocks = DivideUp(problem.layout.row_blocks(), limits.multiprocessors);
-  config.is_light = HasLightLutKernel(problem, config) && row_blocks <= kMostLightRowBlocks;
-  return WithLutBlocks(problem, limits, config, LutMostWarps(config.columns), 1);
+  const bool has_few = problem.layout.bits == 4 && config.columns == 1 &&
+                       row_blocks == kFewRowBlocks && limits.has_clusters();
+  return WithLutBlocks(problem, limits, config, has_few ? kFewWarps : LutMostWarps(config.columns),
+                       1);
 }
 
 OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLimits& limits) {
@@ -152,6 +160,7 @@ absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& co
                                  .table = table,
                                  .u = nullptr,
                                  .z = nullptr,
+                                 .writes_half = problem.output_dtype == DType::kF16,
                                  .out_features = static_cast<int>(layout.out_features),
                                  .in_features = static_cast<int>(layout.in_features),
                                  .columns = 0,
@@ -164,7 +173,8 @@ absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& co
                                  .row_remainder = static_cast<int>(owned % config.grid)};
   for (int64_t first = 0; first < problem.batch; first += config.columns) {
     arguments.u = static_cast<const uint16_t*>(u) + first * layout.in_features;
-    arguments.z = static_cast<float*>(z) + first * layout.out_features;
+    arguments.z = static_cast<char*>(z) + first * layout.out_features *
+                                              static_cast<int64_t>(DTypeSize(problem.output_dtype));
     arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
     QTIPD_RETURN_IF_ERROR(Launch(device, layout, config, arguments));
   }

@@ -106,15 +106,13 @@ __device__ __forceinline__ void MultiplyLutStep(const LutStep<kBits, kBlocks, kS
   }
 }
 
-// The light kernel leaves room for a block of the next grid on the same multiprocessor, which loads
-// its weights while this one works: for blocks with little to do.
-template <int kBits, int kColumns, int kScaleWords, typename Table, bool kIsLight = false>
-__global__ void __launch_bounds__(LutMostWarps(kColumns) * 32, kIsLight ? 2 : 1)
+template <int kBits, int kColumns, int kScaleWords, typename Table>
+__global__ void __launch_bounds__(LutMostWarps(kColumns) * 32, 1)
     FusedLut(const __grid_constant__ LutFusedArguments args) {
   extern __shared__ __align__(128) uint32_t shared[];
   constexpr int kTiles = kColumns > 8 ? 2 : 1;
-  constexpr int kBlocks = kIsLight ? 2 : LutStepBlocks(kBits);
-  constexpr int kAhead = kIsLight ? 2 : LutStepsAhead(kBits, kColumns, kScaleWords);
+  constexpr int kBlocks = LutStepBlocks(kBits);
+  constexpr int kAhead = LutStepsAhead(kBits, kColumns, kScaleWords);
   using Step = LutStep<kBits, kBlocks, kScaleWords>;
   const int lane = threadIdx.x % 32;
   LutWalk<kBits, kBlocks, kScaleWords> walk(args, lane);
@@ -148,7 +146,6 @@ __global__ void __launch_bounds__(LutMostWarps(kColumns) * 32, kIsLight ? 2 : 1)
   };
   walk.StartChunk(0);
   fill_ring();
-  if constexpr (kIsLight) walk.PrefetchBlock();
   Table::Fill(shared, values);
   Table table(shared);
   float* partials = reinterpret_cast<float*>(shared) + Table::SharedBytes() / 4;
@@ -191,20 +188,9 @@ template <int kBits, int kScaleWords>
 auto ChooseLutKernel(const LutCudaLayout& layout, const LutFusedConfig& config) {
   if (layout.is_per_channel) return FusedLut<kBits, 8, kScaleWords, LutChannelTable<kBits>>;
   using Table = LutTensorTable<kBits>;
-  if constexpr (kBits == 4) {
-    if (config.is_light) return FusedLut<kBits, 1, kScaleWords, Table, true>;
-  }
   if (config.columns == 1) return FusedLut<kBits, 1, kScaleWords, Table>;
   if (config.columns == 8) return FusedLut<kBits, 8, kScaleWords, Table>;
   return FusedLut<kBits, 16, kScaleWords, Table>;
-}
-
-template <int kBits, int kScaleWords>
-auto ChooseSumsKernel(const LutFusedConfig& config) {
-  if constexpr (kBits == 1) {
-    if (config.is_light) return FusedLutSums<kBits, kScaleWords, true>;
-  }
-  return FusedLutSums<kBits, kScaleWords>;
 }
 
 template <int kBits>
@@ -216,10 +202,9 @@ absl::Status LaunchLutFusedBits(const CudaDevice& device, const LutCudaLayout& l
                                  .overlaps_previous = true};
   if constexpr (LutHasRowPieces(kBits)) {
     if (config.uses_sums) {
-      return LaunchKernel(device, options,
-                          layout.scale_words() == 8 ? ChooseSumsKernel<kBits, 8>(config)
-                                                    : ChooseSumsKernel<kBits, 4>(config),
-                          arguments);
+      return LaunchKernel(
+          device, options,
+          layout.scale_words() == 8 ? FusedLutSums<kBits, 8> : FusedLutSums<kBits, 4>, arguments);
     }
   }
   const auto kernel = layout.scale_words() == 8 ? ChooseLutKernel<kBits, 8>(layout, config)

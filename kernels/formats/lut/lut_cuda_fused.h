@@ -22,6 +22,7 @@ inline constexpr int64_t kLutMaxFusedBatch = 4 * kLutMaxColumns;
 struct LutFusedProblem {
   LutCudaLayout layout;
   int64_t batch = 1;
+  DType output_dtype = DType::kF16;  // or F32
 };
 
 // Choose: how. A function of the problem and the device's limits alone.
@@ -31,20 +32,16 @@ struct LutFusedConfig {
   int columns = 0;          // of the batch per launch: 1, 8 or 16
   bool uses_sums = false;   // 1 and 2 bits, batch 1: tables of sums of activations
   int chunk_units = 0;      // with sums: units of 256 columns whose tables there are at once
-  bool is_light = false;    // leaves room for a block of the next grid: at 4 bits, and 1 with sums
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // tables, codebooks and partial sums
   std::string ToString() const;
 };
 
-// Whether there is a light kernel of `config`.
-bool HasLightLutKernel(const LutFusedProblem& problem, const LutFusedConfig& config);
-
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits);
 
 // Changes `config` to blocks of `warps` warps, 8 to those of the kernel, and `per_multiprocessor`
 // of them, 1 or 2, one where two do not fit: what measurements compare. With uses_sums set or not
-// where both kernels take the problem, and is_light where there is a light kernel.
+// where both kernels take the problem.
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 
@@ -55,11 +52,11 @@ OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLim
 // Launch: z[batch, out] = u[batch, in] * W_hat^T.
 //   packed  records of lut_cuda_layout.h, 16-byte aligned
 //   table   layout.table_bytes(): pairs of weights, or the codebooks of all rows
-//   u       fp16 [batch, in_features], 16-byte aligned     z  fp32 [batch, out_features],
-//   overwritten
-// fp16 products, fp32 sums in an order fixed by the configuration: the same bits on every run.
-// Enqueues on the device's stream; buffers must outlive the work; capturable.
-// Errors: the runtime's own.
+//   u       fp16 [batch, in_features], 16-byte aligned
+//   z       output_dtype [batch, out_features], overwritten
+// Exact products of fp16 numbers, fp32 sums in an order fixed by the configuration: the same bits
+// on every run. Enqueues on the device's stream; buffers must outlive the work; capturable. Errors:
+// the runtime's own.
 absl::Status LaunchLutFused(const CudaDevice& device, const LutFusedProblem& problem,
                             const void* packed, const void* table, const void* u, void* z);
 
@@ -73,7 +70,8 @@ struct LutFusedArguments {
   const char* packed;
   const void* table;
   const uint16_t* u;
-  float* z;
+  void* z;
+  int writes_half;
   int out_features;
   int in_features;
   int columns;  // valid ones, at most LutFusedConfig::columns

@@ -21,7 +21,7 @@ absl::Status LaunchLutRepack(const CudaDevice& device, const LutCudaLayout& layo
 // Decodes W_hat [out_features, in_features], F16 (rounded once) or F32 (exact).
 //   codebooks  fp16 [entries], or [out_features padded to row blocks][entries]
 // By at most `blocks` blocks a multiprocessor. Enqueues on the device's stream; capturable.
-inline constexpr int kLutDecodeBlocks = 4;
+inline constexpr int kLutDecodeBlocks = 2;
 absl::Status LaunchLutDecode(const CudaDevice& device, const LutCudaLayout& layout,
                              const void* packed, const void* codebooks, DType dtype, void* w,
                              int blocks = kLutDecodeBlocks);

@@ -16,11 +16,14 @@
 
 #include <cuda_fp16.h>
 
+#include <utility>
+
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
-#include "kernels/cuda/ptx/shared_vector.h"
+#include "kernels/cuda/ptx/memory.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_step.cuh"
+#include "kernels/formats/lut/lut_cuda_walk.cuh"
 
 namespace qtipd {
 
@@ -54,40 +57,40 @@ class LutSumsFiller {
     }
   }
 
-  // Tables of units [first, first + units); all threads, between barriers.
+  // Tables of units [first, first + units); all threads, between barriers. The activations of
+  // several tables are loaded before any table is written: the compiler cannot tell that these do
+  // not change those, and would wait for each.
   __device__ __forceinline__ void Fill(const LutFusedArguments& args, int first, int units,
                                        float* tables) const {
-    constexpr int kUnitTables = LutUnitPieces(kBits) * kLutPieceTables;
-#pragma unroll 4
-    for (int i = threadIdx.x; i < units * kUnitTables; i += blockDim.x) {
-      const int place = i % kUnitTables;
-      const int column = (first + i / kUnitTables) * kLutUnitCols + FirstColumn(place);
-      float x[4 / kBits] = {};
-      if (column < args.in_features) LoadActivations(args.u + column, x);
-      auto* to = reinterpret_cast<float4*>(tables + i * kLutSumsEntries);
-      float low[4];
+    const int count = units * kUnitTables;
+    for (int begin = threadIdx.x; begin < count; begin += kAtOnce * blockDim.x) {
+      Activations x[kAtOnce];
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        if constexpr (kBits == 1) {
-          low[k] = low_[k % 2] * x[0] + low_[k / 2] * x[1];
-        } else {
-          low[k] = low_[k] * x[0];
+      for (int k = 0; k < kAtOnce; ++k) {
+        const int i = begin + k * blockDim.x;
+        const int column = (first + i / kUnitTables) * kLutUnitCols + FirstColumn(i % kUnitTables);
+        x[k] = {};
+        if (i < count && column < args.in_features) {
+          x[k] = *reinterpret_cast<const Activations*>(args.u + column);
         }
       }
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        float high;
-        if constexpr (kBits == 1) {
-          high = high_[k] * x[2] + second_[k] * x[3];
-        } else {
-          high = high_[k] * x[1];
-        }
-        to[High(k)] = make_float4(low[0] + high, low[1] + high, low[2] + high, low[3] + high);
+      for (int k = 0; k < kAtOnce; ++k) {
+        const int i = begin + k * blockDim.x;
+        if (i < count) FillTable(x[k], reinterpret_cast<float4*>(tables + i * kLutSumsEntries));
       }
     }
   }
 
  private:
+  static constexpr int kUnitTables = LutUnitPieces(kBits) * kLutPieceTables;
+  static constexpr int kAtOnce = 8 / kBits;  // tables of a thread
+
+  // Of a table: two at 2 bits, four at 1 bit.
+  struct alignas(8 / kBits) Activations {
+    uint32_t word[2 / kBits];
+  };
+
   // Entry `index` of the codebook: the first weight of that entry of the table of pairs.
   static __device__ __forceinline__ float Entry(const void* table, int index) {
     constexpr int kHalves = kBits == 1 ? 8 : 4;  // of an entry
@@ -108,13 +111,32 @@ class LutSumsFiller {
            index % 4;
   }
 
-  static __device__ __forceinline__ void LoadActivations(const uint16_t* u, float (&x)[4 / kBits]) {
-    const auto* pairs = reinterpret_cast<const __half2*>(u);
+  __device__ __forceinline__ void FillTable(const Activations& pairs, float4* to) const {
+    float x[4 / kBits];
 #pragma unroll
     for (int k = 0; k < 2 / kBits; ++k) {
-      const float2 two = __half22float2(pairs[k]);
+      const float2 two = __half22float2(*reinterpret_cast<const __half2*>(&pairs.word[k]));
       x[2 * k] = two.x;
       x[2 * k + 1] = two.y;
+    }
+    float low[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if constexpr (kBits == 1) {
+        low[k] = low_[k % 2] * x[0] + low_[k / 2] * x[1];
+      } else {
+        low[k] = low_[k] * x[0];
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      float high;
+      if constexpr (kBits == 1) {
+        high = high_[k] * x[2] + second_[k] * x[3];
+      } else {
+        high = high_[k] * x[1];
+      }
+      to[High(k)] = make_float4(low[0] + high, low[1] + high, low[2] + high, low[3] + high);
     }
   }
 
@@ -219,54 +241,70 @@ class LutStripWalk {
   const char* ahead_ = nullptr;
 };
 
-// The sum of a row and a unit; `tables` is the shared-memory address of the unit's.
-template <int kBits, int kScaleWords>
-__device__ __forceinline__ float SumLutRow(const LutRow<kBits, kScaleWords>& row, uint32_t tables,
-                                           bool is_bfloat16, float total) {
+// sums[block][half] += what word kWord of a row's words of a unit looks up. The offsets of its
+// eight tables are part of the load instructions.
+template <int kBits, int kWord, int... kFour>
+__device__ __forceinline__ void SumLutWord(uint32_t word, uint32_t tables,
+                                           float (&sums)[2 / kBits][2],
+                                           std::integer_sequence<int, kFour...>) {
   constexpr uint32_t kFourBits = 0x3C3C3C3C;
-  constexpr int kPieceBlocks = 2 / kBits;
+  constexpr int kIndices = 4 / kBits;  // of four bits
+  const uint32_t even = word & kFourBits;
+  const uint32_t odd = __funnelshift_r(word, word, 4) & kFourBits;
+  // The lowest byte of the address of a table is 0: it becomes that of the entry.
+  ((sums[kFour * kIndices / 16][kFour * kIndices % 16 / 8] +=
+    __uint_as_float(ptx::LoadSharedAt<(8 * kWord + kFour) * kLutSumsEntries * 4>(
+        __byte_perm(kFour % 2 == 0 ? even : odd, tables, 0x7650 + kFour / 2)))),
+   ...);
+}
+
+// total += piece kPiece of a row.
+template <int kPiece, int kBits, int kScaleWords>
+__device__ __forceinline__ void SumLutPiece(const LutRow<kBits, kScaleWords>& row, uint32_t tables,
+                                            bool is_bfloat16, float& total) {
+  constexpr int kBlocks = 2 / kBits;  // of a piece
   const bool is_upper = threadIdx.x % kLutUnitRows >= kLutUnitRows / 2;
   const auto scale = [&](int i) {
     const float2 two = LutScales(row.scale[i], is_bfloat16);
     return is_upper ? two.y : two.x;
   };
+  float sums[kBlocks][2] = {};  // of the halves of blocks
+  constexpr std::make_integer_sequence<int, 8> kFours;
+  SumLutWord<kBits, 4 * kPiece>(row.word[4 * kPiece], tables, sums, kFours);
+  SumLutWord<kBits, 4 * kPiece + 1>(row.word[4 * kPiece + 1], tables, sums, kFours);
+  SumLutWord<kBits, 4 * kPiece + 2>(row.word[4 * kPiece + 2], tables, sums, kFours);
+  SumLutWord<kBits, 4 * kPiece + 3>(row.word[4 * kPiece + 3], tables, sums, kFours);
 #pragma unroll
-  for (int p = 0; p < LutUnitPieces(kBits); ++p) {
-    float sums[kPieceBlocks][2] = {};  // of the halves of blocks
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      const uint32_t word = row.word[4 * p + q];
-      const uint32_t even = word & kFourBits;
-      const uint32_t odd = __funnelshift_r(word, word, 4) & kFourBits;
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        const int index = n * (4 / kBits);
-        // The lowest byte of the address of entry 0 is 0: it becomes that of the entry.
-        const uint32_t entry = __byte_perm(n % 2 == 0 ? even : odd, tables, 0x7650 + n / 2);
-        sums[index / 16][index % 16 / 8] +=
-            ptx::LoadSharedFloat(entry, p * kLutPieceSumsBytes + (8 * q + n) * 64);
-      }
+  for (int b = 0; b < kBlocks; ++b) {
+    const int block = kPiece * kBlocks + b;
+    if constexpr (kScaleWords == 8) {
+      total += scale(2 * block) * sums[b][0];
+      total += scale(2 * block + 1) * sums[b][1];
+    } else {
+      total += scale(block) * (sums[b][0] + sums[b][1]);
     }
-#pragma unroll
-    for (int b = 0; b < kPieceBlocks; ++b) {
-      const int block = p * kPieceBlocks + b;
-      if constexpr (kScaleWords == 8) {
-        total += scale(2 * block) * sums[b][0];
-        total += scale(2 * block + 1) * sums[b][1];
-      } else {
-        total += scale(block) * (sums[b][0] + sums[b][1]);
-      }
-    }
+  }
+}
+
+// The sum of a row and a unit on top of `total`; `tables` is the shared-memory address of the
+// unit's.
+template <int kBits, int kScaleWords>
+__device__ __forceinline__ float SumLutRow(const LutRow<kBits, kScaleWords>& row, uint32_t tables,
+                                           bool is_bfloat16, float total) {
+  SumLutPiece<0>(row, tables, is_bfloat16, total);
+  SumLutPiece<1>(row, tables, is_bfloat16, total);
+  if constexpr (kBits == 2) {
+    SumLutPiece<2>(row, tables, is_bfloat16, total);
+    SumLutPiece<3>(row, tables, is_bfloat16, total);
   }
   return total;
 }
 
-// Light as FusedLut is.
-template <int kBits, int kScaleWords, bool kIsLight = false>
-__global__ void __launch_bounds__(LutMostWarps(1) * 32, kIsLight ? 2 : 1)
+template <int kBits, int kScaleWords>
+__global__ void __launch_bounds__(LutMostWarps(1) * 32, 1)
     FusedLutSums(const __grid_constant__ LutFusedArguments args) {
   extern __shared__ __align__(256) float tables[];
-  constexpr int kAhead = kIsLight ? 1 : LutSumsAhead(kBits);
+  constexpr int kAhead = LutSumsAhead(kBits);
   using Row = LutRow<kBits, kScaleWords>;
   const int lane = threadIdx.x % 32;
   const int warps = static_cast<int>(blockDim.x) / 32;
@@ -330,7 +368,9 @@ __global__ void __launch_bounds__(LutMostWarps(1) * 32, kIsLight ? 2 : 1)
       if (warp < warps) sums[warp % 4] += p[warp * 32];
     }
     const int row = walk.first_strip() * 32 + i;
-    if (row < args.out_features) args.z[row] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    if (row < args.out_features) {
+      StoreLutSum(args, row, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    }
   }
 }
 

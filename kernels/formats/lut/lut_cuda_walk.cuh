@@ -3,7 +3,8 @@
 #ifndef QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_WALK_CUH_
 #define QTIPD_KERNELS_FORMATS_LUT_LUT_CUDA_WALK_CUH_
 
-#include "kernels/cuda/ptx/prefetch.h"
+#include <cuda_fp16.h>
+
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_layout.h"
 
@@ -62,16 +63,6 @@ class LutWalk {
     if (is_new_column_) {
       row_ = 0;
       ++step_;
-    }
-  }
-
-  // Asks for all records of the thread block.
-  __device__ __forceinline__ void PrefetchBlock() const {
-    constexpr int kLine = 128;
-    const char* first = args_.packed + first_row_ * row_bytes_;
-    const int64_t bytes = rows_of_block_ * row_bytes_;
-    for (int64_t i = int64_t{threadIdx.x} * kLine; i < bytes; i += int64_t{blockDim.x} * kLine) {
-      ptx::PrefetchToL2(first + i);
     }
   }
 
@@ -188,6 +179,15 @@ class LutPartials {
   float* of_lane_;
 };
 
+// Writes element `i` of z.
+__device__ __forceinline__ void StoreLutSum(const LutFusedArguments& args, int64_t i, float sum) {
+  if (args.writes_half) {
+    static_cast<__half*>(args.z)[i] = __float2half_rn(sum);
+  } else {
+    static_cast<float*>(args.z)[i] = sum;
+  }
+}
+
 // z of `rows` row blocks from their partial sums; all threads, between barriers.
 template <int kColumns>
 __device__ __forceinline__ void ReduceLutPartials(const LutFusedArguments& args,
@@ -212,8 +212,8 @@ __device__ __forceinline__ void ReduceLutPartials(const LutFusedArguments& args,
     }
     row += (first_row + i / kValues) * kLutUnitRows;
     if (column < args.columns && row < args.out_features) {
-      args.z[static_cast<int64_t>(column) * args.out_features + row] =
-          (sums[0] + sums[1]) + (sums[2] + sums[3]);
+      StoreLutSum(args, static_cast<int64_t>(column) * args.out_features + row,
+                  (sums[0] + sums[1]) + (sums[2] + sums[3]));
     }
   }
 }

@@ -48,7 +48,8 @@ class LutCudaWeights final : public ResidentWeights {
     return static_cast<uint64_t>(layout_.packed_bytes() + layout_.table_bytes());
   }
   int64_t max_fused_batch() const override { return kLutMaxFusedBatch; }
-  DType inner_dtype() const override { return DType::kF32; }
+  // Without output transforms z is y.
+  DType inner_dtype() const override { return DType::kF16; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
 

@@ -155,7 +155,7 @@ TEST(LutFusedConfig, PrintsTheSameForTheSame) {
         .ToString();
   };
   EXPECT_EQ(print(4, {4096, 4096}, 1, "H200"),
-            "grid 132, warps 16, columns 1, light, chunk_rows 2, shared_bytes 34816");
+            "grid 132, warps 8, columns 1, chunk_rows 2, shared_bytes 33792");
   EXPECT_EQ(print(2, {28672, 8192}, 1, "H200"),
             "grid 132, warps 16, columns 1, sums, chunk_units 16, shared_bytes 145408");
   EXPECT_EQ(print(2, {28672, 8192}, 16, "H200"),

@@ -78,6 +78,23 @@ std::vector<double> Product(const std::vector<float>& w, const std::vector<float
   return y;
 }
 
+// What the fused kernels read, beside ResidentWeights, which writes fp16 alone.
+struct DeviceLayer {
+  Buffer table;
+  Buffer packed;
+};
+
+DeviceLayer PutOnDevice(CudaDevice& device, const LutCudaLayout& layout, const LutLayer& layer) {
+  DeviceLayer result = {.table = Upload(device, LutCudaTable(layout, layer)).value(),
+                        .packed = device.Allocate(layout.packed_bytes()).value()};
+  const Buffer scales = Upload(device, layer.scales).value();
+  const Buffer indices = Upload(device, layer.indices.bytes()).value();
+  EXPECT_TRUE(
+      LaunchLutRepack(device, layout, indices.data(), scales.data(), result.packed.data()).ok());
+  EXPECT_TRUE(device.Synchronize().ok());
+  return result;
+}
+
 class LutCudaTest : public CudaTest, public testing::WithParamInterface<LayerCase> {
  protected:
   void SetUp() override {
@@ -99,18 +116,25 @@ constexpr double kTolerance = 2e-6;
 TEST_P(LutCudaTest, FusedKernelAgreesWithDoublePrecisionAndWithItself) {
   const auto& [spec, shape, batches] = GetParam();
   const std::vector<float> w = LutReferenceWeights(layer_);
+  const DeviceLayer on_device = PutOnDevice(device(), LutCudaLayoutOf(spec, shape), layer_);
   for (const int64_t batch : batches) {
     SCOPED_TRACE(testing::Message() << "batch " << batch);
+    const LutFusedProblem problem = {LutCudaLayoutOf(spec, shape), batch, DType::kF32};
     const std::vector<uint16_t> u = ToHalf(NormalValues(batch * shape.in_features, 5));
     const std::vector<double> expected = Product(w, ToFloat(u), shape, batch);
     const Buffer activations = Upload(u);
     GuardedOutput<float> first(device(), expected.size());
     GuardedOutput<float> second(device(), expected.size());
-    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), first.data()));
-    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), second.data()));
+    for (const auto* z : {&first, &second}) {
+      ASSERT_OK(LaunchLutFused(device(), problem, on_device.packed.data(), on_device.table.data(),
+                               activations.data(), z->data()));
+    }
     const std::vector<float> z = first.Take();
     EXPECT_LT(RelativeError(z, expected), kTolerance);
     EXPECT_EQ(second.Take(), z) << "not deterministic";
+    GuardedOutput<uint16_t> rounded(device(), expected.size());
+    ASSERT_OK(weights_->Multiply(0, batch, activations.data(), rounded.data()));
+    EXPECT_EQ(rounded.Take(), ToHalf(z));
   }
 }
 
@@ -131,34 +155,27 @@ class LutCudaConfigurations : public CudaTest {
   // Multiplies with every configuration that `gpu` or another number of warps would have.
   void CompareConfigurations(const LutSpec& spec, Shape shape, int64_t batch) {
     const LutLayer layer = RandomLayerOf(spec, shape);
-    const LutFusedProblem problem = {LutCudaLayoutOf(spec, shape), batch};
+    const LutFusedProblem problem = {LutCudaLayoutOf(spec, shape), batch, DType::kF32};
     const std::vector<uint16_t> u = ToHalf(NormalValues(batch * shape.in_features, 5));
     const std::vector<double> expected =
         Product(LutReferenceWeights(layer), ToFloat(u), shape, batch);
     const Buffer activations = Upload(u);
-    const Buffer table = Upload(LutCudaTable(problem.layout, layer));
-    const Buffer scales = qtipd::Upload(device(), layer.scales).value();
-    const Buffer indices = qtipd::Upload(device(), layer.indices.bytes()).value();
-    const Buffer packed = device().Allocate(problem.layout.packed_bytes()).value();
-    ASSERT_OK(
-        LaunchLutRepack(device(), problem.layout, indices.data(), scales.data(), packed.data()));
+    const DeviceLayer on_device = PutOnDevice(device(), problem.layout, layer);
     const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device().limits());
     std::vector<LutFusedConfig> configs = {chosen, ChooseLutFusedConfig(problem, LimitsOf("A10")),
                                            ChooseLutFusedConfig(problem, LimitsOf("H100 slice")),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 1),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 2)};
-    LutFusedConfig other = chosen;
-    other.is_light = !chosen.is_light;
-    if (HasLightLutKernel(problem, other)) configs.push_back(other);
-    if (chosen.uses_sums) {
-      other.uses_sums = other.is_light = false;
+    if (LutHasRowPieces(spec.bits) && !spec.is_per_channel && batch == 1) {
+      LutFusedConfig other = chosen;
+      other.uses_sums = !chosen.uses_sums;
       configs.push_back(WithLutBlocks(problem, device().limits(), other, 16, 1));
     }
     for (const LutFusedConfig& config : configs) {
       SCOPED_TRACE(config.ToString());
       GuardedOutput<float> z(device(), expected.size());
-      ASSERT_OK(LaunchLutFusedAs(device(), config, problem, packed.data(), table.data(),
-                                 activations.data(), z.data()));
+      ASSERT_OK(LaunchLutFusedAs(device(), config, problem, on_device.packed.data(),
+                                 on_device.table.data(), activations.data(), z.data()));
       EXPECT_LT(RelativeError(z.Take(), expected), kTolerance);
     }
   }
@@ -192,11 +209,11 @@ TEST_F(LutCudaConfigurations, ReplicasInAGraphGiveTheSameBits) {
     const Shape shape = {2130, 1280};
     const auto weights = LoadLutOnCuda(device(), RandomLayerOf({.bits = bits}, shape)).value();
     const Buffer u = Upload(ToHalf(NormalValues(shape.in_features, 5)));
-    GuardedOutput<float> alone(device(), shape.out_features);
+    GuardedOutput<uint16_t> alone(device(), shape.out_features);
     ASSERT_OK(weights->Multiply(0, 1, u.data(), alone.data()));
-    const std::vector<float> expected = alone.Take();
+    const std::vector<uint16_t> expected = alone.Take();
     const auto replicas = weights->Replicate(3).value();
-    GuardedOutput<float> z(device(), shape.out_features);
+    GuardedOutput<uint16_t> z(device(), shape.out_features);
     const auto recording =
         device()
             .Record([&]() -> absl::Status {
