@@ -36,7 +36,7 @@ constexpr int64_t kFewRowBlocks = 2;
 constexpr int kFewWarps = 8;
 
 // Above this many chunks of columns making the tables takes longer than look-ups of weights.
-constexpr int64_t kMostSumsChunks = 3;
+constexpr int64_t kMostSumsChunks = 6;
 
 // Row blocks that a thread block owns some of together.
 int64_t OwnedBlocks(const LutFusedConfig& config) { return config.uses_sums ? kLutStripBlocks : 1; }

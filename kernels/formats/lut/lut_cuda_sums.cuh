@@ -57,39 +57,60 @@ class LutSumsFiller {
     }
   }
 
-  // Tables of units [first, first + units); all threads, between barriers. The activations of
-  // several tables are loaded before any table is written: the compiler cannot tell that these do
-  // not change those, and would wait for each.
-  __device__ __forceinline__ void Fill(const LutFusedArguments& args, int first, int units,
-                                       float* tables) const {
-    const int count = units * kUnitTables;
-    for (int begin = threadIdx.x; begin < count; begin += kAtOnce * blockDim.x) {
-      Activations x[kAtOnce];
+  static constexpr int kAtOnce = kBits == 1 ? 5 : 6;  // tables of a thread
+
+  // Activations of a table: two at 2 bits, four at 1 bit.
+  struct alignas(8 / kBits) Activations {
+    uint32_t word[2 / kBits];
+  };
+
+  // What a thread needs for its tables from number `begin` on: up to kAtOnce, blockDim apart. They
+  // are loaded before any of these is written: the compiler cannot tell that writing changes no
+  // activations, and would wait for each.
+  struct Batch {
+    Activations x[kAtOnce];
+  };
+
+  __device__ __forceinline__ Batch Load(const LutFusedArguments& args, int first, int units,
+                                        int begin) const {
+    Batch batch;
 #pragma unroll
-      for (int k = 0; k < kAtOnce; ++k) {
-        const int i = begin + k * blockDim.x;
-        const int column = (first + i / kUnitTables) * kLutUnitCols + FirstColumn(i % kUnitTables);
-        x[k] = {};
-        if (i < count && column < args.in_features) {
-          x[k] = *reinterpret_cast<const Activations*>(args.u + column);
-        }
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = begin + k * blockDim.x;
+      const int column = (first + i / kUnitTables) * kLutUnitCols + FirstColumn(i % kUnitTables);
+      batch.x[k] = {};
+      if (i < units * kUnitTables && column < args.in_features) {
+        batch.x[k] = *reinterpret_cast<const Activations*>(args.u + column);
       }
+    }
+    return batch;
+  }
+
+  __device__ __forceinline__ void Write(const Batch& batch, int units, int begin,
+                                        float* tables) const {
 #pragma unroll
-      for (int k = 0; k < kAtOnce; ++k) {
-        const int i = begin + k * blockDim.x;
-        if (i < count) FillTable(x[k], reinterpret_cast<float4*>(tables + i * kLutSumsEntries));
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = begin + k * blockDim.x;
+      if (i < units * kUnitTables) {
+        WriteTable(batch.x[k], reinterpret_cast<float4*>(tables + i * kLutSumsEntries));
       }
+    }
+  }
+
+  // Tables of units [first, first + units), the first batch of them loaded before; all threads,
+  // between barriers.
+  __device__ __forceinline__ void Fill(const LutFusedArguments& args, const Batch& loaded,
+                                       int first, int units, float* tables) const {
+    int begin = threadIdx.x;
+    Write(loaded, units, begin, tables);
+    for (begin += kAtOnce * blockDim.x; begin < units * kUnitTables;
+         begin += kAtOnce * blockDim.x) {
+      Write(Load(args, first, units, begin), units, begin, tables);
     }
   }
 
  private:
   static constexpr int kUnitTables = LutUnitPieces(kBits) * kLutPieceTables;
-  static constexpr int kAtOnce = 8 / kBits;  // tables of a thread
-
-  // Of a table: two at 2 bits, four at 1 bit.
-  struct alignas(8 / kBits) Activations {
-    uint32_t word[2 / kBits];
-  };
 
   // Entry `index` of the codebook: the first weight of that entry of the table of pairs.
   static __device__ __forceinline__ float Entry(const void* table, int index) {
@@ -111,7 +132,7 @@ class LutSumsFiller {
            index % 4;
   }
 
-  __device__ __forceinline__ void FillTable(const Activations& pairs, float4* to) const {
+  __device__ __forceinline__ void WriteTable(const Activations& pairs, float4* to) const {
     float x[4 / kBits];
 #pragma unroll
     for (int k = 0; k < 2 / kBits; ++k) {
@@ -334,9 +355,15 @@ __global__ void __launch_bounds__(LutMostWarps(1) * 32, 1)
   // Nothing so far depends on the grids before this one.
   ptx::WaitForPreviousGrids();
 
+  const auto units_from = [&](int first) {
+    return min(args.chunk_units, args.units_per_row - first);
+  };
+  auto activations = filler.Load(args, 0, units_from(0), threadIdx.x);
   for (int first = 0; first < args.units_per_row; first += args.chunk_units) {
-    filler.Fill(args, first, min(args.chunk_units, args.units_per_row - first), tables);
+    const int next = first + args.chunk_units;
+    filler.Fill(args, activations, first, units_from(first), tables);
     __syncthreads();
+    activations = filler.Load(args, next, units_from(next), threadIdx.x);
     float total = 0;
     while (walk.has_units()) {
 #pragma unroll
@@ -354,8 +381,7 @@ __global__ void __launch_bounds__(LutMostWarps(1) * 32, 1)
         }
       }
     }
-    const int next = first + args.chunk_units;
-    walk.StartChunk(next, min(args.chunk_units, args.units_per_row - next));
+    walk.StartChunk(next, units_from(next));
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) walk.LoadAhead(ring[k]);
     __syncthreads();
