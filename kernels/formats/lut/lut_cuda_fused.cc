@@ -30,8 +30,7 @@ int ColumnsFor(const LutFusedProblem& problem) {
 // Partial sums of a strip.
 int64_t StripBytes(int warps) { return int64_t{warps} * 32 * sizeof(float); }
 
-// At 4 bits blocks that have so few row blocks have half the warps: the next grid's begin beside
-// them.
+// Blocks that have so few row blocks have half the warps: the next grid's begin beside them.
 constexpr int64_t kFewRowBlocks = 2;
 constexpr int kFewWarps = 8;
 
@@ -55,7 +54,8 @@ void ChooseSums(const LutCudaLayout& layout, int64_t strips, int64_t shared_byte
 // The sums of all strips of a block, which nothing splits, have room beside the tables.
 bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
   const LutCudaLayout& layout = problem.layout;
-  if (!LutHasRowPieces(layout.bits) || layout.is_per_channel || problem.batch != 1) return false;
+  // At 2 bits there are twice as many look-ups and tables: no gain over look-ups of weights.
+  if (layout.bits != 1 || layout.is_per_channel || problem.batch != 1) return false;
   LutFusedConfig config = {.warps = LutMostWarps(1), .columns = 1, .uses_sums = true};
   const int64_t strips =
       DivideUp(DivideUp(layout.row_blocks(), kLutStripBlocks), limits.multiprocessors);
@@ -124,8 +124,8 @@ LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLi
   config.columns = ColumnsFor(problem);
   config.uses_sums = UsesSums(problem, limits);
   const int64_t row_blocks = DivideUp(problem.layout.row_blocks(), limits.multiprocessors);
-  const bool has_few = problem.layout.bits == 4 && config.columns == 1 &&
-                       row_blocks == kFewRowBlocks && limits.has_clusters();
+  const bool has_few = (problem.layout.bits == 4 || LutHasRowPieces(problem.layout.bits)) &&
+                       config.columns == 1 && row_blocks == kFewRowBlocks && limits.has_clusters();
   return WithLutBlocks(problem, limits, config, has_few ? kFewWarps : LutMostWarps(config.columns),
                        1);
 }

@@ -30,7 +30,7 @@ struct LutFusedConfig {
   int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
   int warps = 0;            // of a block, which share its row blocks and columns evenly
   int columns = 0;          // of the batch per launch: 1, 8 or 16
-  bool uses_sums = false;   // 1 and 2 bits, batch 1: tables of sums of activations
+  bool uses_sums = false;   // 1 bit (2 to compare), batch 1: tables of sums of activations
   int chunk_units = 0;      // with sums: units of 256 columns whose tables there are at once
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // tables, codebooks and partial sums

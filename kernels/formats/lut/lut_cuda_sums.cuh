@@ -1,5 +1,5 @@
-// The fused kernel of format "lut" for one vector at 1 and 2 bits with one codebook: tables of sums
-// of activations, not of weights.
+// The fused kernel of format "lut" for one vector at 1 bit, or to compare at 2 bits, with one
+// codebook: tables of sums of activations, not of weights.
 //
 // For the columns of four bits of indices - four at 1 bit, two at 2 bits - a table in shared memory
 // has what each of the 16 values contributes to a row's sum, in fp32. A lane has a row; all lanes

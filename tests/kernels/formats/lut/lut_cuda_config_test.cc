@@ -156,8 +156,10 @@ TEST(LutFusedConfig, PrintsTheSameForTheSame) {
   };
   EXPECT_EQ(print(4, {4096, 4096}, 1, "H200"),
             "grid 132, warps 8, columns 1, chunk_rows 2, shared_bytes 33792");
+  EXPECT_EQ(print(1, {28672, 8192}, 1, "H200"),
+            "grid 132, warps 16, columns 1, sums, chunk_units 32, shared_bytes 145408");
   EXPECT_EQ(print(2, {28672, 8192}, 1, "H200"),
-            "grid 132, warps 16, columns 1, sums, chunk_units 16, shared_bytes 145408");
+            "grid 132, warps 16, columns 1, chunk_rows 14, shared_bytes 47104");
   EXPECT_EQ(print(2, {28672, 8192}, 16, "H200"),
             "grid 132, warps 12, columns 16, chunk_rows 14, shared_bytes 204800");
   EXPECT_EQ(print(4, {28672, 8192}, 16, "L4"),
