@@ -50,7 +50,7 @@ TEST(FusedOperations, GrowsWithTheMatrixAndNeverShrinksWithTheBatch) {
     double before = 0;
     for (int64_t batch : {1, 4, 8, 16}) {
       const FusedProblem small = {
-          .out_features = 4096, .in_features = 16384, .bits = bits, .batch = batch};
+          .out_features = 4096, .in_features = 4096, .bits = bits, .batch = batch};
       FusedProblem large = small;
       large.out_features *= 2;
       const double issue = FusedOperations(small, kH200).at("issue");
@@ -70,6 +70,14 @@ TEST(FusedOperations, CountsInstructionsOfTheMachineCodeThatTheyWereCountedIn) {
     EXPECT_FALSE(operations.contains("issue")) << capability;
     EXPECT_TRUE(operations.contains("shared_memory")) << capability;
   }
+}
+
+TEST(FusedOperations, CountAllLaunchesOfABatchAndNoInstructionsOfLoopsThatNobodyCounted) {
+  const FusedProblem problem = {.out_features = 4096, .in_features = 16384, .bits = 2, .batch = 70};
+  const OperationCounts operations = FusedOperations(problem, kH200);
+  // Two of 32 vectors, whose activations are arranged before, and one of 6.
+  EXPECT_EQ(operations.at("launch"), 5);
+  EXPECT_FALSE(operations.contains("issue"));
 }
 
 struct PhaseCase {
