@@ -58,6 +58,14 @@ LinearConfig ChooseLinearConfig(const LinearProblem& problem, const CudaLimits& 
   return config;
 }
 
+std::string LinearConfig::ToString() const {
+  if (!is_fused) return "in steps";
+  return std::string("input rotated ") + (rotates_input ? "in the fused kernel" : "by itself") +
+         ", shared_bytes " + std::to_string(multiply.shared_bytes) + "; output by blocks " +
+         std::to_string(kUnitRows * finish_splits) + ", shared_bytes " +
+         std::to_string(finish_shared_bytes);
+}
+
 absl::Status LaunchLinear(const CudaDevice& device, const LinearProblem& problem,
                           const LinearConfig& config, const LinearWeights& weights, const void* x,
                           void* u, void* z, void* y) {

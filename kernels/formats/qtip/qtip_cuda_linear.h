@@ -12,6 +12,7 @@
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_LINEAR_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "kernels/cuda/cuda_device.h"
@@ -36,6 +37,7 @@ struct LinearConfig {
   FusedConfig multiply;        // its shared memory holds the rotation too
   int finish_splits = 1;       // blocks of the output rotation that share the rows of had_K
   size_t finish_shared_bytes = 0;
+  std::string ToString() const;
 };
 LinearConfig ChooseLinearConfig(const LinearProblem& problem, const CudaLimits& limits);
 

@@ -113,9 +113,9 @@ class QtipCudaWeights final : public ResidentWeights {
     return FusedOperations(Problem(batch), device_.limits());
   }
   std::string multiply_configuration(int64_t batch) const override {
-    const FusedProblem problem = Problem(batch);
-    return IsHyb() ? ChooseFusedConfig(problem, device_.limits()).ToString()
-                   : ChoosePlainConfig(problem, spec_, device_.limits()).ToString();
+    if (!IsHyb()) return ChoosePlainConfig(Problem(batch), spec_, device_.limits()).ToString();
+    return ChooseFusedConfig(Problem(batch), device_.limits()).ToString() +
+           "; linear: " + ChooseLinearConfig(Whole(batch), device_.limits()).ToString();
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
   OperationCounts transform_operations(int64_t) const override { return {{"launch", 2}}; }
@@ -192,6 +192,11 @@ class QtipCudaWeights final : public ResidentWeights {
             .in_features = shape_.in_features,
             .bits = spec_.bits,
             .batch = batch};
+  }
+
+  LinearProblem Whole(int64_t batch) const {
+    return {
+        .multiply = Problem(batch), .input = sides_->input.sides, .output = sides_->output.sides};
   }
 
   static absl::Status CheckSteps(int got, int most) {

@@ -6,6 +6,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
+#include "kernels/formats/qtip/qtip_cuda_linear.h"
 #include "kernels/formats/qtip/qtip_cuda_plain.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
 #include "kernels/formats/qtip/qtip_cuda_viterbi.h"
@@ -168,6 +169,42 @@ TEST(FusedConfig, PrintsTheSameForTheSame) {
   EXPECT_EQ(print({4096, 4096, 2, 1}, "RTX 4090"),
             "grid 128, columns 1, warps_per_row 16, table_replicas 16, looping, rows_in_flight 2, "
             "chunk_rows 2, shared_bytes 67584");
+}
+
+LinearProblem Linear(int64_t out, int64_t in, int bits, int64_t batch = 1) {
+  return {.multiply = {out, in, bits, batch}, .input = {.size = in}, .output = {.size = out}};
+}
+
+TEST(LinearConfig, FitsEveryGpuAndLeavesRegistersForTheOutputRotation) {
+  for (const Gpu& gpu : kGpus) {
+    for (const int64_t out : AllSides()) {
+      for (const int64_t in : {32, 2048, 4096, 8192, 11008, 28672}) {
+        const LinearConfig config = ChooseLinearConfig(Linear(out, in, 2), gpu.limits);
+        if (!config.is_fused) continue;
+        const std::string text = Text(gpu, {out, in, 2, 1}) + config.ToString();
+        ASSERT_LE(config.multiply.shared_bytes, gpu.limits.shared_bytes) << text;
+        ASSERT_LE(config.finish_shared_bytes, gpu.limits.shared_bytes) << text;
+        ASSERT_EQ(config.rotates_input, config.multiply.units_per_warp > 0) << text;
+      }
+    }
+  }
+}
+
+TEST(LinearConfig, LeavesToTheStepsWhatItHasNoKernelsFor) {
+  const CudaLimits h200 = LimitsOf("H200");
+  EXPECT_TRUE(ChooseLinearConfig(Linear(28672, 8192, 2), h200).is_fused);
+  EXPECT_EQ(ChooseLinearConfig(Linear(28672, 8192, 2, 2), h200).ToString(), "in steps");
+  LinearProblem shards = Linear(4096, 4096, 2);
+  shards.output.shards = 8;
+  EXPECT_FALSE(ChooseLinearConfig(shards, h200).is_fused);
+  // Row blocks of 16 straddle the rows of had_12's product.
+  EXPECT_FALSE(ChooseLinearConfig(Linear(96, 4096, 2), h200).is_fused);
+}
+
+TEST(LinearConfig, PrintsTheSameForTheSame) {
+  EXPECT_EQ(ChooseLinearConfig(Linear(28672, 8192, 2), LimitsOf("H200")).ToString(),
+            "input rotated in the fused kernel, shared_bytes 196608; output by blocks 32, "
+            "shared_bytes 17920");
 }
 
 std::vector<QtipCodeSpec> PlainSpecs() {
