@@ -1,4 +1,4 @@
-// Host values in device memory of their own.
+// Values in device memory of their own.
 #ifndef QTIPD_KERNELS_CUDA_UPLOAD_H_
 #define QTIPD_KERNELS_CUDA_UPLOAD_H_
 
@@ -17,6 +17,15 @@ absl::StatusOr<Buffer> Upload(CudaDevice& device, const Values& values) {
   QTIPD_ASSIGN_OR_RETURN(Buffer buffer, device.Allocate(bytes));
   QTIPD_RETURN_IF_ERROR(device.CopyToDevice(buffer.data(), values.data(), bytes));
   return buffer;
+}
+
+// A copy of `source`; no memory at all for none. Enqueues the copying. Errors:
+// DEVICE_MEMORY_EXHAUSTED.
+inline absl::StatusOr<Buffer> Duplicate(CudaDevice& device, const Buffer& source) {
+  if (source.bytes() == 0) return Buffer();
+  QTIPD_ASSIGN_OR_RETURN(Buffer duplicate, device.Allocate(source.bytes()));
+  QTIPD_RETURN_IF_ERROR(device.Copy(duplicate.data(), source.data(), source.bytes()));
+  return duplicate;
 }
 
 }  // namespace qtipd

@@ -72,8 +72,7 @@ class Int4CudaWeights final : public ResidentWeights {
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
     std::vector<Buffer> replicas;
     for (int i = 0; i < copies; ++i) {
-      QTIPD_ASSIGN_OR_RETURN(Buffer replica, device_.Allocate(copies_[0].bytes()));
-      QTIPD_RETURN_IF_ERROR(device_.Copy(replica.data(), copies_[0].data(), replica.bytes()));
+      QTIPD_ASSIGN_OR_RETURN(Buffer replica, Duplicate(device_, copies_[0]));
       replicas.push_back(std::move(replica));
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.

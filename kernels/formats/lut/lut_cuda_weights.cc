@@ -91,8 +91,8 @@ class LutCudaWeights final : public ResidentWeights {
     std::vector<Copy> replicas;
     for (int i = 0; i < copies; ++i) {
       Copy replica;
-      QTIPD_ASSIGN_OR_RETURN(replica.packed, Duplicate(copies_[0].packed));
-      QTIPD_ASSIGN_OR_RETURN(replica.table, Duplicate(copies_[0].table));
+      QTIPD_ASSIGN_OR_RETURN(replica.packed, Duplicate(device_, copies_[0].packed));
+      QTIPD_ASSIGN_OR_RETURN(replica.table, Duplicate(device_, copies_[0].table));
       replicas.push_back(std::move(replica));
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
@@ -104,12 +104,6 @@ class LutCudaWeights final : public ResidentWeights {
   absl::Status DecodeAs(int copy, DType dtype, void* w) const {
     const Buffer& books = layout_.is_per_channel ? copies_[copy].table : *codebook_;
     return LaunchLutDecode(device_, layout_, copies_[copy].packed.data(), books.data(), dtype, w);
-  }
-
-  absl::StatusOr<Buffer> Duplicate(const Buffer& source) const {
-    QTIPD_ASSIGN_OR_RETURN(Buffer duplicate, device_.Allocate(source.bytes()));
-    QTIPD_RETURN_IF_ERROR(device_.Copy(duplicate.data(), source.data(), source.bytes()));
-    return duplicate;
   }
 
   CudaDevice& device_;

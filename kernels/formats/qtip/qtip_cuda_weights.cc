@@ -164,8 +164,8 @@ class QtipCudaWeights final : public ResidentWeights {
     std::vector<Copy> replicas;
     for (int i = 0; i < copies; ++i) {
       Copy replica;
-      QTIPD_ASSIGN_OR_RETURN(replica.packed, Duplicate(copies_[0].packed));
-      QTIPD_ASSIGN_OR_RETURN(replica.table, Duplicate(copies_[0].table));
+      QTIPD_ASSIGN_OR_RETURN(replica.packed, Duplicate(device_, copies_[0].packed));
+      QTIPD_ASSIGN_OR_RETURN(replica.table, Duplicate(device_, copies_[0].table));
       replicas.push_back(std::move(replica));
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
@@ -203,13 +203,6 @@ class QtipCudaWeights final : public ResidentWeights {
     if (got >= 1 && got <= most) return absl::OkStatus();
     return InvalidField("STEP_INVALID", "step_count", std::to_string(got),
                         "1 to " + std::to_string(most));
-  }
-
-  absl::StatusOr<Buffer> Duplicate(const Buffer& source) const {
-    if (source.bytes() == 0) return Buffer();
-    QTIPD_ASSIGN_OR_RETURN(Buffer duplicate, device_.Allocate(source.bytes()));
-    QTIPD_RETURN_IF_ERROR(device_.Copy(duplicate.data(), source.data(), source.bytes()));
-    return duplicate;
   }
 
   CudaDevice& device_;
