@@ -133,6 +133,12 @@ double InstructionsPerWeight(const FusedConfig& config, int bits) {
   return kResident8[bits - 1] + (config.columns > kWideColumns ? kSecondVectorTile : 0);
 }
 
+// The vectors from `first` on that one launch takes.
+FusedProblem OneLaunch(FusedProblem problem, int64_t first) {
+  problem.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
+  return problem;
+}
+
 // Where the kernel of `config` finds the activations `u`.
 absl::StatusOr<const void*> Arranged(const CudaDevice& device, const FusedProblem& problem,
                                      const FusedConfig& config, const void* u, void* arranged) {
@@ -214,8 +220,7 @@ std::string FusedConfig::ToString() const {
 OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& limits) {
   OperationCounts operations;
   for (int64_t first = 0; first < problem.batch; first += kMaxFusedColumns) {
-    FusedProblem part = problem;
-    part.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
+    const FusedProblem part = OneLaunch(problem, first);
     const FusedConfig config = ChooseFusedConfig(part, limits);
     const auto weights =
         static_cast<double>(problem.out_features * UnitsPerRow(problem.in_features) * kUnitCols);
@@ -240,8 +245,7 @@ absl::Status LaunchFusedAs(const CudaDevice& device, const CudaLimits& as,
                            const FusedProblem& problem, const void* packed, const void* table,
                            const void* u, void* z, void* arranged) {
   for (int64_t first = 0; first < problem.batch; first += kMaxFusedColumns) {
-    FusedProblem part = problem;
-    part.batch = std::min<int64_t>(kMaxFusedColumns, problem.batch - first);
+    const FusedProblem part = OneLaunch(problem, first);
     const FusedConfig config = ChooseFusedConfig(part, as);
     FusedArguments arguments = DescribeFused(part, config, packed, table);
     arguments.z = static_cast<float*>(z) + first * problem.out_features;
