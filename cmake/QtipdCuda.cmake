@@ -46,6 +46,14 @@ if(QTIPD_HAVE_CUDA)
                           "NN-virtual (PTX), NN (both), such as 90-real")
     endif()
   endforeach()
+  # Sources with instructions that only 9.0 has, and no later GPU, are machine code for it alone
+  # (90a); where it is not served, they are compiled without what they are for, and never chosen.
+  set(QTIPD_WARPGROUP_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES})
+  set(QTIPD_HAVE_WARPGROUP_MMA 0)
+  if(CMAKE_CUDA_ARCHITECTURES MATCHES "(^|;)90(-real)?(;|$)")
+    set(QTIPD_WARPGROUP_ARCHITECTURES 90a-real)
+    set(QTIPD_HAVE_WARPGROUP_MMA 1)
+  endif()
   # By hand: CMake 3.25 does not know that nvcc 13 has this dialect.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)

@@ -5,16 +5,23 @@
 set_property(GLOBAL PROPERTY QTIPD_FORMATS "")
 set_property(GLOBAL PROPERTY QTIPD_CUDA_FORMATS "")
 
-# qtipd_add_weight_format(<id> SOURCES ... [CUDA_SOURCES ...] [DEPS ...])
-#   SOURCES       define void Register_<id>_format(Registry&): the format and its CPU backend
-#   CUDA_SOURCES  define void Register_<id>_cuda(Registry&): its CUDA backend
+# qtipd_add_weight_format(<id> SOURCES ... [CUDA_SOURCES ... [WARPGROUP_SOURCES ...]] [DEPS ...])
+#   SOURCES            define void Register_<id>_format(Registry&): the format and its CPU backend
+#   CUDA_SOURCES       define void Register_<id>_cuda(Registry&): its CUDA backend
+#   WARPGROUP_SOURCES  of that, kernels with kernels/cuda/ptx/warpgroup_mma.h
 function(qtipd_add_weight_format id)
-  cmake_parse_arguments(arg "" "" "SOURCES;CUDA_SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;CUDA_SOURCES;WARPGROUP_SOURCES;DEPS" ${ARGN})
   qtipd_library(format_${id} SOURCES ${arg_SOURCES} DEPS qtipd::kernels_api ${arg_DEPS})
   set_property(GLOBAL APPEND PROPERTY QTIPD_FORMATS ${id})
   if(QTIPD_HAVE_CUDA AND arg_CUDA_SOURCES)
     qtipd_library(format_${id}_cuda SOURCES ${arg_CUDA_SOURCES}
                   DEPS qtipd::format_${id} qtipd::cuda_device)
+    if(arg_WARPGROUP_SOURCES)
+      qtipd_library(format_${id}_warpgroup SOURCES ${arg_WARPGROUP_SOURCES} DEPS qtipd::cuda_device)
+      set_target_properties(qtipd_format_${id}_warpgroup PROPERTIES
+                            CUDA_ARCHITECTURES "${QTIPD_WARPGROUP_ARCHITECTURES}")
+      target_link_libraries(qtipd_format_${id}_cuda PRIVATE qtipd::format_${id}_warpgroup)
+    endif()
     set_property(GLOBAL APPEND PROPERTY QTIPD_CUDA_FORMATS ${id})
   endif()
 endfunction()

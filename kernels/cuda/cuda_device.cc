@@ -73,6 +73,7 @@ absl::Status CudaDevice::ReadInfo(int index) {
   limits_ = {.multiprocessors = properties.multiProcessorCount,
              .shared_bytes = properties.sharedMemPerBlockOptin,
              .compute_capability = properties.major * 10 + properties.minor};
+  limits_.has_warpgroup_mma = QTIPD_HAVE_WARPGROUP_MMA != 0 && limits_.compute_capability == 90;
   info_.id = "cuda:" + std::to_string(index);
   info_.backend = "cuda";
   info_.name = properties.name;

@@ -10,6 +10,8 @@ struct CudaLimits {
   int multiprocessors = 0;
   size_t shared_bytes = 0;     // that one block may ask for
   int compute_capability = 0;  // 90 for 9.0
+  // Matrix instructions of four warps (ptx/warpgroup_mma.h): 9.0 alone, where this build has them.
+  bool has_warpgroup_mma = false;
 
   // Blocks that read each other's shared memory, and grids that start before the last one ends.
   constexpr bool has_clusters() const { return compute_capability >= 90; }

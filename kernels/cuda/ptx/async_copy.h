@@ -25,6 +25,12 @@ __device__ __forceinline__ void InitBarrier(uint32_t barrier, uint32_t arrivals)
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
+// One arrival at `barrier`: what the thread has read or written before is done.
+__device__ __forceinline__ void Arrive(uint32_t barrier) {
+  asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(barrier)
+               : "memory");
+}
+
 // Lets bulk copies see the barriers that the calling thread has made.
 __device__ __forceinline__ void FenceBarriers() {
 #if __CUDA_ARCH__ >= 900

@@ -6,7 +6,9 @@
 #include <bit>
 
 #include "kernels/api/status.h"
+#include "kernels/cuda/arrange_matrices.h"
 #include "kernels/formats/qtip/qtip_cuda_arrange.h"
+#include "kernels/formats/qtip/qtip_cuda_fused_warpgroup.h"
 
 namespace qtipd {
 namespace {
@@ -24,6 +26,8 @@ constexpr int kWideRowsOfManyColumns = 2;
 constexpr int kLeastWideWarps = 4;          // that share a row block: one on every scheduler
 constexpr int kMostColumnsOfFourRows = 16;  // whose sums of four row blocks fit in registers
 constexpr int kFewReplicasRows = 2;
+// Row blocks of a block below which what a warpgroup's kernel takes beside its loop is too much.
+constexpr int64_t kLeastWarpgroupRows = 1;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -72,6 +76,17 @@ int LoopingRows(const FusedProblem& problem, int64_t rows_per_block) {
     if (surplus < least || (surplus == least && !has_many_bits)) best = rows;
   }
   return best;
+}
+
+// Where four warps multiply together: as few slots as take the block's row blocks at once.
+void ChooseWarpgroups(int64_t rows_per_block, FusedConfig& config) {
+  config.uses_warpgroups = true;
+  config.warps_per_row = kWarpgroups;
+  const int64_t slots = DivideUp(rows_per_block, kWarpgroups);
+  const int64_t chunks = DivideUp(slots, kWarpgroupMostSlots);
+  config.rows_in_flight = static_cast<int>(DivideUp(slots, chunks));
+  config.chunk_rows = kWarpgroups * config.rows_in_flight;
+  config.shared_bytes = static_cast<size_t>(WarpgroupSharedBytes(config.rows_in_flight));
 }
 
 // Row blocks at once, and warps that share one: so that the block goes through the activations as
@@ -143,9 +158,22 @@ FusedProblem OneLaunch(FusedProblem problem, int64_t first) {
 absl::StatusOr<const void*> Arranged(const CudaDevice& device, const FusedProblem& problem,
                                      const FusedConfig& config, const void* u, void* arranged) {
   if (!config.arranges()) return u;
-  QTIPD_RETURN_IF_ERROR(LaunchArrange(device, problem.in_features, static_cast<int>(problem.batch),
-                                      config.columns, u, arranged));
+  if (config.uses_warpgroups) {
+    QTIPD_RETURN_IF_ERROR(LaunchArrangeMatrices(
+        device, kHalfUnitColumns, problem.in_features, UnitsPerRow(problem.in_features) * kUnitCols,
+        static_cast<int>(problem.batch), config.columns, u, arranged));
+  } else {
+    QTIPD_RETURN_IF_ERROR(LaunchArrange(
+        device, problem.in_features, static_cast<int>(problem.batch), config.columns, u, arranged));
+  }
   return arranged;
+}
+
+template <int kBits, typename Arguments>
+absl::Status LaunchBits(const CudaDevice& device, const FusedConfig& config,
+                        const Arguments& arguments) {
+  return config.uses_warpgroups ? LaunchWarpgroupBits<kBits>(device, config, arguments)
+                                : LaunchFusedBits<kBits>(device, config, arguments);
 }
 
 template <typename Arguments>
@@ -153,13 +181,13 @@ absl::Status Launch(const CudaDevice& device, int bits, const FusedConfig& confi
                     const Arguments& arguments) {
   switch (bits) {
     case 1:
-      return LaunchFusedBits<1>(device, config, arguments);
+      return LaunchBits<1>(device, config, arguments);
     case 2:
-      return LaunchFusedBits<2>(device, config, arguments);
+      return LaunchBits<2>(device, config, arguments);
     case 3:
-      return LaunchFusedBits<3>(device, config, arguments);
+      return LaunchBits<3>(device, config, arguments);
     default:
-      return LaunchFusedBits<4>(device, config, arguments);
+      return LaunchBits<4>(device, config, arguments);
   }
 }
 
@@ -173,6 +201,11 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& lim
   config.columns = ColumnsFor(problem.batch);
   config.table_replicas = ReplicasFor(limits.shared_bytes);
   const bool has_few_replicas = config.table_replicas == kFewReplicas;
+  if (config.columns == kWarpgroupColumns && limits.has_warpgroup_mma &&
+      rows_per_block >= kLeastWarpgroupRows) {
+    ChooseWarpgroups(rows_per_block, config);
+    return config;
+  }
   if (config.columns > kSegmentColumns) {
     ChooseWide(problem, rows_per_block, limits.shared_bytes, config);
   } else {
@@ -212,6 +245,7 @@ std::string FusedConfig::ToString() const {
          ", warps_per_row " + std::to_string(warps_per_row) + ", table_replicas " +
          std::to_string(table_replicas) +
          (units_per_warp > 0 ? ", resident units_per_warp " + std::to_string(units_per_warp)
+          : uses_warpgroups  ? ", warpgroups"
                              : ", looping") +
          ", rows_in_flight " + std::to_string(rows_in_flight) + ", chunk_rows " +
          std::to_string(chunk_rows) + ", shared_bytes " + std::to_string(shared_bytes);

@@ -34,6 +34,8 @@ struct FusedConfig {
   int chunk_rows = 0;       // row blocks between two reductions
   size_t shared_bytes = 0;  // table and partial sums
   bool waits_for_previous = false;  // LaunchOptions
+  // The kernel of qtip_cuda_fused_warpgroup.h, of rows_in_flight row blocks a warp.
+  bool uses_warpgroups = false;
   // Whether activations are brought into the order of qtip_cuda_arrange.h before.
   bool arranges() const { return columns > 8 && units_per_warp == 0; }
   std::string ToString() const;

@@ -50,8 +50,24 @@ std::vector<int64_t> RowCounts(int64_t row_blocks, int grid) {
   return {row_blocks / grid + (row_blocks % grid != 0 ? 1 : 0), row_blocks / grid};
 }
 
+// The same where four warps multiply together: warp `place` of a group has a row block in each
+// slot.
+std::vector<int> WarpgroupRowVisits(const FusedConfig& config, int64_t count) {
+  std::vector<int> visits(count);
+  for (int64_t chunk = 0; chunk < count; chunk += config.chunk_rows) {
+    const int64_t rows = std::min<int64_t>(config.chunk_rows, count - chunk);
+    for (int place = 0; place < 4; ++place) {
+      const int64_t taken = (rows - place + 3) / 4;
+      EXPECT_LE(taken, config.rows_in_flight) << config.ToString();
+      for (int64_t r = 0; r < taken; ++r) ++visits.at(chunk + 4 * r + place);
+    }
+  }
+  return visits;
+}
+
 // How often each row block of a block with `count` of them is written, as the kernels walk.
 std::vector<int> RowVisits(const FusedConfig& config, int64_t count) {
+  if (config.uses_warpgroups) return WarpgroupRowVisits(config, count);
   std::vector<int> visits(count);
   const bool is_wide_loop = config.columns > 4 && config.units_per_warp == 0;
   const int groups = is_wide_loop ? kWarps / config.warps_per_row : 1;
@@ -138,6 +154,17 @@ TEST(FusedConfig, KeepsActivationsOfTheColumnsThatItsKernelsAreMadeFor) {
   }
 }
 
+TEST(FusedConfig, MultipliesByFourWarpsAboveSixteenVectorsWhereItCan) {
+  for (const Gpu& gpu : kGpus) {
+    for (const FusedProblem& problem : Problems()) {
+      const FusedConfig config = ChooseFusedConfig(problem, gpu.limits);
+      EXPECT_EQ(config.uses_warpgroups, gpu.limits.has_warpgroup_mma && problem.batch > 16)
+          << Text(gpu, problem);
+      EXPECT_TRUE(!config.uses_warpgroups || config.arranges()) << Text(gpu, problem);
+    }
+  }
+}
+
 TEST(FusedConfig, LoopsWhereTheSumsOfABlockDoNotFitAtOnce) {
   const FusedProblem problem = {.out_features = 131072, .in_features = 4096, .bits = 2, .batch = 4};
   const FusedConfig config = ChooseFusedConfig(problem, LimitsOf("A100"));
@@ -166,6 +193,10 @@ TEST(FusedConfig, PrintsTheSameForTheSame) {
   EXPECT_EQ(print({28672, 8192, 4, 16}, "H200"),
             "grid 132, columns 16, warps_per_row 4, table_replicas 32, looping, rows_in_flight 4, "
             "chunk_rows 16, shared_bytes 196608");
+  EXPECT_EQ(
+      print({28672, 8192, 2, 32}, "H200"),
+      "grid 132, columns 32, warps_per_row 4, table_replicas 32, warpgroups, rows_in_flight 4, "
+      "chunk_rows 16, shared_bytes 229632");
   EXPECT_EQ(print({4096, 4096, 2, 1}, "RTX 4090"),
             "grid 128, columns 1, warps_per_row 16, table_replicas 16, looping, rows_in_flight 2, "
             "chunk_rows 2, shared_bytes 67584");

@@ -1,0 +1,11 @@
+// The fused kernels whose warps multiply four at a time, at 1 bit, and their traced build.
+#include "kernels/formats/qtip/qtip_cuda_fused_warpgroup.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchWarpgroupBits<1, FusedArguments>(const CudaDevice&, const FusedConfig&,
+                                                             const FusedArguments&);
+template absl::Status LaunchWarpgroupBits<1, TracedArguments>(const CudaDevice&, const FusedConfig&,
+                                                              const TracedArguments&);
+
+}  // namespace qtipd
