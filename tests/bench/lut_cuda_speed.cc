@@ -4,13 +4,14 @@
 //   lut_cuda_speed BITS SHAPES BATCHES [BLOCK]
 //   lut_cuda_speed 2 4096x4096,28672x8192 1,16 64
 //
-// A configuration is WARPSxPER_MULTIPROCESSOR, with s sums of activations; the first is what the
-// product chooses. Copies rotate, see cuda_rotation.h. A line is
+// A configuration is WARPSxPER_MULTIPROCESSOR, with s sums of activations, with w warpgroups; the
+// first is what the product chooses. Copies rotate, see cuda_rotation.h. A line is
 //   BITS SHAPE bB  MB  then for each configuration  median us
 #include "kernels/api/random.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_matrix.h"
+#include "kernels/formats/lut/lut_cuda_warpgroup.h"
 #include "kernels/formats/lut/lut_cuda_weights.h"
 #include "tests/bench/cuda_rotation.h"
 
@@ -40,6 +41,7 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
   const LutCudaLayout& layout = problem.layout;
   const Buffer u = RandomHalves(device, 2 * problem.batch * layout.in_features);
   const Buffer z = Checked(device.Allocate(4 * problem.batch * layout.out_features));
+  const Buffer arranged = Checked(device.Allocate(LutArrangedBytes(layout.in_features)));
   const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device.limits());
   std::vector<LutFusedConfig> configs = {chosen};
   for (const bool uses_sums : {false, true}) {
@@ -57,13 +59,17 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
               static_cast<double>(layout.packed_bytes()) * 1e-6);
   for (const LutFusedConfig& config : configs) {
     const RotationTiming timing = TimeRotation(device, copies.count, [&](int copy) {
-      return LaunchLutFusedAs(
-          device, config, problem, copies.packed.as<char>() + copy * layout.packed_bytes(),
-          copies.table.as<char>() + copy * layout.table_bytes(), u.data(), z.data());
+      return LaunchLutFusedAs(device, config, problem,
+                              copies.packed.as<char>() + copy * layout.packed_bytes(),
+                              copies.table.as<char>() + copy * layout.table_bytes(), u.data(),
+                              z.data(), arranged.data());
     });
     std::printf("  %dx%d%s %.2f", config.warps,
                 (config.grid + device.multiprocessors() - 1) / device.multiprocessors(),
-                config.uses_sums ? "s" : "", timing.median_seconds * 1e6);
+                config.uses_sums         ? "s"
+                : config.uses_warpgroups ? "w"
+                                         : "",
+                timing.median_seconds * 1e6);
   }
   std::printf("\n");
   std::fflush(stdout);

@@ -5,6 +5,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/api/status.h"
+#include "kernels/cuda/arrange_matrices.h"
+#include "kernels/formats/lut/lut_cuda_warpgroup.h"
 
 namespace qtipd {
 namespace {
@@ -67,8 +70,56 @@ bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
   return DivideUp(layout.units_per_row(), config.chunk_units) <= kMostSumsChunks;
 }
 
+// Row blocks of a block below which half of a warpgroup's warps and more have none.
+constexpr int64_t kLeastWarpgroupRows = 3;
+
+bool UsesWarpgroups(const LutFusedProblem& problem, const CudaLimits& limits) {
+  const LutCudaLayout& layout = problem.layout;
+  return limits.has_warpgroup_mma && problem.batch > 8 && layout.bits <= 4 &&
+         !layout.is_per_channel && layout.block != 32 &&
+         DivideUp(layout.row_blocks(), limits.multiprocessors) >= kLeastWarpgroupRows;
+}
+
+// As few slots as take the block's row blocks at once.
+LutFusedConfig WarpgroupConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
+  const int64_t row_blocks = problem.layout.row_blocks();
+  LutFusedConfig config = {
+      .warps = 4 * kLutWarpgroups, .columns = kLutMaxColumns, .uses_warpgroups = true};
+  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
+  const int64_t slots = DivideUp(DivideUp(row_blocks, config.grid), 4);
+  const int64_t chunks = DivideUp(slots, kLutWarpgroupMostSlots);
+  const auto slots_at_once = static_cast<int>(DivideUp(slots, chunks));
+  config.chunk_rows = 4 * slots_at_once;
+  config.shared_bytes =
+      static_cast<size_t>(LutWarpgroupSharedBytes(problem.layout.bits, slots_at_once));
+  return config;
+}
+
+absl::Status LaunchWarpgroups(const CudaDevice& device, const LutCudaLayout& layout,
+                              const LutFusedConfig& config, LutFusedArguments arguments,
+                              void* arranged) {
+  QTIPD_RETURN_IF_ERROR(LaunchArrangeMatrices(
+      device, kLutMatrixColumns, layout.in_features, layout.units_per_row() * kLutUnitCols,
+      arguments.columns, config.columns, arguments.u, arranged));
+  arguments.u = static_cast<const uint16_t*>(arranged);
+  switch (layout.bits) {
+    case 1:
+      return LaunchLutWarpgroupBits<1>(device, config, arguments);
+    case 2:
+      return LaunchLutWarpgroupBits<2>(device, config, arguments);
+    case 3:
+      return LaunchLutWarpgroupBits<3>(device, config, arguments);
+    default:
+      return LaunchLutWarpgroupBits<4>(device, config, arguments);
+  }
+}
+
 absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
-                    const LutFusedConfig& config, const LutFusedArguments& arguments) {
+                    const LutFusedConfig& config, const LutFusedArguments& arguments,
+                    void* arranged) {
+  if (config.uses_warpgroups) {
+    return LaunchWarpgroups(device, layout, config, arguments, arranged);
+  }
   switch (layout.bits) {
     case 1:
       return LaunchLutFusedBits<1>(device, layout, config, arguments);
@@ -86,8 +137,9 @@ absl::Status Launch(const CudaDevice& device, const LutCudaLayout& layout,
 }  // namespace
 
 std::string LutFusedConfig::ToString() const {
-  const std::string chunk = uses_sums ? absl::StrCat(", sums, chunk_units ", chunk_units)
-                                      : absl::StrCat(", chunk_rows ", chunk_rows);
+  const std::string chunk =
+      uses_sums ? absl::StrCat(", sums, chunk_units ", chunk_units)
+                : absl::StrCat(uses_warpgroups ? ", warpgroups" : "", ", chunk_rows ", chunk_rows);
   return absl::StrCat("grid ", grid, ", warps ", warps, ", columns ", columns, chunk,
                       ", shared_bytes ", shared_bytes);
 }
@@ -97,6 +149,7 @@ LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& l
   // What the system keeps of each block's shared memory, from compute capability 8.0.
   constexpr int64_t kReserved = 1024;
   const int64_t owned = DivideUp(problem.layout.row_blocks(), OwnedBlocks(config));
+  config.uses_warpgroups = false;
   config.warps = warps;
   config.grid = static_cast<int>(
       std::min<int64_t>(owned, int64_t{limits.multiprocessors} * per_multiprocessor));
@@ -120,6 +173,7 @@ LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& l
 }
 
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
+  if (UsesWarpgroups(problem, limits)) return WarpgroupConfig(problem, limits);
   LutFusedConfig config;
   config.columns = ColumnsFor(problem);
   config.uses_sums = UsesSums(problem, limits);
@@ -148,12 +202,13 @@ OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLim
   } else if (!layout.is_per_channel) {
     fill = static_cast<double>(config.grid * FixedBytes(layout, config) / kWavefrontBytes);
   }
-  return {{"launch", launches}, {"shared_memory", launches * (lookups + fill)}};
+  return {{"launch", launches * (config.uses_warpgroups ? 2 : 1)},
+          {"shared_memory", launches * (lookups + fill)}};
 }
 
 absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& config,
                               const LutFusedProblem& problem, const void* packed, const void* table,
-                              const void* u, void* z) {
+                              const void* u, void* z, void* arranged) {
   const LutCudaLayout& layout = problem.layout;
   const int64_t owned = DivideUp(layout.row_blocks(), OwnedBlocks(config));
   LutFusedArguments arguments = {.packed = static_cast<const char*>(packed),
@@ -176,15 +231,16 @@ absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& co
     arguments.z = static_cast<char*>(z) + first * layout.out_features *
                                               static_cast<int64_t>(DTypeSize(problem.output_dtype));
     arguments.columns = static_cast<int>(std::min<int64_t>(config.columns, problem.batch - first));
-    QTIPD_RETURN_IF_ERROR(Launch(device, layout, config, arguments));
+    QTIPD_RETURN_IF_ERROR(Launch(device, layout, config, arguments, arranged));
   }
   return absl::OkStatus();
 }
 
 absl::Status LaunchLutFused(const CudaDevice& device, const LutFusedProblem& problem,
-                            const void* packed, const void* table, const void* u, void* z) {
+                            const void* packed, const void* table, const void* u, void* z,
+                            void* arranged) {
   return LaunchLutFusedAs(device, ChooseLutFusedConfig(problem, device.limits()), problem, packed,
-                          table, u, z);
+                          table, u, z, arranged);
 }
 
 }  // namespace qtipd

@@ -27,13 +27,14 @@ struct LutFusedProblem {
 
 // Choose: how. A function of the problem and the device's limits alone.
 struct LutFusedConfig {
-  int grid = 0;             // blocks; each owns whole row blocks, so sums need no second pass
-  int warps = 0;            // of a block, which share its row blocks and columns evenly
-  int columns = 0;          // of the batch per launch: 1, 8 or 16
-  bool uses_sums = false;   // 1 bit (2 to compare), batch 1: tables of sums of activations
-  int chunk_units = 0;      // with sums: units of 256 columns whose tables there are at once
-  int chunk_rows = 0;       // row blocks between two reductions
-  size_t shared_bytes = 0;  // tables, codebooks and partial sums
+  int grid = 0;                  // blocks; each owns whole row blocks, so sums need no second pass
+  int warps = 0;                 // of a block, which share its row blocks and columns evenly
+  int columns = 0;               // of the batch per launch: 1, 8 or 16
+  bool uses_sums = false;        // 1 bit (2 to compare), batch 1: tables of sums of activations
+  bool uses_warpgroups = false;  // lut_cuda_warpgroup.h: chunk_rows / 4 row blocks a warp
+  int chunk_units = 0;           // with sums: units of 256 columns whose tables there are at once
+  int chunk_rows = 0;            // row blocks between two reductions
+  size_t shared_bytes = 0;       // tables, codebooks and partial sums
   std::string ToString() const;
 };
 
@@ -41,7 +42,7 @@ LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLi
 
 // Changes `config` to blocks of `warps` warps, 8 to those of the kernel, and `per_multiprocessor`
 // of them, 1 or 2, one where two do not fit: what measurements compare. With uses_sums set or not
-// where both kernels take the problem.
+// where both kernels take the problem, and never with warpgroups, whose blocks are of 16 warps.
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 
@@ -54,16 +55,19 @@ OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLim
 //   table   layout.table_bytes(): pairs of weights, or the codebooks of all rows
 //   u       fp16 [batch, in_features], 16-byte aligned
 //   z       output_dtype [batch, out_features], overwritten
+//   arranged  scratch of LutArrangedBytes(in_features), 16-byte aligned, which no other stream uses
+//             meanwhile; for batches above 8
 // Exact products of fp16 numbers, fp32 sums in an order fixed by the configuration: the same bits
 // on every run. Enqueues on the device's stream; buffers must outlive the work; capturable. Errors:
 // the runtime's own.
 absl::Status LaunchLutFused(const CudaDevice& device, const LutFusedProblem& problem,
-                            const void* packed, const void* table, const void* u, void* z);
+                            const void* packed, const void* table, const void* u, void* z,
+                            void* arranged);
 
 // The same with a configuration that is given: ChooseLutFusedConfig of a device that may have less.
 absl::Status LaunchLutFusedAs(const CudaDevice& device, const LutFusedConfig& config,
                               const LutFusedProblem& problem, const void* packed, const void* table,
-                              const void* u, void* z);
+                              const void* u, void* z, void* arranged);
 
 // One launch over `columns` of the batch.
 struct LutFusedArguments {

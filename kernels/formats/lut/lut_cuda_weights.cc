@@ -9,6 +9,7 @@
 #include "kernels/cuda/upload.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_matrix.h"
+#include "kernels/formats/lut/lut_cuda_warpgroup.h"
 
 namespace qtipd {
 namespace {
@@ -31,15 +32,17 @@ struct Copy {
   Buffer table;
 };
 
+// What all copies and replicas share.
+struct Shared {
+  Buffer codebook;  // empty where the tables are the codebooks
+  Buffer arranged;  // LaunchLutFused's scratch: all use the device's one stream
+};
+
 class LutCudaWeights final : public ResidentWeights {
  public:
-  // `codebook` is empty where the tables are the codebooks; shared by all copies and replicas.
   LutCudaWeights(CudaDevice& device, const LutCudaLayout& layout,
-                 std::shared_ptr<const Buffer> codebook, std::vector<Copy> copies)
-      : device_(device),
-        layout_(layout),
-        codebook_(std::move(codebook)),
-        copies_(std::move(copies)) {}
+                 std::shared_ptr<const Shared> shared, std::vector<Copy> copies)
+      : device_(device), layout_(layout), shared_(std::move(shared)), copies_(std::move(copies)) {}
 
   Shape shape() const override { return {layout_.out_features, layout_.in_features}; }
   int copies() const override { return static_cast<int>(copies_.size()); }
@@ -64,7 +67,7 @@ class LutCudaWeights final : public ResidentWeights {
                         std::to_string(batch), "1 to " + std::to_string(kLutMaxFusedBatch));
     }
     return LaunchLutFused(device_, {layout_, batch}, copies_[copy].packed.data(),
-                          copies_[copy].table.data(), u, z);
+                          copies_[copy].table.data(), u, z, shared_->arranged.data());
   }
 
   // Weights have the bits of an entry and a scale, more than fp16 has.
@@ -97,18 +100,18 @@ class LutCudaWeights final : public ResidentWeights {
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    return std::make_unique<LutCudaWeights>(device_, layout_, codebook_, std::move(replicas));
+    return std::make_unique<LutCudaWeights>(device_, layout_, shared_, std::move(replicas));
   }
 
  private:
   absl::Status DecodeAs(int copy, DType dtype, void* w) const {
-    const Buffer& books = layout_.is_per_channel ? copies_[copy].table : *codebook_;
+    const Buffer& books = layout_.is_per_channel ? copies_[copy].table : shared_->codebook;
     return LaunchLutDecode(device_, layout_, copies_[copy].packed.data(), books.data(), dtype, w);
   }
 
   CudaDevice& device_;
   const LutCudaLayout layout_;
-  const std::shared_ptr<const Buffer> codebook_;
+  const std::shared_ptr<const Shared> shared_;
   const std::vector<Copy> copies_;
 };
 
@@ -125,7 +128,8 @@ LutCudaLayout LutCudaLayoutOf(const LutSpec& spec, Shape shape) {
 
 uint64_t LutCudaResidentBytes(const LutCudaLayout& layout, int copies) {
   const auto copy = static_cast<uint64_t>(layout.packed_bytes() + layout.table_bytes());
-  return copies * copy + static_cast<uint64_t>(CodebookBytes(layout));
+  return copies * copy +
+         static_cast<uint64_t>(CodebookBytes(layout) + LutArrangedBytes(layout.in_features));
 }
 
 std::vector<uint16_t> LutCudaTable(const LutCudaLayout& layout, const LutLayer& layer) {
@@ -145,10 +149,11 @@ std::vector<uint16_t> LutCudaTable(const LutCudaLayout& layout, const LutLayer& 
 absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadLutOnCuda(CudaDevice& device,
                                                                const LutLayer& layer) {
   const LutCudaLayout layout = LutCudaLayoutOf(layer.spec, layer.shape);
-  auto codebook = std::make_shared<Buffer>();
+  auto shared = std::make_shared<Shared>();
   if (!layout.is_per_channel) {
-    QTIPD_ASSIGN_OR_RETURN(*codebook, Upload(device, Codebooks(layout, layer)));
+    QTIPD_ASSIGN_OR_RETURN(shared->codebook, Upload(device, Codebooks(layout, layer)));
   }
+  QTIPD_ASSIGN_OR_RETURN(shared->arranged, device.Allocate(LutArrangedBytes(layout.in_features)));
   std::vector<Copy> copies(1);
   QTIPD_ASSIGN_OR_RETURN(copies[0].table, Upload(device, LutCudaTable(layout, layer)));
   QTIPD_ASSIGN_OR_RETURN(const Buffer indices, Upload(device, layer.indices.bytes()));
@@ -157,7 +162,7 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadLutOnCuda(CudaDevice& devic
   QTIPD_RETURN_IF_ERROR(
       LaunchLutRepack(device, layout, indices.data(), scales.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
-  return std::make_unique<LutCudaWeights>(device, layout, std::move(codebook), std::move(copies));
+  return std::make_unique<LutCudaWeights>(device, layout, std::move(shared), std::move(copies));
 }
 
 }  // namespace qtipd

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "kernels/formats/lut/lut_cuda_fused.h"
+#include "kernels/formats/lut/lut_cuda_warpgroup.h"
 #include "kernels/formats/lut/lut_cuda_weights.h"
 #include "tests/kernels/formats/lut/lut_test_layers.h"
 #include "tests/kernels/formats/qtip/cuda_gpus.h"
@@ -110,7 +111,10 @@ void CheckConfig(const LutFusedProblem& problem, const CudaLimits& limits,
   ASSERT_LE(config.grid, rows);
   ASSERT_LE(blocks, most_blocks);
   ASSERT_LE((config.shared_bytes + 1024) * blocks, limits.shared_bytes + 1024);
-  if (config.uses_sums) {
+  if (config.uses_warpgroups) {
+    ASSERT_EQ(config.chunk_rows % 4, 0);
+    ASSERT_LE(config.chunk_rows, 4 * kLutWarpgroupMostSlots);
+  } else if (config.uses_sums) {
     ASSERT_GE(config.chunk_units, 1);
     ASSERT_LE(config.chunk_units, problem.layout.units_per_row());
   } else {
@@ -133,6 +137,22 @@ TEST(LutFusedConfig, FitsEveryGpu) {
   }
 }
 
+TEST(LutFusedConfig, MultipliesByFourWarpsAboveEightVectorsWhereRowsAreEnough) {
+  for (const Gpu& gpu : kGpus) {
+    for (const LutFusedProblem& problem : Problems()) {
+      const bool is_wide = problem.batch > 8 && problem.layout.bits <= 4;
+      const bool has_rows = problem.layout.row_blocks() > 2 * gpu.limits.multiprocessors;
+      EXPECT_EQ(
+          ChooseLutFusedConfig(problem, gpu.limits).uses_warpgroups,
+          gpu.limits.has_warpgroup_mma && is_wide && has_rows && !problem.layout.is_per_channel)
+          << gpu.name;
+    }
+  }
+  const LutSpec halves = {.bits = 4, .block = 32};
+  EXPECT_FALSE(ChooseLutFusedConfig({LutCudaLayoutOf(halves, {28672, 8192}), 16}, LimitsOf("H200"))
+                   .uses_warpgroups);
+}
+
 TEST(LutFusedOperations, AreOneWavefrontForTwoWeightsOfEachLane) {
   const auto count = [](int bits, int64_t batch) {
     const LutSpec spec = {.bits = bits};
@@ -140,8 +160,9 @@ TEST(LutFusedOperations, AreOneWavefrontForTwoWeightsOfEachLane) {
   };
   const double fill = 132 * 32 * 1024 / 128;
   EXPECT_EQ(count(4, 1), (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 128 + fill}}));
+  // Activations are arranged before.
   EXPECT_EQ(count(2, 33),
-            (OperationCounts{{"launch", 3}, {"shared_memory", 3 * (28672 * 128 + fill)}}));
+            (OperationCounts{{"launch", 6}, {"shared_memory", 3 * (28672 * 128 + fill)}}));
   EXPECT_EQ(count(8, 8), (OperationCounts{{"launch", 1}, {"shared_memory", 28672 * 256 + fill}}));
   // Four bits of indices, and the tables of 8192 columns in every block.
   EXPECT_EQ(count(1, 1),
@@ -161,7 +182,7 @@ TEST(LutFusedConfig, PrintsTheSameForTheSame) {
   EXPECT_EQ(print(2, {28672, 8192}, 1, "H200"),
             "grid 132, warps 16, columns 1, chunk_rows 14, shared_bytes 47104");
   EXPECT_EQ(print(2, {28672, 8192}, 16, "H200"),
-            "grid 132, warps 12, columns 16, chunk_rows 14, shared_bytes 204800");
+            "grid 132, warps 16, columns 16, warpgroups, chunk_rows 16, shared_bytes 147648");
   EXPECT_EQ(print(4, {28672, 8192}, 16, "L4"),
             "grid 58, warps 12, columns 16, chunk_rows 5, shared_bytes 94208");
 }

@@ -3,6 +3,7 @@
 #include "kernels/cuda/upload.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 #include "kernels/formats/lut/lut_cuda_matrix.h"
+#include "kernels/formats/lut/lut_cuda_warpgroup.h"
 #include "kernels/formats/lut/lut_cuda_weights.h"
 #include "kernels/formats/lut/lut_reference.h"
 #include "tests/kernels/cuda/cuda_test.h"
@@ -46,6 +47,14 @@ std::vector<LayerCase> Cases() {
     cases.push_back({{.bits = bits}, {300, 512}, {17, 33, 64}});
     // More row blocks than the sums of one chunk have room for.
     cases.push_back({{.bits = bits}, {60000, 256}, {1, 8, 16}});
+    // Two to four row blocks a warp of a warpgroup, units that do not split evenly, scales.
+    cases.push_back({{.bits = bits}, {9000, 2304}, {9, 16, 17}});
+    cases.push_back({{.bits = bits}, {20000, 1024}, {13}});
+    cases.push_back({{.bits = bits}, {28672, 512}, {16}});
+    for (int64_t block : {0, 64, 128}) {
+      const DType dtype = block == 0 ? DType::kF16 : DType::kBF16;
+      cases.push_back({{bits, block, false, dtype}, {6000, 640}, {10, 16}});
+    }
   }
   return cases;
 }
@@ -82,11 +91,13 @@ std::vector<double> Product(const std::vector<float>& w, const std::vector<float
 struct DeviceLayer {
   Buffer table;
   Buffer packed;
+  Buffer arranged;
 };
 
 DeviceLayer PutOnDevice(CudaDevice& device, const LutCudaLayout& layout, const LutLayer& layer) {
   DeviceLayer result = {.table = Upload(device, LutCudaTable(layout, layer)).value(),
-                        .packed = device.Allocate(layout.packed_bytes()).value()};
+                        .packed = device.Allocate(layout.packed_bytes()).value(),
+                        .arranged = device.Allocate(LutArrangedBytes(layout.in_features)).value()};
   const Buffer scales = Upload(device, layer.scales).value();
   const Buffer indices = Upload(device, layer.indices.bytes()).value();
   EXPECT_TRUE(
@@ -127,7 +138,7 @@ TEST_P(LutCudaTest, FusedKernelAgreesWithDoublePrecisionAndWithItself) {
     GuardedOutput<float> second(device(), expected.size());
     for (const auto* z : {&first, &second}) {
       ASSERT_OK(LaunchLutFused(device(), problem, on_device.packed.data(), on_device.table.data(),
-                               activations.data(), z->data()));
+                               activations.data(), z->data(), on_device.arranged.data()));
     }
     const std::vector<float> z = first.Take();
     EXPECT_LT(RelativeError(z, expected), kTolerance);
@@ -162,8 +173,10 @@ class LutCudaConfigurations : public CudaTest {
     const Buffer activations = Upload(u);
     const DeviceLayer on_device = PutOnDevice(device(), problem.layout, layer);
     const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device().limits());
-    std::vector<LutFusedConfig> configs = {chosen, ChooseLutFusedConfig(problem, LimitsOf("A10")),
+    std::vector<LutFusedConfig> configs = {chosen,
+                                           ChooseLutFusedConfig(problem, LimitsOf("A10")),
                                            ChooseLutFusedConfig(problem, LimitsOf("H100 slice")),
+                                           ChooseLutFusedConfig(problem, LimitsOf("B200")),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 1),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 2)};
     if (LutHasRowPieces(spec.bits) && !spec.is_per_channel && batch == 1) {
@@ -175,7 +188,8 @@ class LutCudaConfigurations : public CudaTest {
       SCOPED_TRACE(config.ToString());
       GuardedOutput<float> z(device(), expected.size());
       ASSERT_OK(LaunchLutFusedAs(device(), config, problem, on_device.packed.data(),
-                                 on_device.table.data(), activations.data(), z.data()));
+                                 on_device.table.data(), activations.data(), z.data(),
+                                 on_device.arranged.data()));
       EXPECT_LT(RelativeError(z.Take(), expected), kTolerance);
     }
   }

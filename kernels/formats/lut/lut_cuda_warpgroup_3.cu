@@ -1,0 +1,9 @@
+// The fused kernels of format "lut" whose warps multiply four at a time, at 3 bits.
+#include "kernels/formats/lut/lut_cuda_warpgroup.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchLutWarpgroupBits<3>(const CudaDevice&, const LutFusedConfig&,
+                                                const LutFusedArguments&);
+
+}  // namespace qtipd
