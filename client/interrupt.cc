@@ -13,6 +13,9 @@ namespace {
 std::atomic<bool> interrupted = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler takes no lock");
 
+// Scopes that exist; only the command's own thread makes them.
+int depth = 0;
+
 constexpr std::chrono::milliseconds kTick{100};
 
 extern "C" void HandleInterrupt(int) { interrupted = true; }
@@ -20,6 +23,7 @@ extern "C" void HandleInterrupt(int) { interrupted = true; }
 }  // namespace
 
 InterruptScope::InterruptScope() {
+  if (depth++ > 0) return;
   interrupted = false;
   struct sigaction action = {};
   action.sa_handler = HandleInterrupt;
@@ -29,6 +33,7 @@ InterruptScope::InterruptScope() {
 }
 
 InterruptScope::~InterruptScope() {
+  if (--depth > 0) return;
   sigaction(SIGINT, &old_int_, nullptr);
   sigaction(SIGTERM, &old_term_, nullptr);
 }

@@ -13,8 +13,10 @@
 
 namespace qtipd {
 
-// Catches the first SIGINT or SIGTERM during its life; a second one ends the process as usual. At
-// most one exists at a time.
+// Catches the first SIGINT or SIGTERM during its life; a second one ends the process as usual.
+// Within another scope it catches nothing by itself but sees what the outer one caught, so that
+// work of many parts loses no signal between them. Made and destroyed by one thread, inner ones
+// first.
 class InterruptScope {
  public:
   InterruptScope();
@@ -24,8 +26,8 @@ class InterruptScope {
   bool WasInterrupted() const;
 
  private:
-  struct sigaction old_int_;
-  struct sigaction old_term_;
+  struct sigaction old_int_ = {};
+  struct sigaction old_term_ = {};
 };
 
 // Calls `action` once the scope has caught a signal, for what blocks meanwhile; from a thread of
