@@ -1,7 +1,5 @@
 #include "client/operation_wait.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -103,7 +101,7 @@ class Waiter {
         on_interrupt_(on_interrupt),
         limit_(session.options().is_timeout_given ? session.options().timeout
                                                   : absl::InfiniteDuration()),
-        bar_(session.err(), isatty(STDERR_FILENO) == 1) {}
+        bar_(session.err(), IsStderrTerminal()) {}
 
   absl::StatusOr<Operation> Run(const Operation& started) {
     if (started.done()) return started;

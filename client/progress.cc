@@ -1,5 +1,7 @@
 #include "client/progress.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -15,6 +17,13 @@ constexpr int kBarWidth = 24;
 constexpr double kForecastFrom = 0.03;
 
 }  // namespace
+
+bool IsStderrTerminal() { return isatty(STDERR_FILENO) == 1; }
+
+void TellPart(std::ostream& out, bool is_terminal, int64_t done, int64_t total,
+              const std::string& part) {
+  if (is_terminal) out << done << "/" << total << " " << part << std::endl;
+}
 
 std::string ProgressText(const v1::OperationMetadata& metadata, absl::Duration elapsed) {
   std::string text = absl::StrCat(metadata.kind(), " ", metadata.target(), "  ");

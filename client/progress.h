@@ -2,6 +2,7 @@
 #ifndef QTIPD_CLIENT_PROGRESS_H_
 #define QTIPD_CLIENT_PROGRESS_H_
 
+#include <cstdint>
 #include <ostream>
 #include <string>
 
@@ -10,6 +11,13 @@
 #include "qtipd/v1/operation.pb.h"
 
 namespace qtipd {
+
+// Whether progress is drawn: stderr is a terminal.
+bool IsStderrTerminal();
+
+// Writes "12/49 4096x4096 qtip bits=2" where `is_terminal`: part `done` of `total` is finished.
+void TellPart(std::ostream& out, bool is_terminal, int64_t done, int64_t total,
+              const std::string& part);
 
 // "quantize w2  [#########-----------]  45 %  viterbi  8 s left"; the time left once it is known.
 std::string ProgressText(const v1::OperationMetadata& metadata, absl::Duration elapsed);

@@ -173,8 +173,13 @@ Table CrossoverTable(const std::vector<SpeedResult>& results) {
     const auto crossover =
         std::ranges::find_if(batches, [&](int64_t batch) { return IsHandedOver(result, batch); });
     std::vector<Cell> row = CaseCells(result.speed_case, 0);
-    row.back() = crossover == batches.end() ? Cell(absl::StrCat("none to ", batches.back()), "")
-                                            : Cell(std::to_string(*crossover));
+    if (result.runs.empty()) {
+      row.back() = Absent();
+    } else if (crossover == batches.end()) {
+      row.back() = Cell(absl::StrCat("none to ", batches.back()), "");
+    } else {
+      row.back() = Cell(std::to_string(*crossover));
+    }
     table.AddRow(std::move(row));
   }
   return table;

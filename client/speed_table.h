@@ -30,7 +30,8 @@ struct SpeedResult {
   std::vector<v1::Run> runs;
   // By path and batch; those that counters were read for.
   std::map<std::pair<std::string, int64_t>, PeakShares> shares;
-  absl::Status status;  // why there is nothing to see of it
+  absl::Status status;       // why there is nothing, or not all, to see of it
+  bool is_finished = false;  // measured as often as the suite says, or refused
 };
 
 // Medians over the runs of one case and batch, in seconds; what was not measured is absent.

@@ -2,16 +2,16 @@
 
 #include <cctype>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string_view>
 #include <utility>
 
-#include "client/artifact_view.h"
 #include "client/output.h"
 #include "client/run_view.h"
 #include "client/units.h"
 #include "kernels/api/error.h"
+#include "kernels/api/status.h"
+#include "server/base/atomic_file.h"
 
 namespace qtipd {
 namespace {
@@ -117,9 +117,10 @@ std::string ResultsCsv(const SuiteResults& results, const std::string& path,
   Fields baseline = ResultFields(BaselineName(results.device), nullptr, dense);
   baseline.insert(baseline.end(), steps.size(), "");
   csv += CsvLine(baseline);
-  for (const v1::Run& run : results.runs) {
+  for (size_t i = 0; i < results.bits.size(); ++i) {
+    const v1::Run run = i < results.runs.size() ? results.runs[i] : v1::Run();
     const v1::BenchmarkResult* result = FindResult(run, path);
-    Fields fields = ResultFields("K=" + OptionText(run.format_options(), "bits"),
+    Fields fields = ResultFields("K=" + std::to_string(results.bits[i]),
                                  run.has_quality() ? &run.quality() : nullptr, result);
     for (const StepColumn& column : steps) {
       fields.push_back(result ? ColumnMilliseconds(*result, column.step) : "");
@@ -129,15 +130,23 @@ std::string ResultsCsv(const SuiteResults& results, const std::string& path,
   return csv;
 }
 
+absl::Status WriteWhole(const std::filesystem::path& path, const std::string& text) {
+  QTIPD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path.parent_path()));
+  QTIPD_RETURN_IF_ERROR(file.Write(std::as_bytes(std::span(text))));
+  return file.Commit(path.filename());
+}
+
 }  // namespace
 
 std::string QuantTimingsCsv(const SuiteResults& results) {
   Fields header = {"K", "total_s"};
   for (const StepColumn& column : kQuantizeSteps) header.push_back(column.header);
   std::string csv = CsvLine(header);
-  for (const v1::Artifact& artifact : results.artifacts) {
+  for (size_t i = 0; i < results.bits.size(); ++i) {
+    const v1::Artifact artifact =
+        i < results.artifacts.size() ? results.artifacts[i] : v1::Artifact();
     Fields fields = {
-        OptionText(artifact.format_options(), "bits"),
+        std::to_string(results.bits[i]),
         artifact.quantize_seconds() > 0 ? FormatNumber(artifact.quantize_seconds(), 6) : ""};
     for (const StepColumn& column : kQuantizeSteps) {
       fields.push_back(QuantizeSeconds(artifact, column.step));
@@ -168,14 +177,20 @@ std::string FolderName(const std::string& device_name) {
 }
 
 absl::Status WriteTextFile(const std::filesystem::path& path, const std::string& text) {
+  namespace fs = std::filesystem;
   std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  stream << text;
-  stream.close();
-  if (stream.good()) return absl::OkStatus();
-  return FieldError(absl::StatusCode::kFailedPrecondition, "FILE_NOT_WRITABLE", "--out",
-                    path.string(), "a directory that can be written");
+  fs::create_directories(path.parent_path(), error);
+  const absl::Status written = WriteWhole(path, text);
+  if (!written.ok()) {
+    if (absl::IsResourceExhausted(written)) return written;
+    return FieldError(absl::StatusCode::kFailedPrecondition, "FILE_NOT_WRITABLE", "--out",
+                      path.string(), "a directory that can be written");
+  }
+  // A temporary file's mode is for its owner alone.
+  constexpr fs::perms kMode = fs::perms::owner_read | fs::perms::owner_write |
+                              fs::perms::group_read | fs::perms::others_read;
+  fs::permissions(path, kMode, error);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> WriteSuiteFiles(const SuiteResults& results,
@@ -188,7 +203,7 @@ absl::StatusOr<std::vector<std::string>> WriteSuiteFiles(const SuiteResults& res
       {"dequant/results.csv", DequantCsv(results)},
       {"fused/results.csv", FusedCsv(results)}};
   for (const auto& [name, text] : files) {
-    if (absl::Status status = WriteTextFile(root / name, text); !status.ok()) return status;
+    QTIPD_RETURN_IF_ERROR(WriteTextFile(root / name, text));
     written.push_back((root / name).string());
   }
   return written;

@@ -3,6 +3,7 @@
 #ifndef QTIPD_CLIENT_SUITE_FILES_H_
 #define QTIPD_CLIENT_SUITE_FILES_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -15,8 +16,10 @@
 
 namespace qtipd {
 
-// What a suite measured: artefact i and run i belong together.
+// What a suite measured: artefact i and run i are those of rate i. There are fewer of them than
+// rates where the suite was ended; their rows are empty.
 struct SuiteResults {
+  std::vector<int64_t> bits;
   v1::Device device;
   std::vector<v1::Artifact> artifacts;
   std::vector<v1::Run> runs;
@@ -39,7 +42,8 @@ std::string FusedCsv(const SuiteResults& results);
 // A device's name as one folder's name: "Intel_R_Xeon_R_CPU".
 std::string FolderName(const std::string& device_name);
 
-// Makes the folders above `path` and writes `text` into it. Errors: FILE_NOT_WRITABLE.
+// Makes the folders above `path` and puts a file of `text` there, whole or not at all; it replaces
+// one that exists. Errors: FILE_NOT_WRITABLE, DISK_FULL.
 absl::Status WriteTextFile(const std::filesystem::path& path, const std::string& text);
 
 // Writes quant_timings.csv, dequant/results.csv and fused/results.csv below

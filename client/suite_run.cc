@@ -1,5 +1,6 @@
 #include "client/suite_run.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -7,8 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/distortion.h"
+#include "client/interrupt.h"
 #include "client/operation_wait.h"
+#include "client/progress.h"
 #include "client/rpc_status.h"
+#include "client/suite_extent.h"
 #include "client/suite_files.h"
 #include "kernels/api/status.h"
 
@@ -39,8 +43,45 @@ absl::StatusOr<DistortionResult> MeasureCell(Session& session, Connection& conne
   return result;
 }
 
+// Cells that were not reached have neither errors nor a status.
+SuiteExtent ExtentOf(const std::vector<DistortionResult>& results, const absl::Status& end) {
+  return {.finished = std::ranges::count_if(results,
+                                            [](const DistortionResult& result) {
+                                              return !result.errors.empty() || !result.status.ok();
+                                            }),
+          .total = std::ssize(results),
+          .unit = "cells",
+          .end = end};
+}
+
+absl::Status WriteCells(const std::filesystem::path& file,
+                        const std::vector<DistortionResult>& results) {
+  return WriteTextFile(file, RenderTable(DistortionTable(results), OutputFormat::kCsv));
+}
+
+// Measures one cell after the other and writes `file` after each. The cells keep what they got
+// whatever ends it.
+absl::Status MeasureCells(Session& session, Connection& connection, const Suite& suite,
+                          const std::string& device, const std::filesystem::path& file,
+                          std::vector<DistortionResult>& results) {
+  const InterruptScope interrupt;  // also between the operations
+  for (DistortionResult& result : results) {
+    const std::string text = OptionsText(result.cell.options);
+    if (interrupt.WasInterrupted()) return InterruptedByUser(text, "it was not begun");
+    QTIPD_ASSIGN_OR_RETURN(result, MeasureCell(session, connection, suite, result.cell, device));
+    if (!result.status.ok()) {
+      session.err() << text << " was not measured: " << ErrorLine(result.status).substr(7) << "\n";
+    }
+    QTIPD_RETURN_IF_ERROR(WriteCells(file, results));
+    const SuiteExtent extent = ExtentOf(results, absl::OkStatus());
+    TellPart(session.err(), IsStderrTerminal(), extent.finished, extent.total, text);
+  }
+  return absl::OkStatus();
+}
+
 nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& device,
-                                      const std::vector<DistortionResult>& results) {
+                                      const std::vector<DistortionResult>& results,
+                                      const SuiteExtent& extent) {
   nlohmann::ordered_json cells = nlohmann::ordered_json::array();
   for (const DistortionResult& result : results) {
     nlohmann::ordered_json cell = {{"cell", OptionsText(result.cell.options)},
@@ -52,7 +93,11 @@ nlohmann::ordered_json DistortionJson(const Suite& suite, const v1::Device& devi
     }
     cells.push_back(cell);
   }
-  return {{"suite", suite.name}, {"device", ToJson(device)}, {"cells", cells}};
+  nlohmann::ordered_json json = {{"suite", suite.name}};
+  json.update(ExtentJson(extent));
+  json["device"] = ToJson(device);
+  json["cells"] = cells;
+  return json;
 }
 
 // The cells whose text contains `only`.
@@ -100,24 +145,22 @@ absl::StatusOr<int> RunDistortionSuite(Session& session, const Suite& suite,
   QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
   QTIPD_ASSIGN_OR_RETURN(const v1::Device device, ChooseSuiteDevice(session, *connection));
   std::vector<DistortionResult> results;
-  for (const DistortionCell& cell : cells) {
-    QTIPD_ASSIGN_OR_RETURN(results.emplace_back(),
-                           MeasureCell(session, *connection, suite, cell, device.id()));
-    if (!results.back().status.ok()) {
-      session.err() << OptionsText(cell.options)
-                    << " was not measured: " << ErrorLine(results.back().status).substr(7) << "\n";
-    }
-  }
+  for (const DistortionCell& cell : cells) results.push_back({.cell = cell});
   const std::filesystem::path file =
       std::filesystem::path(out) / FolderName(device.name()) / "distortion.csv";
-  const Table table = DistortionTable(results);
-  QTIPD_RETURN_IF_ERROR(WriteTextFile(file, RenderTable(table, OutputFormat::kCsv)));
+  const absl::Status end = MeasureCells(session, *connection, suite, device.id(), file, results);
+  const SuiteExtent extent = ExtentOf(results, end);
+  if (extent.finished == 0) return end;
+  const absl::Status written = WriteCells(file, results);
   if (session.is_json()) {
-    session.PrintJson(DistortionJson(suite, device, results));
+    session.PrintJson(DistortionJson(suite, device, results, extent));
   } else {
-    session.Print(table);
-    session.PrintNote(absl::StrCat("\nwritten: ", file.string()));
+    if (extent.is_partial()) session.PrintNote(PartialText(extent) + "\n");
+    session.Print(DistortionTable(results));
+    if (written.ok()) session.PrintNote(absl::StrCat("\nwritten: ", file.string()));
   }
+  QTIPD_RETURN_IF_ERROR(end);
+  QTIPD_RETURN_IF_ERROR(written);
   return DistortionExitCode(results);
 }
 

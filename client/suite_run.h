@@ -1,4 +1,5 @@
-// What running a suite consists of; tables of speeds are in speed_suite.h.
+// What running a suite consists of, and running a distortion table; the other kinds are in
+// rate_suite.h and speed_suite.h.
 #ifndef QTIPD_CLIENT_SUITE_RUN_H_
 #define QTIPD_CLIENT_SUITE_RUN_H_
 
@@ -20,8 +21,9 @@ absl::StatusOr<v1::Artifact> QuantizeForSuite(Session& session, Connection& conn
                                               v1::StartQuantizeRequest request);
 
 // Runs the cells of a distortion table whose text contains `only`, prints it, writes
-// `out`/<device name>/distortion.csv and returns the exit code. Errors: USAGE where no cell does,
-// or the suite has none.
+// `out`/<device name>/distortion.csv after every cell and returns the exit code. Errors: USAGE
+// where no cell does, or the suite has none; what ended the suite, once what was measured is
+// printed.
 absl::StatusOr<int> RunDistortionSuite(Session& session, const Suite& suite,
                                        const std::string& only, const std::string& out);
 

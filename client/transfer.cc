@@ -1,7 +1,5 @@
 #include "client/transfer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <span>
@@ -52,7 +50,7 @@ absl::StatusOr<std::string> UploadTensors(Session& session, Connection& connecti
                                           const std::string& display_name) {
   uint64_t total = 0;
   for (const auto& [name, tensor] : tensors) total += tensor.bytes().size();
-  ProgressBar bar(session.err(), isatty(STDERR_FILENO) == 1);
+  ProgressBar bar(session.err(), IsStderrTerminal());
   grpc::ClientContext context;
   LimitStream(session, connection, context);
   v1::UploadFileResponse response;
@@ -97,7 +95,7 @@ absl::StatusOr<Download> DownloadArtifact(Session& session, Connection& connecti
   }
   const std::filesystem::path place(path);
   QTIPD_ASSIGN_OR_RETURN(AtomicFile file, CreateFile(place));
-  ProgressBar bar(session.err(), isatty(STDERR_FILENO) == 1);
+  ProgressBar bar(session.err(), IsStderrTerminal());
   grpc::ClientContext context;
   LimitStream(session, connection, context);
   const InterruptWatch watch(interrupt, [&context] { context.TryCancel(); });

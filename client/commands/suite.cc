@@ -1,19 +1,15 @@
 // qtipctl suite list | run NAME [--size N] [--only TEXT] [--include TEXT] [--exclude TEXT]
-//                         [--set KEY=V1,V2] [--repeats N] [--out DIR]
+//                         [--set KEY=V1,V2] [--repeats N] [--out DIR] [--resume]
 #include <memory>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "client/benchmark.h"
 #include "client/commands/commands.h"
-#include "client/present.h"
+#include "client/rate_suite.h"
 #include "client/rpc_status.h"
-#include "client/run_view.h"
 #include "client/speed_suite.h"
 #include "client/suite.h"
 #include "client/suite_cases.h"
-#include "client/suite_files.h"
 #include "client/suite_run.h"
 #include "kernels/api/status.h"
 
@@ -48,25 +44,8 @@ struct RunFlags {
   std::vector<std::string> axes;  // KEY=V1,V2
   std::optional<int64_t> repeats;
   std::string out = "results";
+  bool is_resuming = false;
 };
-
-absl::StatusOr<SuiteResults> Measure(Session& session, Connection& connection, const Suite& suite) {
-  SuiteResults results;
-  QTIPD_ASSIGN_OR_RETURN(results.device, ChooseSuiteDevice(session, connection));
-  for (int64_t bits : suite.bits) {
-    v1::StartQuantizeRequest request = SuiteQuantizeRequest(suite, bits);
-    request.set_device(results.device.id());
-    QTIPD_ASSIGN_OR_RETURN(results.artifacts.emplace_back(),
-                           QuantizeForSuite(session, connection, request));
-  }
-  for (const v1::Artifact& artifact : results.artifacts) {
-    v1::StartBenchmarkRequest request = suite.benchmark;
-    request.set_artifact(artifact.name());
-    request.set_device(results.device.id());
-    QTIPD_ASSIGN_OR_RETURN(results.runs.emplace_back(), RunBenchmark(session, connection, request));
-  }
-  return results;
-}
 
 // Flags of tables of speeds.
 absl::Status CheckSweepFlags(const Suite& suite, const RunFlags& flags) {
@@ -79,6 +58,7 @@ absl::Status CheckSweepFlags(const Suite& suite, const RunFlags& flags) {
   if (!flags.axes.empty()) return UsageError("--set", flags.axes.front(), kAllowed);
   if (!flags.include.empty()) return UsageError("--include", flags.include.front(), kAllowed);
   if (!flags.exclude.empty()) return UsageError("--exclude", flags.exclude.front(), kAllowed);
+  if (flags.is_resuming) return UsageError("--resume", "given", kAllowed);
   return absl::OkStatus();
 }
 
@@ -95,27 +75,12 @@ absl::StatusOr<int> Run(Session& session, const RunFlags& flags) {
   if (!suite.groups.empty()) {
     CaseFilter filter{.include = flags.include, .exclude = flags.exclude};
     if (!flags.only.empty()) filter.include.push_back(flags.only);
-    return RunSpeedSuite(session, suite, filter, flags.out);
+    return RunSpeedSuite(session, suite, filter, flags.out, flags.is_resuming);
   }
   if (!suite.cells.empty() || !flags.only.empty()) {
     return RunDistortionSuite(session, suite, flags.only, flags.out);
   }
-  QTIPD_ASSIGN_OR_RETURN(const auto connection, session.ConnectOne());
-  QTIPD_ASSIGN_OR_RETURN(const SuiteResults results, Measure(session, *connection, suite));
-  QTIPD_ASSIGN_OR_RETURN(const std::vector<std::string> files, WriteSuiteFiles(results, flags.out));
-  if (session.is_json()) {
-    nlohmann::ordered_json json = {{"suite", suite.name}, {"files", files}};
-    json["device"] = ToJson(results.device);
-    json.update(ToJsonList("artifacts", results.artifacts));
-    json.update(ToJsonList("runs", results.runs));
-    session.PrintJson(json);
-  } else {
-    PresentRuns(session, results.runs);
-    session.PrintNote(absl::StrCat("\nwritten: ", absl::StrJoin(files, ", ")));
-    session.PrintNote(absl::StrCat("kept for the next run: suite/", suite.name, "/", suite.size,
-                                   "/k*, see 'qtipctl artifacts list'"));
-  }
-  return JudgeRuns(session, results.runs);
+  return RunRateSuite(session, suite, flags.out);
 }
 
 }  // namespace
@@ -139,6 +104,8 @@ void AddSuiteCommand(CLI::App& root, Action& action) {
   run->add_option("--repeats", flags->repeats,
                   "Of a table of speeds, how often each case is measured");
   run->add_option("--out", flags->out, "Files go to DIR/<device name>/")->capture_default_str();
+  run->add_flag("--resume", flags->is_resuming,
+                "Of a table of speeds, take the cases that DIR has and measure the rest");
   run->callback(
       [&action, flags] { action = [flags](Session& session) { return Run(session, *flags); }; });
 }

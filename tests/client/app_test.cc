@@ -129,6 +129,9 @@ TEST_F(AppTest, RefusesNumbersThatCannotBeMeant) {
                 std::string("error: USAGE: --size: got ") + size +
                     ", allowed at least 32, and a size that the format takes");
   }
+  ExpectUsage({"suite", "run", "qtip-eval", "--resume"},
+              "error: USAGE: --resume: got given, allowed no such flag: this suite is no table of "
+              "speeds");
   for (const char* seed : {"-1", "18446744073709551616"}) {
     const std::string line = std::string("error: USAGE: --seed: got '") + seed +
                              "', allowed a whole number from 0 to 18446744073709551615";

@@ -37,6 +37,14 @@ TEST(ProgressText, SaysThatAJobWaits) {
   EXPECT_EQ(ProgressText(metadata, absl::Seconds(1)), "quantize w2  queued");
 }
 
+TEST(TellPart, WritesALineOnATerminalOnly) {
+  std::ostringstream out;
+  TellPart(out, /*is_terminal=*/false, 11, 49, "64x64 lut bits=1");
+  EXPECT_EQ(out.str(), "");
+  TellPart(out, /*is_terminal=*/true, 12, 49, "64x64 lut bits=2");
+  EXPECT_EQ(out.str(), "12/49 64x64 lut bits=2\n");
+}
+
 TEST(ProgressBar, DrawsNothingWhereThereIsNoTerminal) {
   std::ostringstream out;
   {

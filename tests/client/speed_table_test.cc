@@ -83,5 +83,11 @@ TEST(CrossoverTable, SaysThatThereIsNone) {
   EXPECT_EQ(Texts(CrossoverTable({result}), 0).back(), "none to 2");
 }
 
+TEST(CrossoverTable, KnowsNothingOfACaseThatWasNotMeasured) {
+  SpeedResult result = Result();
+  result.runs.clear();
+  EXPECT_EQ(Texts(CrossoverTable({result}), 0).back(), "-");
+}
+
 }  // namespace
 }  // namespace qtipd

@@ -13,7 +13,7 @@ namespace qtipd {
 namespace {
 
 SuiteResults Results() {
-  SuiteResults results;
+  SuiteResults results{.bits = {2}};
   results.device.set_name("Some (R) GPU @ 2");
   results.device.set_compute_dtype("F16");
   results.runs.push_back(SampleRun("suite/k2", 2));
@@ -103,6 +103,27 @@ TEST(FusedCsv, HasNoQualityForAnImport) {
   SuiteResults results = Results();
   results.runs[0].clear_quality();
   EXPECT_NE(FusedCsv(results).find("\nK=2,,,4229120,"), std::string::npos);
+}
+
+TEST(SuiteFiles, HaveAnEmptyRowForARateThatWasNotReached) {
+  SuiteResults results = Results();
+  results.bits = {2, 3};
+  EXPECT_TRUE(QuantTimingsCsv(results).ends_with("\n2,5.00000,,,4.50000,\n3,,,,,\n"));
+  EXPECT_TRUE(DequantCsv(results).ends_with(",800.000\nK=3,,,,,,\n"));
+}
+
+TEST(WriteTextFile, ReplacesAFileAndLeavesNothingElse) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "text_file";
+  std::filesystem::remove_all(folder);
+  for (const std::string text : {"a longer text than the next", "short"}) {
+    ASSERT_TRUE(WriteTextFile(folder / "deep" / "file.txt", text).ok());
+    std::ostringstream read;
+    read << std::ifstream(folder / "deep" / "file.txt").rdbuf();
+    EXPECT_EQ(read.str(), text);
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "deep"), {}), 1);
+  const auto mode = std::filesystem::status(folder / "deep" / "file.txt").permissions();
+  EXPECT_NE(mode & std::filesystem::perms::others_read, std::filesystem::perms::none);
 }
 
 TEST(FolderName, MakesOnePlainFolderOfAnyName) {
