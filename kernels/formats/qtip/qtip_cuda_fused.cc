@@ -129,23 +129,26 @@ void ChooseWide(const FusedProblem& problem, int64_t rows_per_block, size_t shar
 constexpr int kCountedCapability = 9;  // major number of the machine code counted below
 
 // Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
-// 1 to 4 bits; 0 for the wide kernels that loop over columns, which are not counted yet. Counted in
-// the machine code (sm_90, CUDA 13.0) by tests/kernels/cuda/count_instructions.py: of every family
-// the shape with the fewest, which is the one with most units or row blocks in flight.
+// 1 to 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
+// tests/kernels/cuda/count_instructions.py: of every family the shape with the fewest, which is the
+// one with most units or row blocks in flight.
 double InstructionsPerWeight(const FusedConfig& config, int bits) {
   using Counts = std::array<double, 4>;
   constexpr Counts kResident1 = {2.711, 2.684, 2.777, 2.637},
                    kResident4 = {2.773, 2.746, 2.844, 2.699},
-                   kResident8 = {2.801, 2.773, 2.973, 2.781};
+                   kResident8 = {2.801, 2.773, 2.973, 2.781},
+                   kResident16 = {3.055, 3.000, 3.289, 2.953};
   constexpr Counts kLooping1 = {2.832, 2.801, 2.883, 2.781},
-                   kLooping4 = {2.848, 2.812, 2.898, 2.809};
-  // Twice the matrix instructions of 8 vectors, one for 8 weights of a lane.
-  constexpr double kSecondVectorTile = 0.125;
+                   kLooping4 = {2.848, 2.812, 2.898, 2.809},
+                   kLooping8 = {2.961, 2.938, 3.188, 2.914},
+                   kLooping16 = {3.000, 2.992, 3.223, 2.965},
+                   kLooping32 = {3.445, 3.430, 3.688, 3.398};
   const bool is_resident = config.units_per_warp > 0;
   if (config.columns == 1) return (is_resident ? kResident1 : kLooping1)[bits - 1];
   if (config.columns == kSegmentColumns) return (is_resident ? kResident4 : kLooping4)[bits - 1];
-  if (!is_resident) return 0;
-  return kResident8[bits - 1] + (config.columns > kWideColumns ? kSecondVectorTile : 0);
+  if (config.columns == kWideColumns) return (is_resident ? kResident8 : kLooping8)[bits - 1];
+  if (config.columns == 16) return (is_resident ? kResident16 : kLooping16)[bits - 1];
+  return kLooping32[bits - 1];
 }
 
 // The vectors from `first` on that one launch takes.
@@ -262,9 +265,8 @@ OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& l
         static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
     operations["launch"] += config.arranges() ? 2 : 1;
     operations["shared_memory"] += weights / 2 / 32 + fill;
-    const double instructions = InstructionsPerWeight(config, problem.bits);
-    if (limits.compute_capability / 10 == kCountedCapability && instructions > 0) {
-      operations["issue"] += weights / 32 * instructions;
+    if (limits.compute_capability / 10 == kCountedCapability) {
+      operations["issue"] += weights / 32 * InstructionsPerWeight(config, problem.bits);
     }
   }
   return operations;
