@@ -1,5 +1,7 @@
 #include "kernels/api/device.h"
 
+#include "kernels/api/error.h"
+
 namespace qtipd {
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
@@ -17,6 +19,23 @@ void Buffer::Reset() {
   device_ = nullptr;
   data_ = nullptr;
   bytes_ = 0;
+}
+
+absl::Status CheckConvertible(DType dst_dtype, DType src_dtype) {
+  for (const DType dtype : {dst_dtype, src_dtype}) {
+    if (IsFloatDType(dtype)) continue;
+    return InvalidField("DTYPE_UNSUPPORTED", "dtype of a conversion", DTypeName(dtype),
+                        "F16, BF16, F32");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DType> ActivationDType(const DeviceInfo& device, std::string_view name) {
+  if (name.empty()) return device.compute_dtype;
+  const std::optional<DType> dtype = ParseDType(name);
+  if (dtype == device.compute_dtype || dtype == DType::kBF16) return *dtype;
+  return InvalidField("ACTIVATION_DTYPE_UNSUPPORTED", "activation_dtype", name,
+                      std::string(DTypeName(device.compute_dtype)) + ", BF16 on " + device.id);
 }
 
 }  // namespace qtipd

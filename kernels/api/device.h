@@ -7,7 +7,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -55,6 +57,8 @@ struct DeviceInfo {
   bool is_synchronous = false;
   // Element type of dense weights, activations and outputs: F16 on a GPU, F32 on the CPU.
   DType compute_dtype = DType::kF32;
+  // Whether PrepareDense takes BF16, too.
+  bool multiplies_bf16 = false;
   // Everything else worth recording with a run: driver, runtime, compute_capability, cublas,
   // instruction_set, blas, ... Snake case keys.
   std::map<std::string, std::string> properties;
@@ -84,12 +88,13 @@ class Recording {
   virtual absl::Status Enqueue() { return Replay().status(); }
 };
 
-// y[batch, out] = x[batch, in] * w[out, in]^T in the device's compute dtype, by the best dense
-// library routine the device has. Prepared once for a shape.
+// y[batch, out] = x[batch, in] * w[out, in]^T by the best dense library routine the device has.
+// Prepared once for a shape.
 class DenseMultiply {
  public:
   virtual ~DenseMultiply() = default;
-  // Enqueues. All pointers are device memory, row-major; y is overwritten and has `output_dtype`.
+  // Enqueues. All pointers are device memory, row-major; y is overwritten. Dtypes as in the
+  // problem.
   virtual absl::Status Run(const void* w, const void* x, void* y) = 0;
   // Which library and algorithm was chosen, and every candidate with its measured seconds.
   virtual std::string description() const = 0;
@@ -100,8 +105,20 @@ struct DenseProblem {
   int64_t out_features = 0;
   int64_t in_features = 0;
   int64_t batch = 1;
-  DType output_dtype = DType::kF32;  // F32, or the device's compute dtype
+  // Of w and x: the device's compute dtype, which stands where there is none, or BF16 on a device
+  // that multiplies it.
+  std::optional<DType> input_dtype;
+  DType output_dtype = DType::kF32;  // F32, or that of w and x
 };
+
+// OK where both are float types, else InvalidArgument/DTYPE_UNSUPPORTED: the check of
+// Device::Convert.
+absl::Status CheckConvertible(DType dst_dtype, DType src_dtype);
+
+// The dtype of activations called `name`, or the device's compute dtype if it is empty.
+// Errors: InvalidArgument/ACTIVATION_DTYPE_UNSUPPORTED of any that is not the compute dtype or
+// BF16.
+absl::StatusOr<DType> ActivationDType(const DeviceInfo& device, std::string_view name);
 
 // One device with one in-order queue. Owned and called by one thread (the device's executor); only
 // info() may be called from others. Every failing call of the underlying runtime becomes a Status;
@@ -122,6 +139,11 @@ class Device {
   virtual absl::Status Copy(void* dst, const void* src, size_t bytes) = 0;
   virtual absl::Status Fill(void* dst, uint8_t value, size_t bytes) = 0;
   virtual absl::Status Synchronize() = 0;
+  // Enqueues dst[i] = src[i] for `count` elements of F16, BF16 or F32 in device memory, rounded to
+  // nearest even; what is too large becomes infinity. The memories do not overlap.
+  // Errors: InvalidArgument/DTYPE_UNSUPPORTED of another type.
+  virtual absl::Status Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                               int64_t count) = 0;
   // Evicts from the device's caches what earlier work left there; enqueues. May allocate scratch
   // memory at the first call.
   virtual absl::Status FlushCaches() = 0;

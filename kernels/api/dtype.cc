@@ -79,17 +79,57 @@ float Bfloat16ToFloat(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
+namespace {
+
+float Same(float value) { return value; }
+
+// Every type is read as fp32, which holds all of its values, and written from there.
+template <typename Source, typename Destination, float (*kRead)(Source),
+          Destination (*kWrite)(float)>
+void ConvertEach(void* dst, const void* src, int64_t count) {
+  const auto* from = static_cast<const Source*>(src);
+  auto* to = static_cast<Destination*>(dst);
+  for (int64_t i = 0; i < count; ++i) to[i] = kWrite(kRead(from[i]));
+}
+
+template <typename Source, float (*kRead)(Source)>
+void ConvertTo(void* dst, DType dst_dtype, const void* src, int64_t count) {
+  switch (dst_dtype) {
+    case DType::kF16:
+      return ConvertEach<Source, uint16_t, kRead, FloatToHalf>(dst, src, count);
+    case DType::kBF16:
+      return ConvertEach<Source, uint16_t, kRead, FloatToBfloat16>(dst, src, count);
+    default:
+      return ConvertEach<Source, float, kRead, Same>(dst, src, count);
+  }
+}
+
+}  // namespace
+
+bool IsFloatDType(DType dtype) {
+  return dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kF32;
+}
+
+void ConvertFloats(void* dst, DType dst_dtype, const void* src, DType src_dtype, int64_t count) {
+  assert(IsFloatDType(dst_dtype) && IsFloatDType(src_dtype));
+  if (dst_dtype == src_dtype) {
+    if (count > 0) std::memcpy(dst, src, static_cast<size_t>(count) * DTypeSize(dst_dtype));
+    return;
+  }
+  switch (src_dtype) {
+    case DType::kF16:
+      return ConvertTo<uint16_t, HalfToFloat>(dst, dst_dtype, src, count);
+    case DType::kBF16:
+      return ConvertTo<uint16_t, Bfloat16ToFloat>(dst, dst_dtype, src, count);
+    default:
+      return ConvertTo<float, Same>(dst, dst_dtype, src, count);
+  }
+}
+
 std::vector<std::byte> EncodeFloats(std::span<const float> values, DType dtype) {
-  assert(dtype == DType::kF16 || dtype == DType::kF32);
   std::vector<std::byte> bytes(values.size() * DTypeSize(dtype));
-  if (dtype == DType::kF32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = FloatToHalf(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
+  ConvertFloats(bytes.data(), dtype, values.data(), DType::kF32,
+                static_cast<int64_t>(values.size()));
   return bytes;
 }
 

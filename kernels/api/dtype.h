@@ -41,7 +41,14 @@ float HalfToFloat(uint16_t bits);
 uint16_t FloatToBfloat16(float value);
 float Bfloat16ToFloat(uint16_t bits);
 
-// The values as elements of a compute dtype, F16 or F32.
+// Whether activations can be of `dtype`: F16, BF16 or F32.
+bool IsFloatDType(DType dtype);
+
+// `count` elements of `src` as elements of another of the float types, each rounded once as above;
+// the memories do not overlap.
+void ConvertFloats(void* dst, DType dst_dtype, const void* src, DType src_dtype, int64_t count);
+
+// The values as elements of F16, BF16 or F32.
 std::vector<std::byte> EncodeFloats(std::span<const float> values, DType dtype);
 
 }  // namespace qtipd

@@ -29,6 +29,9 @@ constexpr uint64_t kFlushFactor = 2;
 constexpr int64_t kLineBytes = 64;
 constexpr uint64_t kLeastFlushBytes = uint64_t{64} << 20;
 
+// Of a conversion that one thread does sooner than it would wake another.
+constexpr int64_t kConvertedAlone = 1 << 14;
+
 class CallRecording final : public Recording {
  public:
   explicit CallRecording(std::function<absl::Status()> enqueue) : enqueue_(std::move(enqueue)) {}
@@ -126,6 +129,22 @@ absl::Status CpuDevice::Copy(void* dst, const void* src, size_t bytes) {
 
 absl::Status CpuDevice::Fill(void* dst, uint8_t value, size_t bytes) {
   if (bytes > 0) std::memset(dst, value, bytes);
+  return absl::OkStatus();
+}
+
+absl::Status CpuDevice::Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                                int64_t count) {
+  QTIPD_RETURN_IF_ERROR(CheckConvertible(dst_dtype, src_dtype));
+  const auto convert = [&](int, int64_t begin, int64_t end) {
+    ConvertFloats(static_cast<std::byte*>(dst) + begin * DTypeSize(dst_dtype), dst_dtype,
+                  static_cast<const std::byte*>(src) + begin * DTypeSize(src_dtype), src_dtype,
+                  end - begin);
+  };
+  if (count <= kConvertedAlone) {
+    convert(0, 0, count);
+  } else {
+    pool_.ParallelFor(count, convert);
+  }
   return absl::OkStatus();
 }
 

@@ -62,6 +62,10 @@ absl::StatusOr<std::unique_ptr<DenseMultiply>> PrepareOpenBlasDense(const DenseP
   QTIPD_RETURN_IF_ERROR(CheckSize("out_features", problem.out_features));
   QTIPD_RETURN_IF_ERROR(CheckSize("in_features", problem.in_features));
   QTIPD_RETURN_IF_ERROR(CheckSize("batch", problem.batch));
+  if (problem.input_dtype.value_or(DType::kF32) != DType::kF32) {
+    return InvalidField("DENSE_PROBLEM_INVALID", "input dtype", DTypeName(*problem.input_dtype),
+                        "F32");
+  }
   if (problem.output_dtype != DType::kF32) {
     return InvalidField("DENSE_PROBLEM_INVALID", "output dtype", DTypeName(problem.output_dtype),
                         "F32");

@@ -21,8 +21,8 @@ constexpr int kMinLaunches = 8;      // per replay, at least one for every weigh
 constexpr uint64_t kMaxCopies = 64;  // of small matrices
 constexpr size_t kDistinctValues = size_t{1} << 18;  // of a scratch operand
 
-// Candidates this close to the fastest are as fast as it: by so much times differ with the places of
-// the operands, and a choice by noise would make the baseline differ from one run to the next.
+// Candidates this close to the fastest are as fast as it: by so much times differ with the places
+// of the operands, and a choice by noise would make the baseline differ from one run to the next.
 constexpr double kTie = 0.02;
 
 // One way to compute y = x W^T. Row-major y [batch, out] is column-major [out, batch] = W x^T.
@@ -32,7 +32,19 @@ class Candidate {
   virtual absl::Status Run(const void* w, const void* x, void* y) const = 0;
 };
 
-cudaDataType CudaType(DType dtype) { return dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_32F; }
+cudaDataType CudaType(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return CUDA_R_16F;
+    case DType::kBF16:
+      return CUDA_R_16BF;
+    default:
+      return CUDA_R_32F;
+  }
+}
+
+// Of w and x.
+DType InputDType(const DenseProblem& problem) { return problem.input_dtype.value_or(DType::kF16); }
 
 class GemmExCandidate final : public Candidate {
  public:
@@ -46,16 +58,16 @@ class GemmExCandidate final : public Candidate {
     const auto batch = static_cast<int>(problem_.batch);
     const float one = 1;
     const float zero = 0;
+    const cudaDataType input = CudaType(InputDType(problem_));
     if (vector_first_) {
       QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(
-          handle_, CUBLAS_OP_T, CUBLAS_OP_N, 1, out, in, &one, x, CUDA_R_16F, in, w, CUDA_R_16F, in,
-          &zero, y, CudaType(problem_.output_dtype), 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+          handle_, CUBLAS_OP_T, CUBLAS_OP_N, 1, out, in, &one, x, input, in, w, input, in, &zero, y,
+          CudaType(problem_.output_dtype), 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
       return absl::OkStatus();
     }
-    QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(handle_, CUBLAS_OP_T, CUBLAS_OP_N, out, batch, in,
-                                              &one, w, CUDA_R_16F, in, x, CUDA_R_16F, in, &zero, y,
-                                              CudaType(problem_.output_dtype), out,
-                                              CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+    QTIPD_RETURN_IF_CUBLAS_ERROR(cublasGemmEx(
+        handle_, CUBLAS_OP_T, CUBLAS_OP_N, out, batch, in, &one, w, input, in, x, input, in, &zero,
+        y, CudaType(problem_.output_dtype), out, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
     return absl::OkStatus();
   }
 
@@ -104,8 +116,9 @@ absl::StatusOr<std::shared_ptr<LtProblem>> MakeLtProblem(const DenseProblem& pro
   const int64_t in = problem.in_features;
   const int64_t rows = vector_first ? problem.batch : problem.out_features;
   const int64_t cols = vector_first ? problem.out_features : problem.batch;
-  QTIPD_ASSIGN_OR_RETURN(lt->a, MakeLayout(CUDA_R_16F, in, rows));
-  QTIPD_ASSIGN_OR_RETURN(lt->b, MakeLayout(CUDA_R_16F, in, cols));
+  const cudaDataType input = CudaType(InputDType(problem));
+  QTIPD_ASSIGN_OR_RETURN(lt->a, MakeLayout(input, in, rows));
+  QTIPD_ASSIGN_OR_RETURN(lt->b, MakeLayout(input, in, cols));
   QTIPD_ASSIGN_OR_RETURN(lt->d, MakeLayout(CudaType(problem.output_dtype), rows, cols));
   return lt;
 }
@@ -201,7 +214,7 @@ class Timer {
   absl::Status FillOperands() {
     std::vector<float> values(kDistinctValues);
     FillNormal(0, RandomStream::kTest, 0, values);
-    const std::vector<std::byte> normals = EncodeFloats(values, DType::kF16);
+    const std::vector<std::byte> normals = EncodeFloats(values, InputDType(problem_));
     for (const Buffer& w : weights_) QTIPD_RETURN_IF_ERROR(Repeat(normals, w.data(), w.bytes()));
     for (int place = 0; place < x_.places(); ++place) {
       QTIPD_RETURN_IF_ERROR(Repeat(normals, x_.at(place), x_.bytes()));
@@ -283,9 +296,13 @@ absl::Status CheckProblem(const DenseProblem& problem) {
                             std::to_string(problem.batch),
                         "1 to 2147483647");
   }
-  if (problem.output_dtype != DType::kF16 && problem.output_dtype != DType::kF32) {
+  const DType input = InputDType(problem);
+  if (input != DType::kF16 && input != DType::kBF16) {
+    return InvalidField("DENSE_PROBLEM_INVALID", "input_dtype", DTypeName(input), "F16, BF16");
+  }
+  if (problem.output_dtype != input && problem.output_dtype != DType::kF32) {
     return InvalidField("DENSE_PROBLEM_INVALID", "output_dtype", DTypeName(problem.output_dtype),
-                        "F16, F32");
+                        std::string(DTypeName(input)) + ", F32");
   }
   return absl::OkStatus();
 }

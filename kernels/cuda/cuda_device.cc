@@ -8,6 +8,7 @@
 #include "kernels/api/error.h"
 #include "kernels/cuda/cublas_dense.h"
 #include "kernels/cuda/cuda_ceiling.h"
+#include "kernels/cuda/cuda_convert.h"
 #include "kernels/cuda/cuda_recording.h"
 #include "kernels/cuda/device_code.h"
 
@@ -83,6 +84,7 @@ absl::Status CudaDevice::ReadInfo(int index) {
   info_.compute_units = properties.multiProcessorCount;
   info_.is_synchronous = false;
   info_.compute_dtype = DType::kF16;
+  info_.multiplies_bf16 = true;
   int driver = 0;
   int runtime = 0;
   QTIPD_RETURN_IF_CUDA_ERROR(cudaDriverGetVersion(&driver));
@@ -181,6 +183,13 @@ absl::Status CudaDevice::Fill(void* dst, uint8_t value, size_t bytes) {
 
 absl::Status CudaDevice::Synchronize() {
   return QTIPD_CUDA_STATUS(cudaStreamSynchronize(stream()));
+}
+
+absl::Status CudaDevice::Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                                 int64_t count) {
+  QTIPD_RETURN_IF_ERROR(CheckConvertible(dst_dtype, src_dtype));
+  if (dst_dtype == src_dtype) return Copy(dst, src, count * DTypeSize(dst_dtype));
+  return LaunchConvert(*this, dst, dst_dtype, src, src_dtype, count);
 }
 
 absl::Status CudaDevice::FlushCaches() {

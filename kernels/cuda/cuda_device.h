@@ -29,6 +29,8 @@ class CudaDevice final : public Device {
   absl::Status Copy(void* dst, const void* src, size_t bytes) override;
   absl::Status Fill(void* dst, uint8_t value, size_t bytes) override;
   absl::Status Synchronize() override;
+  absl::Status Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                       int64_t count) override;
   absl::Status FlushCaches() override;
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override;

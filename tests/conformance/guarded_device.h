@@ -60,6 +60,10 @@ class GuardedDevice final : public Device {
     return device_.Fill(dst, value, bytes);
   }
   absl::Status Synchronize() override { return device_.Synchronize(); }
+  absl::Status Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                       int64_t count) override {
+    return device_.Convert(dst, dst_dtype, src, src_dtype, count);
+  }
   absl::Status FlushCaches() override { return device_.FlushCaches(); }
   absl::StatusOr<std::unique_ptr<Recording>> Record(
       const std::function<absl::Status()>& enqueue) override {

@@ -93,6 +93,13 @@ class FakeDevice final : public Device {
     return absl::OkStatus();
   }
   absl::Status Synchronize() override { return Health(); }
+  absl::Status Convert(void* dst, DType dst_dtype, const void* src, DType src_dtype,
+                       int64_t count) override {
+    QTIPD_RETURN_IF_ERROR(Health());
+    QTIPD_RETURN_IF_ERROR(CheckConvertible(dst_dtype, src_dtype));
+    ConvertFloats(dst, dst_dtype, src, src_dtype, count);
+    return absl::OkStatus();
+  }
   absl::Status FlushCaches() override {
     ++control_->flushes;
     return Health();

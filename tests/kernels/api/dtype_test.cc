@@ -4,7 +4,9 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <vector>
 
 namespace qtipd {
 namespace {
@@ -74,6 +76,70 @@ TEST(Bfloat16, EveryValueSurvivesBothConversions) {
     if (std::isnan(Bfloat16ToFloat(value))) continue;
     ASSERT_EQ(FloatToBfloat16(Bfloat16ToFloat(value)), value);
   }
+}
+
+// The value of an element of one of the float types.
+double ValueOf(const std::vector<std::byte>& bytes, DType dtype, size_t index) {
+  if (dtype == DType::kF32) {
+    float value;
+    std::memcpy(&value, bytes.data() + 4 * index, 4);
+    return value;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, bytes.data() + 2 * index, 2);
+  return dtype == DType::kF16 ? HalfToFloat(bits) : Bfloat16ToFloat(bits);
+}
+
+constexpr DType kFloats[] = {DType::kF16, DType::kBF16, DType::kF32};
+
+// A tie of BF16, one of F16, a number too small and one too large for F16, subnormals of both.
+const std::vector<float> kNumbers = {1.00390625f, 1.00048828125f, 1e-8f, -70000.0f,
+                                     6e-8f,       1e-39f,         -0.0f};
+
+TEST(ConvertFloats, RoundsOnceBetweenAnyTwoTypes) {
+  for (const DType from : kFloats) {
+    const std::vector<std::byte> source = EncodeFloats(kNumbers, from);
+    for (const DType to : kFloats) {
+      std::vector<std::byte> got(kNumbers.size() * DTypeSize(to));
+      ConvertFloats(got.data(), to, source.data(), from, static_cast<int64_t>(kNumbers.size()));
+      for (size_t i = 0; i < kNumbers.size(); ++i) {
+        const auto value = static_cast<float>(ValueOf(source, from, i));
+        const double expected = to == DType::kF16    ? HalfToFloat(FloatToHalf(value))
+                                : to == DType::kBF16 ? Bfloat16ToFloat(FloatToBfloat16(value))
+                                                     : value;
+        EXPECT_EQ(ValueOf(got, to, i), expected) << DTypeName(from) << " to " << DTypeName(to);
+      }
+    }
+  }
+}
+
+TEST(ConvertFloats, WhatIsTooLargeForHalfBecomesInfinity) {
+  const std::vector<std::byte> source =
+      EncodeFloats(std::vector<float>{1e30f, -1e30f}, DType::kBF16);
+  std::vector<std::byte> half(4);
+  ConvertFloats(half.data(), DType::kF16, source.data(), DType::kBF16, 2);
+  EXPECT_EQ(ValueOf(half, DType::kF16, 0), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(ValueOf(half, DType::kF16, 1), -std::numeric_limits<double>::infinity());
+}
+
+TEST(ConvertFloats, NanStaysNan) {
+  for (const DType from : kFloats) {
+    const std::vector<std::byte> source = EncodeFloats(std::vector<float>{std::nanf("")}, from);
+    for (const DType to : kFloats) {
+      std::vector<std::byte> got(DTypeSize(to));
+      ConvertFloats(got.data(), to, source.data(), from, 1);
+      EXPECT_TRUE(std::isnan(ValueOf(got, to, 0))) << DTypeName(from) << " to " << DTypeName(to);
+    }
+  }
+}
+
+TEST(ConvertFloats, LeavesTheRestAlone) {
+  const std::vector<float> source(5, 1.0f);
+  std::vector<uint16_t> got(6, 7);
+  ConvertFloats(got.data(), DType::kBF16, source.data(), DType::kF32, 5);
+  EXPECT_EQ(got, (std::vector<uint16_t>{0x3F80, 0x3F80, 0x3F80, 0x3F80, 0x3F80, 7}));
+  ConvertFloats(got.data(), DType::kF16, source.data(), DType::kF32, 0);
+  EXPECT_EQ(got[0], 0x3F80);
 }
 
 TEST(DType, NamesParseBack) {

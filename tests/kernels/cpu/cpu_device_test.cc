@@ -121,6 +121,30 @@ TEST(CpuDevice, DenseMultiplyAgreesWithDoublePrecision) {
   }
 }
 
+TEST(CpuDevice, ConvertsAsTheHostDoesWhateverTheCount) {
+  CpuDevice device({.threads = 3, .read_memory = {}});
+  for (const int64_t count : {0, 1, 7, 1 << 14, (1 << 14) + 1, 100003}) {
+    std::vector<float> source(count);
+    FillNormal(3, RandomStream::kTest, 0, source);
+    std::vector<uint16_t> got(count + 1, 0xFFFF);
+    std::vector<uint16_t> expected = got;
+    ASSERT_TRUE(device.Convert(got.data(), DType::kBF16, source.data(), DType::kF32, count).ok());
+    ConvertFloats(expected.data(), DType::kBF16, source.data(), DType::kF32, count);
+    EXPECT_EQ(got, expected) << count;
+    std::vector<float> back(count + 1, -1.0f);
+    ASSERT_TRUE(device.Convert(back.data(), DType::kF32, got.data(), DType::kBF16, count).ok());
+    for (int64_t i = 0; i < count; ++i) ASSERT_EQ(back[i], Bfloat16ToFloat(expected[i]));
+    EXPECT_EQ(back[count], -1.0f);
+  }
+}
+
+TEST(CpuDevice, ConvertsFloatTypesAlone) {
+  CpuDevice device({.threads = 1, .read_memory = {}});
+  float value = 1;
+  EXPECT_EQ(GetErrorInfo(device.Convert(&value, DType::kF32, &value, DType::kI32, 1)).reason,
+            "DTYPE_UNSUPPORTED");
+}
+
 TEST(CpuDevice, RefusesDenseProblemsThatItCannotDo) {
   CpuDevice device({.threads = 1, .read_memory = {}});
   const auto reason = [&](const DenseProblem& problem) {
@@ -131,6 +155,9 @@ TEST(CpuDevice, RefusesDenseProblemsThatItCannotDo) {
             "DENSE_PROBLEM_INVALID");
   EXPECT_EQ(reason({.out_features = 1, .in_features = 1, .batch = 1, .output_dtype = DType::kF16}),
             "DENSE_PROBLEM_INVALID");
+  EXPECT_EQ(reason({.out_features = 1, .in_features = 1, .input_dtype = DType::kBF16}),
+            "DENSE_PROBLEM_INVALID");
+  EXPECT_FALSE(device.info().multiplies_bf16);
 }
 
 TEST(CpuBackend, OpensItsOnlyDevice) {

@@ -106,15 +106,18 @@ inline std::vector<float> NormalValues(size_t count, uint64_t seed) {
   return values;
 }
 
-inline std::vector<uint16_t> ToHalf(const std::vector<float>& values) {
+// As F16 or BF16.
+inline std::vector<uint16_t> ToHalf(const std::vector<float>& values, DType dtype = DType::kF16) {
   std::vector<uint16_t> halves(values.size());
-  std::transform(values.begin(), values.end(), halves.begin(), FloatToHalf);
+  ConvertFloats(halves.data(), dtype, values.data(), DType::kF32,
+                static_cast<int64_t>(values.size()));
   return halves;
 }
 
-inline std::vector<float> ToFloat(const std::vector<uint16_t>& halves) {
+inline std::vector<float> ToFloat(const std::vector<uint16_t>& halves, DType dtype = DType::kF16) {
   std::vector<float> values(halves.size());
-  std::transform(halves.begin(), halves.end(), values.begin(), HalfToFloat);
+  ConvertFloats(values.data(), DType::kF32, halves.data(), dtype,
+                static_cast<int64_t>(values.size()));
   return values;
 }
 
