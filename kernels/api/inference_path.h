@@ -28,7 +28,7 @@ class PreparedPath {
 
   // Enqueues steps [first_step, end_step) of y = W x on weight copy `copy`. Steps before
   // `first_step` must have run once before, so that their outputs exist.
-  //   x [batch, in_features], y [batch, out_features], device compute dtype, y overwritten.
+  //   x [batch, in_features], y [batch, out_features], of PathProblem::activations, y overwritten.
   virtual absl::Status Run(int copy, const void* x, void* y, int first_step, int end_step) = 0;
 
   // Whether running `step` alone also runs the step before it, because the format cannot do
@@ -51,6 +51,13 @@ class PreparedPath {
   virtual std::map<std::string, std::string> notes() const { return {}; }
 };
 
+// What a path is prepared for.
+struct PathProblem {
+  int64_t batch = 1;
+  int copies = 1;                   // of the weights, to rotate over
+  DType activations = DType::kF32;  // of x and y: F16, BF16 or F32
+};
+
 class InferencePath {
  public:
   virtual ~InferencePath() = default;
@@ -59,14 +66,15 @@ class InferencePath {
   // Relative L2 error of y that the path adds by design, beside that of arithmetic in the output's
   // type. A path that adds any runs only where it is asked for by name.
   virtual double designed_error() const { return 0; }
-  // Weight bytes of one copy, so that the caller can choose the number of copies beforehand.
+  // Weight bytes of one copy, so that the caller can choose the number of copies beforehand; the
+  // same for all activations.
   virtual uint64_t WeightBytesPerCopy(const ResidentWeights& weights,
                                       const Device& device) const = 0;
+  // Where nothing on the device takes x and y as they are, the path converts them to the compute
+  // dtype and back, in steps of their own, input_cast and output_cast.
   // Errors: Unimplemented/BATCH_UNSUPPORTED, ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
-  virtual absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device,
-                                                                ResidentWeights& weights,
-                                                                int64_t batch,
-                                                                int copies) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(
+      Device& device, ResidentWeights& weights, const PathProblem& problem) const = 0;
 };
 
 }  // namespace qtipd

@@ -30,6 +30,14 @@ absl::Status ResidentWeights::MultiplyRounded(int /*copy*/, int64_t batch, const
                     std::to_string(batch), "none with rounded activations");
 }
 
+absl::StatusOr<std::unique_ptr<ResidentWeights>> ResidentWeights::Replicate(
+    int copies, DType activations) const {
+  if (takes_activations(activations)) return MakeReplica(copies, activations);
+  return FieldError(absl::StatusCode::kUnimplemented, "ACTIVATION_DTYPE_UNSUPPORTED",
+                    "activations of a layer's kernels", DTypeName(activations),
+                    DTypeName(activation_dtype()));
+}
+
 bool WeightFormat::RecognisesModel(const std::string& /*config*/) const { return false; }
 
 absl::StatusOr<ModelPlan> WeightFormat::PlanModel(const ModelCheckpoint& /*checkpoint*/) const {

@@ -118,8 +118,8 @@ class PhaseTracer {
 //
 // The whole linear is:  u = InputTransform(x);  z = Multiply(u);  y = OutputTransform(z).
 // A format without transforms has empty step lists, u is x and z is y.
-//   x, y  [batch, in_features], [batch, out_features], device compute dtype
-//   u     [batch, in_features], device compute dtype
+//   x, y  [batch, in_features], [batch, out_features], activation_dtype()
+//   u     [batch, in_features], device compute dtype; x where it is x
 //   z     [batch, out_features], inner_dtype()
 class ResidentWeights {
  public:
@@ -134,6 +134,10 @@ class ResidentWeights {
   virtual uint64_t transform_bytes() const { return 0; }
   virtual int64_t max_fused_batch() const = 0;
   virtual DType inner_dtype() const = 0;
+  // Of x and y. A layer that FormatBackend::Load made has the device's compute dtype.
+  virtual DType activation_dtype() const = 0;
+  // Whether a replica can be made for activations of `dtype`: always true of activation_dtype().
+  virtual bool takes_activations(DType dtype) const { return dtype == activation_dtype(); }
 
   // Names of the transform steps, in order; frozen, they appear in results.
   virtual std::vector<std::string> input_steps() const = 0;  // e.g. {"input_rotation"}
@@ -179,8 +183,19 @@ class ResidentWeights {
   virtual absl::StatusOr<std::unique_ptr<PhaseTracer>> PreparePhases(int64_t batch, const void* u,
                                                                      void* z, int slots);
 
-  // A second resident layer with `copies` copies of the same weights on the same device.
-  virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const = 0;
+  // A second resident layer with `copies` copies of the same weights on the same device, whose x
+  // and y are of `activations`; of activation_dtype() where none is given.
+  // Errors: Unimplemented/ACTIVATION_DTYPE_UNSUPPORTED unless takes_activations(activations);
+  // ResourceExhausted/DEVICE_MEMORY_EXHAUSTED.
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies, DType activations) const;
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const {
+    return MakeReplica(copies, activation_dtype());
+  }
+
+ private:
+  // `activations` is one that the layer takes.
+  virtual absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies,
+                                                                       DType activations) const = 0;
 };
 
 // Device-independent half of a format. Stateless and thread-safe.

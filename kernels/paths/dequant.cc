@@ -6,6 +6,7 @@
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
+#include "kernels/paths/cast_activations.h"
 #include "kernels/paths/inner_multiply.h"
 #include "kernels/paths/prepared_linear.h"
 
@@ -22,14 +23,17 @@ class DequantPath final : public InferencePath {
     return weights.multiply_bytes();
   }
   absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device, ResidentWeights& weights,
-                                                        int64_t batch, int copies) const override {
-    if (batch < 1) {
+                                                        const PathProblem& problem) const override {
+    if (problem.batch < 1) {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED",
-                        "batch of path dequant", std::to_string(batch), "at least 1");
+                        "batch of path dequant", std::to_string(problem.batch), "at least 1");
     }
-    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(copies));
-    QTIPD_ASSIGN_OR_RETURN(auto multiply, DecodeMultiply::Create(device, weights, batch));
-    return PreparedLinear::Create(device, std::move(replica), std::move(multiply));
+    const DType dtype = KernelActivations(weights, problem.activations);
+    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(problem.copies, dtype));
+    QTIPD_ASSIGN_OR_RETURN(auto multiply, DecodeMultiply::Create(device, *replica, problem.batch));
+    QTIPD_ASSIGN_OR_RETURN(auto path,
+                           PreparedLinear::Create(device, std::move(replica), std::move(multiply)));
+    return CastActivations(device, std::move(path), dtype, weights.shape(), problem);
   }
 };
 

@@ -7,6 +7,7 @@
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
+#include "kernels/paths/cast_activations.h"
 #include "kernels/paths/hand_over.h"
 #include "kernels/paths/prepared_linear.h"
 
@@ -23,15 +24,19 @@ class FusedPath final : public InferencePath {
     return weights.multiply_bytes();
   }
   absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device, ResidentWeights& weights,
-                                                        int64_t batch, int copies) const override {
-    if (batch < 1) {
+                                                        const PathProblem& problem) const override {
+    if (problem.batch < 1) {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED",
-                        "batch of path fused", std::to_string(batch), "at least 1");
+                        "batch of path fused", std::to_string(problem.batch), "at least 1");
     }
-    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(copies));
-    QTIPD_ASSIGN_OR_RETURN(InnerChoice choice, ChooseInnerMultiply(device, *replica, batch));
-    return PreparedLinear::Create(device, std::move(replica), std::move(choice.multiply),
-                                  std::move(choice.notes));
+    const DType dtype = KernelActivations(weights, problem.activations);
+    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(problem.copies, dtype));
+    QTIPD_ASSIGN_OR_RETURN(InnerChoice choice,
+                           ChooseInnerMultiply(device, *replica, problem.batch));
+    QTIPD_ASSIGN_OR_RETURN(
+        auto path, PreparedLinear::Create(device, std::move(replica), std::move(choice.multiply),
+                                          std::move(choice.notes)));
+    return CastActivations(device, std::move(path), dtype, weights.shape(), problem);
   }
 };
 

@@ -6,6 +6,7 @@
 #include "kernels/api/inference_path.h"
 #include "kernels/api/registry.h"
 #include "kernels/api/status.h"
+#include "kernels/paths/cast_activations.h"
 #include "kernels/paths/inner_multiply.h"
 #include "kernels/paths/prepared_linear.h"
 
@@ -41,7 +42,8 @@ class FusedA16Path final : public InferencePath {
     return weights.multiply_bytes();
   }
   absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device, ResidentWeights& weights,
-                                                        int64_t batch, int copies) const override {
+                                                        const PathProblem& problem) const override {
+    const int64_t batch = problem.batch;
     const int64_t most = weights.max_rounded_batch();
     if (batch < 1 || batch > most) {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED",
@@ -49,9 +51,12 @@ class FusedA16Path final : public InferencePath {
                         most == 0 ? "none of this format on " + device.info().backend
                                   : "1 to " + std::to_string(most));
     }
-    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(copies));
-    return PreparedLinear::Create(device, std::move(replica),
-                                  std::make_unique<RoundedMultiply>(batch));
+    const DType dtype = KernelActivations(weights, problem.activations);
+    QTIPD_ASSIGN_OR_RETURN(auto replica, weights.Replicate(problem.copies, dtype));
+    QTIPD_ASSIGN_OR_RETURN(auto path,
+                           PreparedLinear::Create(device, std::move(replica),
+                                                  std::make_unique<RoundedMultiply>(batch)));
+    return CastActivations(device, std::move(path), dtype, weights.shape(), problem);
   }
 };
 

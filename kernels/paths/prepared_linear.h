@@ -22,9 +22,8 @@
 namespace qtipd {
 
 // Bytes of x and y together, which every path moves.
-inline uint64_t ActivationBytes(const Device& device, Shape shape, int64_t batch) {
-  return static_cast<uint64_t>(batch * (shape.out_features + shape.in_features)) *
-         DTypeSize(device.info().compute_dtype);
+inline uint64_t ActivationBytes(DType dtype, Shape shape, int64_t batch) {
+  return static_cast<uint64_t>(batch * (shape.out_features + shape.in_features)) * DTypeSize(dtype);
 }
 
 class PreparedLinear final : public PreparedPath {
@@ -36,7 +35,8 @@ class PreparedLinear final : public PreparedPath {
     const int64_t batch = multiply->batch();
     QTIPD_ASSIGN_OR_RETURN(LinearScratch scratch,
                            LinearScratch::Create(device, *weights, batch, multiply->steps()));
-    const uint64_t activation_bytes = ActivationBytes(device, weights->shape(), batch);
+    const uint64_t activation_bytes =
+        ActivationBytes(weights->activation_dtype(), weights->shape(), batch);
     notes.merge(multiply->notes(*weights));
     return std::make_unique<PreparedLinear>(std::move(weights), std::move(multiply),
                                             std::move(scratch), activation_bytes, std::move(notes));

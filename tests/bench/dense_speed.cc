@@ -34,6 +34,7 @@ class RandomWeights final : public ResidentWeights {
   uint64_t multiply_bytes() const override { return 0; }
   int64_t max_fused_batch() const override { return 0; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return device_.info().compute_dtype; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
   absl::Status InputTransform(int64_t, const void*, void*, int) override { return NotHere(); }
@@ -47,11 +48,12 @@ class RandomWeights final : public ResidentWeights {
     const std::vector<std::byte> elements = EncodeFloats(values, dtype);
     return device_.CopyToDevice(w, elements.data(), elements.size());
   }
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int) const override {
+
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int, DType) const override {
     return NotHere();
   }
 
- private:
   Device& device_;
   const Shape shape_;
 };
@@ -80,7 +82,10 @@ absl::Status Run(Device& device, const Registry& registry, Shape shape) {
   QTIPD_ASSIGN_OR_RETURN(const DeviceMemory memory, device.Memory());
   const CopyPlan plan = PlanCopies(CacheMode::kRotate, dense->WeightBytesPerCopy(weights, device),
                                    device.info(), memory.free_bytes);
-  QTIPD_ASSIGN_OR_RETURN(const auto path, dense->Prepare(device, weights, 1, plan.copies));
+  QTIPD_ASSIGN_OR_RETURN(
+      const auto path,
+      dense->Prepare(device, weights,
+                     {.copies = plan.copies, .activations = weights.activation_dtype()}));
   std::vector<float> activations(static_cast<size_t>(shape.in_features));
   FillNormal(1, RandomStream::kActivations, 0, activations);
   const auto elements = EncodeFloats(activations, device.info().compute_dtype);

@@ -14,8 +14,13 @@
 namespace qtipd {
 namespace {
 
-// Relative L2 error of a whole path's output: docs/architecture.md, "What the errors mean".
-double PathBound(DType output) { return output == DType::kF32 ? 1e-5 : 1e-3; }
+// Relative L2 error of what is computed in a device's compute dtype: docs/architecture.md, "What
+// the errors mean".
+double PathBound(DType compute) { return compute == DType::kF32 ? 1e-5 : 1e-3; }
+// The same of a path's output, which rounding to BF16 may change by 2^-8.
+double PathBound(DType compute, DType output) {
+  return PathBound(compute) + (output == DType::kBF16 ? 0x1p-8 : 0);
+}
 // Of the bare fused kernel, its activations being exact in the type that it reads.
 constexpr double kFusedBound = 2e-6;
 
@@ -105,30 +110,38 @@ class PathConformance : public ConformanceTest,
   }
 
   void CheckBatch(const PackedLayer& layer, ResidentWeights& weights, int64_t batch) {
+    CheckBatch(layer, weights, batch, dtype());
+  }
+
+  // x and y are of `activations`.
+  void CheckBatch(const PackedLayer& layer, ResidentWeights& weights, int64_t batch,
+                  DType activations) {
     SCOPED_TRACE(testing::Message() << layer.shape.out_features << "x" << layer.shape.in_features
-                                    << " batch " << batch);
-    auto prepared = path().Prepare(*device_, weights, batch, 2);
+                                    << " batch " << batch << " " << DTypeName(activations));
+    auto prepared = path().Prepare(*device_, weights,
+                                   {.batch = batch, .copies = 2, .activations = activations});
     if (!prepared.ok()) {
       EXPECT_EQ(GetErrorInfo(prepared.status()).reason, "BATCH_UNSUPPORTED") << prepared.status();
       EXPECT_GT(path().designed_error(), 0) << "every other path takes every batch";
       EXPECT_GT(batch, weights.max_rounded_batch());
       return;
     }
-    const std::vector<float> x = Activations(batch, batch * layer.shape.in_features, dtype());
-    const Buffer x_buffer = Upload(EncodeFloats(x, dtype()));
-    const size_t y_bytes = batch * layer.shape.out_features * DTypeSize(dtype());
+    const std::vector<float> x = Activations(batch, batch * layer.shape.in_features, activations);
+    const Buffer x_buffer = Upload(EncodeFloats(x, activations));
+    const size_t y_bytes = batch * layer.shape.out_features * DTypeSize(activations);
     const std::vector<std::byte> y = RunPath(**prepared, 0, x_buffer, y_bytes);
     const WeightFormat* format = TheBench().registry.FindFormat(layer.format).value();
     const auto exact = format->ReferenceMultiply(layer, x, batch);
     ASSERT_OK(exact.status());
-    EXPECT_LE(RelativeError(Decode(y, dtype()), *exact),
-              PathBound(dtype()) + path().designed_error());
+    EXPECT_LE(RelativeError(Decode(y, activations), *exact),
+              PathBound(dtype(), activations) + path().designed_error());
     EXPECT_EQ(RunPath(**prepared, 0, x_buffer, y_bytes), y) << "the same run twice";
     EXPECT_EQ(RunPath(**prepared, 1, x_buffer, y_bytes), y) << "the other copy";
-    EXPECT_EQ(Download(x_buffer), EncodeFloats(x, dtype())) << "x was written to";
-    EXPECT_GE((*prepared)->bytes_per_run(), (*prepared)->weight_bytes());
+    EXPECT_EQ(Download(x_buffer), EncodeFloats(x, activations)) << "x was written to";
+    const uint64_t moved = batch * layer.shape.in_features * DTypeSize(activations) + y_bytes;
+    EXPECT_EQ((*prepared)->bytes_per_run(), (*prepared)->weight_bytes() + moved);
     const uint64_t rotated = path().WeightBytesPerCopy(weights, device());
-    const bool is_transformed = (*prepared)->steps().size() > 2;
+    const bool is_transformed = std::get<1>(GetParam()) != "dense" && weights.transform_bytes() > 0;
     EXPECT_EQ((*prepared)->weight_bytes(),
               rotated + (is_transformed ? weights.transform_bytes() : 0));
   }
@@ -142,6 +155,15 @@ TEST_P(PathConformance, AgreesWithTheReference) {
     ASSERT_OK(layer.status());
     const auto weights = Load(*layer);
     for (const int64_t batch : {1, 2, 3, 16}) CheckBatch(*layer, *weights, batch);
+  }
+}
+
+TEST_P(PathConformance, AgreesWithTheReferenceInBf16) {
+  for (const Shape shape : ShapesOf(format_case())) {
+    const auto layer = QuantizedLayer(format_case(), shape);
+    ASSERT_OK(layer.status());
+    const auto weights = Load(*layer);
+    for (const int64_t batch : {1, 3, 16}) CheckBatch(*layer, *weights, batch, DType::kBF16);
   }
 }
 
@@ -169,20 +191,24 @@ TEST_P(PathConformance, StepsInTurnGiveTheWholeRun) {
   const auto layer = QuantizedLayer(format_case(), shape);
   ASSERT_OK(layer.status());
   const auto weights = Load(*layer);
-  auto prepared = path().Prepare(*device_, *weights, 1, 1);
-  if (!prepared.ok() && weights->max_rounded_batch() == 0 && path().designed_error() > 0) {
-    GTEST_SKIP() << prepared.status();
-  }
-  ASSERT_OK(prepared.status());
-  const Buffer x = Upload(EncodeFloats(Activations(1, shape.in_features, dtype()), dtype()));
-  const size_t y_bytes = shape.out_features * DTypeSize(dtype());
-  const std::vector<std::byte> whole = RunPath(**prepared, 0, x, y_bytes);
-  const int steps = static_cast<int>((*prepared)->steps().size());
-  for (int split = 0; split <= steps; ++split) {
-    Buffer y = device_->Allocate(y_bytes).value();
-    ASSERT_OK((*prepared)->Run(0, x.data(), y.data(), 0, split));
-    ASSERT_OK((*prepared)->Run(0, x.data(), y.data(), 0, steps));
-    EXPECT_EQ(Download(y), whole) << "after the first " << split << " steps alone";
+  for (const DType activations : {dtype(), DType::kBF16}) {
+    SCOPED_TRACE(DTypeName(activations));
+    auto prepared = path().Prepare(*device_, *weights, {.activations = activations});
+    if (!prepared.ok() && weights->max_rounded_batch() == 0 && path().designed_error() > 0) {
+      GTEST_SKIP() << prepared.status();
+    }
+    ASSERT_OK(prepared.status());
+    const std::vector<float> values = Activations(1, shape.in_features, activations);
+    const Buffer x = Upload(EncodeFloats(values, activations));
+    const size_t y_bytes = shape.out_features * DTypeSize(activations);
+    const std::vector<std::byte> whole = RunPath(**prepared, 0, x, y_bytes);
+    const int steps = static_cast<int>((*prepared)->steps().size());
+    for (int split = 0; split <= steps; ++split) {
+      Buffer y = device_->Allocate(y_bytes).value();
+      ASSERT_OK((*prepared)->Run(0, x.data(), y.data(), 0, split));
+      ASSERT_OK((*prepared)->Run(0, x.data(), y.data(), 0, steps));
+      EXPECT_EQ(Download(y), whole) << "after the first " << split << " steps alone";
+    }
   }
 }
 

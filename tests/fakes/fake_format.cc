@@ -121,6 +121,7 @@ class FakeResident final : public ResidentWeights {
   uint64_t multiply_bytes() const override { return copies_[0].bytes(); }
   int64_t max_fused_batch() const override { return 4; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {"output_scale"}; }
   absl::Status InputTransform(int64_t, const void*, void*, int) override {
@@ -150,11 +151,12 @@ class FakeResident final : public ResidentWeights {
     return device_.Copy(w, copies_[copy].data(), copies_[copy].bytes());
   }
   absl::Status DecodeOriginal(void* w, DType, const Progress&) override { return Decode(0, w); }
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
     return Make(device_, control_, shape_, copies_[0].data(), copies);
   }
 
- private:
   Device& device_;
   std::shared_ptr<FakeFormatControl> control_;
   const Shape shape_;

@@ -6,6 +6,7 @@
 
 #include "kernels/api/error.h"
 #include "kernels/api/status.h"
+#include "kernels/paths/cast_activations.h"
 
 namespace qtipd {
 namespace {
@@ -44,15 +45,18 @@ class FakePath final : public InferencePath {
     return weights.multiply_bytes();
   }
   absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device& device, ResidentWeights& weights,
-                                                        int64_t batch, int copies) const override {
+                                                        const PathProblem& problem) const override {
+    const int64_t batch = problem.batch;
     if (batch > weights.max_fused_batch()) {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to 4");
     }
-    QTIPD_ASSIGN_OR_RETURN(auto replicated, weights.Replicate(copies));
+    QTIPD_ASSIGN_OR_RETURN(auto replicated, weights.Replicate(problem.copies));
     QTIPD_ASSIGN_OR_RETURN(
         Buffer z, device.Allocate(static_cast<size_t>(batch * weights.shape().out_features) * 4));
-    return std::make_unique<FakePrepared>(std::move(replicated), std::move(z), batch);
+    auto path = std::make_unique<FakePrepared>(std::move(replicated), std::move(z), batch);
+    return CastActivations(device, std::move(path), weights.activation_dtype(), weights.shape(),
+                           problem);
   }
 };
 

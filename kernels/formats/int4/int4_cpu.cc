@@ -55,6 +55,7 @@ class Int4CpuWeights final : public ResidentWeights {
   }
   int64_t max_fused_batch() const override { return kInt4CpuMaxBatch; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
   absl::Status InputTransform(int64_t, const void*, void*, int) override {
@@ -95,7 +96,8 @@ class Int4CpuWeights final : public ResidentWeights {
                      });
   }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
     std::unique_ptr<Int4CpuWeights> replica(new Int4CpuWeights(device_, shape_, spec_));
     QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
     for (int copy = 0; copy < copies; ++copy) {
@@ -104,7 +106,6 @@ class Int4CpuWeights final : public ResidentWeights {
     return replica;
   }
 
- private:
   Int4CpuWeights(CpuDevice& device, Shape shape, const Int4Spec& spec)
       : device_(device), shape_(shape), spec_(spec), layout_(shape, spec) {}
 

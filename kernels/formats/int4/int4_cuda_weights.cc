@@ -31,6 +31,7 @@ class Int4CudaWeights final : public ResidentWeights {
   uint64_t multiply_bytes() const override { return layout_.read_bytes(shape_); }
   int64_t max_fused_batch() const override { return kInt4CudaMaxBatch; }
   DType inner_dtype() const override { return DType::kF16; }
+  DType activation_dtype() const override { return DType::kF16; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
   absl::Status InputTransform(int64_t, const void*, void*, int) override {
@@ -69,7 +70,8 @@ class Int4CudaWeights final : public ResidentWeights {
     return device_.Synchronize();
   }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
     std::vector<Buffer> replicas;
     for (int i = 0; i < copies; ++i) {
       QTIPD_ASSIGN_OR_RETURN(Buffer replica, Duplicate(device_, copies_[0]));
@@ -80,7 +82,6 @@ class Int4CudaWeights final : public ResidentWeights {
     return std::make_unique<Int4CudaWeights>(device_, shape_, layout_, std::move(replicas));
   }
 
- private:
   Int4FusedProblem Problem(int64_t batch) const {
     return {.shape = shape_, .layout = layout_, .batch = batch};
   }

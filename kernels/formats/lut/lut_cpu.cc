@@ -45,6 +45,7 @@ class LutCpuWeights final : public ResidentWeights {
   uint64_t multiply_bytes() const override { return PackedBytes() + TableBytes(layout_.spec); }
   int64_t max_fused_batch() const override { return kLutCpuMaxBatch; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
 
@@ -82,15 +83,6 @@ class LutCpuWeights final : public ResidentWeights {
                      [&](int64_t begin, int64_t end) { DecodeParts(0, begin, end, w); });
   }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
-    std::unique_ptr<LutCpuWeights> replica(new LutCpuWeights(device_, layout_.spec, layout_.shape));
-    QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
-    for (int copy = 0; copy < copies; ++copy) {
-      std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes(layout_.spec, layout_.shape));
-    }
-    return replica;
-  }
-
   // Device memory of one copy: the one codebook, the weights, padding.
   static uint64_t CopyBytes(const LutSpec& spec, Shape shape) {
     const int64_t packed = LutUsesPanels(spec) ? LutPanelLayout(spec, shape, 1).bytes()
@@ -99,6 +91,15 @@ class LutCpuWeights final : public ResidentWeights {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
+    std::unique_ptr<LutCpuWeights> replica(new LutCpuWeights(device_, layout_.spec, layout_.shape));
+    QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
+    for (int copy = 0; copy < copies; ++copy) {
+      std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes(layout_.spec, layout_.shape));
+    }
+    return replica;
+  }
+
   LutCpuWeights(CpuDevice& device, const LutSpec& spec, Shape shape)
       : device_(device),
         layout_(spec, shape),

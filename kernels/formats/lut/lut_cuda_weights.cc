@@ -53,6 +53,7 @@ class LutCudaWeights final : public ResidentWeights {
   int64_t max_fused_batch() const override { return kLutMaxFusedBatch; }
   // Without output transforms z is y.
   DType inner_dtype() const override { return DType::kF16; }
+  DType activation_dtype() const override { return DType::kF16; }
   std::vector<std::string> input_steps() const override { return {}; }
   std::vector<std::string> output_steps() const override { return {}; }
 
@@ -90,7 +91,8 @@ class LutCudaWeights final : public ResidentWeights {
   }
   OperationCounts decode_operations() const override { return {{"launch", 1}}; }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
     std::vector<Copy> replicas;
     for (int i = 0; i < copies; ++i) {
       Copy replica;
@@ -103,7 +105,6 @@ class LutCudaWeights final : public ResidentWeights {
     return std::make_unique<LutCudaWeights>(device_, layout_, shared_, std::move(replicas));
   }
 
- private:
   absl::Status DecodeAs(int copy, DType dtype, void* w) const {
     const Buffer& books = layout_.is_per_channel ? copies_[copy].table : shared_->codebook;
     return LaunchLutDecode(device_, layout_, copies_[copy].packed.data(), books.data(), dtype, w);

@@ -74,6 +74,7 @@ class QtipCpuWeights final : public ResidentWeights {
   }
   int64_t max_fused_batch() const override { return kQtipCpuMaxBatch; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return DType::kF32; }
   std::vector<std::string> input_steps() const override { return {"input_rotation"}; }
   std::vector<std::string> output_steps() const override {
     return {"output_rotation", "output_scale"};
@@ -188,15 +189,6 @@ class QtipCpuWeights final : public ResidentWeights {
     return ForPieces(pool, progress, shape_.out_features, piece_rows, scale);
   }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
-    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, spec_, sides_));
-    QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
-    for (int copy = 0; copy < copies; ++copy) {
-      std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes());
-    }
-    return replica;
-  }
-
   // Device memory of one copy: codebook tables, trellis, padding.
   static uint64_t CopyBytes(Shape shape, const QtipCodeSpec& spec) {
     const uint64_t bytes =
@@ -205,6 +197,15 @@ class QtipCpuWeights final : public ResidentWeights {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
+    std::unique_ptr<QtipCpuWeights> replica(new QtipCpuWeights(device_, shape_, spec_, sides_));
+    QTIPD_RETURN_IF_ERROR(replica->AllocateCopies(copies));
+    for (int copy = 0; copy < copies; ++copy) {
+      std::memcpy(replica->CopyAt(copy), CopyAt(0), CopyBytes());
+    }
+    return replica;
+  }
+
   QtipCpuWeights(CpuDevice& device, Shape shape, const QtipCodeSpec& spec,
                  std::shared_ptr<const Sides> sides)
       : device_(device),

@@ -61,6 +61,7 @@ class QtipCudaWeights final : public ResidentWeights {
   }
   int64_t max_fused_batch() const override { return kMaxFusedBatch; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return DType::kF16; }
 
   std::vector<std::string> input_steps() const override { return {"input_rotation"}; }
   std::vector<std::string> output_steps() const override {
@@ -160,7 +161,8 @@ class QtipCudaWeights final : public ResidentWeights {
     return device_.Synchronize();  // before the scratch memory goes
   }
 
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
+ private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
     std::vector<Copy> replicas;
     for (int i = 0; i < copies; ++i) {
       Copy replica;
@@ -173,7 +175,6 @@ class QtipCudaWeights final : public ResidentWeights {
     return std::make_unique<QtipCudaWeights>(device_, shape_, spec_, sides_, std::move(replicas));
   }
 
- private:
   absl::Status DecodeTrellis(int copy, DType dtype, void* w) const {
     const void* packed = copies_[copy].packed.data();
     const void* table = copies_[copy].table.data();

@@ -59,8 +59,11 @@ absl::StatusOr<PreparedCell> Prepare(const CellProblem& problem, DeviceLease& le
   }
   PreparedCell cell;
   cell.is_cache_cold = rotates ? plan.exceeds_cache : problem.spec.cache_mode == CacheMode::kCold;
-  QTIPD_ASSIGN_OR_RETURN(
-      cell.path, problem.path.Prepare(device, problem.resident, problem.batch, plan.copies));
+  QTIPD_ASSIGN_OR_RETURN(cell.path,
+                         problem.path.Prepare(device, problem.resident,
+                                              {.batch = problem.batch,
+                                               .copies = plan.copies,
+                                               .activations = device.info().compute_dtype}));
   return cell;
 }
 

@@ -103,7 +103,10 @@ absl::Status PathReplay::Prepare(const ProfileTask& task) {
   QTIPD_ASSIGN_OR_RETURN(
       y_, device_->Allocate(static_cast<size_t>(task.batch * layer.shape.out_features) *
                             DTypeSize(info.compute_dtype)));
-  QTIPD_ASSIGN_OR_RETURN(path_, path->Prepare(*device_, *weights_, task.batch, task.copies));
+  QTIPD_ASSIGN_OR_RETURN(
+      path_, path->Prepare(
+                 *device_, *weights_,
+                 {.batch = task.batch, .copies = task.copies, .activations = info.compute_dtype}));
   recorded_runs_ = info.is_synchronous ? kRunsOnCpu : RoundUp(kMinRecordedRuns, path_->copies());
   return absl::OkStatus();
 }

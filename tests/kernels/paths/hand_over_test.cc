@@ -41,7 +41,8 @@ class HandOverTest : public testing::Test {
   }
 
   absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(int64_t batch) {
-    return registry_.FindPath("fused").value()->Prepare(*device_, *weights_, batch, 2);
+    return registry_.FindPath("fused").value()->Prepare(*device_, *weights_,
+                                                        {.batch = batch, .copies = 2});
   }
 
   std::shared_ptr<FakeFormatControl> format_ = std::make_shared<FakeFormatControl>();

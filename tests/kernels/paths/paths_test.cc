@@ -26,8 +26,13 @@ using Calls = std::vector<std::string>;
 // W_inner is all ones; with transforms, x is doubled before and y negated (and then tripled) after.
 class ScriptedWeights final : public ResidentWeights {
  public:
-  ScriptedWeights(Calls& calls, bool has_transforms, int copies)
-      : calls_(calls), has_transforms_(has_transforms), copies_(copies) {}
+  ScriptedWeights(Calls& calls, bool has_transforms, int copies, DType activations = DType::kF32)
+      : calls_(calls),
+        has_transforms_(has_transforms),
+        copies_(copies),
+        activations_(activations) {}
+
+  bool takes_bf16 = false;
 
   Shape shape() const override { return {kOut, kIn}; }
   int copies() const override { return copies_; }
@@ -36,6 +41,10 @@ class ScriptedWeights final : public ResidentWeights {
   uint64_t transform_bytes() const override { return has_transforms_ ? 2 : 0; }
   int64_t max_fused_batch() const override { return 4; }
   DType inner_dtype() const override { return DType::kF32; }
+  DType activation_dtype() const override { return activations_; }
+  bool takes_activations(DType dtype) const override {
+    return dtype == DType::kF32 || (takes_bf16 && dtype == DType::kBF16);
+  }
   std::vector<std::string> input_steps() const override {
     return has_transforms_ ? Calls{"in"} : Calls{};
   }
@@ -76,17 +85,20 @@ class ScriptedWeights final : public ResidentWeights {
     std::fill_n(F(w), kOut * kIn, has_transforms_ ? -6.0f : 1.0f);
     return absl::OkStatus();
   }
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> Replicate(int copies) const override {
-    return std::make_unique<ScriptedWeights>(calls_, has_transforms_, copies);
-  }
 
  private:
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies,
+                                                               DType activations) const override {
+    return std::make_unique<ScriptedWeights>(calls_, has_transforms_, copies, activations);
+  }
+
   static float* F(void* data) { return static_cast<float*>(data); }
   static const float* F(const void* data) { return static_cast<const float*>(data); }
 
   Calls& calls_;
   bool has_transforms_;
   int copies_;
+  DType activations_;
 };
 
 class PathsTest : public testing::TestWithParam<bool> {
@@ -95,8 +107,10 @@ class PathsTest : public testing::TestWithParam<bool> {
 
   const InferencePath& Path(std::string_view id) { return *registry_.FindPath(id).value(); }
 
-  std::unique_ptr<PreparedPath> Prepare(std::string_view id, int64_t batch = 2) {
-    auto prepared = Path(id).Prepare(device_, weights_, batch, 3);
+  std::unique_ptr<PreparedPath> Prepare(std::string_view id, int64_t batch = 2,
+                                        DType activations = DType::kF32) {
+    auto prepared = Path(id).Prepare(device_, weights_,
+                                     {.batch = batch, .copies = 3, .activations = activations});
     EXPECT_TRUE(prepared.ok()) << prepared.status();
     return std::move(prepared).value();
   }
@@ -114,6 +128,9 @@ class PathsTest : public testing::TestWithParam<bool> {
   CpuDevice device_{{.threads = 1, .read_memory = {}}};
   Registry registry_;
 };
+
+// Activations of another dtype than the kernels take.
+class CastPathsTest : public PathsTest {};
 
 // A layer with transforms, so with several steps and scratch of its own.
 class TransformedPathsTest : public PathsTest {};
@@ -203,22 +220,97 @@ TEST_P(TransformedPathsTest, ARangeRunsOnlyItsSteps) {
 }
 
 TEST_P(PathsTest, RefusesBatchesThatItCannotTake) {
-  const absl::Status status = Path("fused_a16").Prepare(device_, weights_, 5, 1).status();
+  const absl::Status status = Path("fused_a16").Prepare(device_, weights_, {.batch = 5}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(GetErrorInfo(status).reason, "BATCH_UNSUPPORTED");
   EXPECT_EQ(GetErrorInfo(status).metadata.at("allowed"), "1 to 3");
   for (const auto& path : registry_.paths()) {
-    EXPECT_EQ(GetErrorInfo(path->Prepare(device_, weights_, 0, 1).status()).reason,
+    EXPECT_EQ(GetErrorInfo(path->Prepare(device_, weights_, {.batch = 0}).status()).reason,
               "BATCH_UNSUPPORTED")
         << path->id();
   }
-  EXPECT_TRUE(Path("dense").Prepare(device_, weights_, 5, 1).ok());
+  EXPECT_TRUE(Path("dense").Prepare(device_, weights_, {.batch = 5}).ok());
 }
 
 TEST_P(TransformedPathsTest, AFullDeviceIsAnErrorAndNotACrash) {
   CpuDevice full({.threads = 1, .read_memory = [] { return HostMemory{}; }});
-  const absl::Status status = Path("dequant").Prepare(full, weights_, 1 << 20, 1).status();
+  const absl::Status status = Path("dequant").Prepare(full, weights_, {.batch = 1 << 20}).status();
   EXPECT_EQ(GetErrorInfo(status).reason, "DEVICE_MEMORY_EXHAUSTED");
+}
+
+TEST_P(CastPathsTest, EveryPathComputesTheWholeLinearOnBf16) {
+  const float scale = GetParam() ? -6.0f : 1.0f;
+  const std::vector<std::byte> x = EncodeFloats(std::vector<float>{1, 2, 3, 4, 5, 6}, DType::kBF16);
+  for (const auto& path : registry_.paths()) {
+    const auto prepared = Prepare(path->id(), 2, DType::kBF16);
+    std::vector<uint16_t> y(2 * kOut, 0xFFFF);
+    ASSERT_TRUE(
+        prepared->Run(0, x.data(), y.data(), 0, static_cast<int>(prepared->steps().size())).ok());
+    EXPECT_EQ(y, (std::vector<uint16_t>{FloatToBfloat16(6 * scale), FloatToBfloat16(6 * scale),
+                                        FloatToBfloat16(15 * scale), FloatToBfloat16(15 * scale)}))
+        << path->id();
+  }
+}
+
+TEST_P(CastPathsTest, CastsAreStepsAroundThoseOfThePath) {
+  EXPECT_THAT(Prepare("dense", 1, DType::kBF16)->steps(),
+              ElementsAre("input_cast", "gemv", "output_cast"));
+  for (const auto& path : registry_.paths()) {
+    const auto plain = Prepare(path->id(), 1);
+    const auto cast = Prepare(path->id(), 1, DType::kBF16);
+    Calls expected = plain->steps();
+    expected.insert(expected.begin(), "input_cast");
+    expected.push_back("output_cast");
+    EXPECT_EQ(cast->steps(), expected) << path->id();
+    EXPECT_FALSE(cast->RepeatsPrevious(0));
+    EXPECT_FALSE(cast->RepeatsPrevious(static_cast<int>(expected.size()) - 1));
+    for (int step = 0; step < static_cast<int>(plain->steps().size()); ++step) {
+      EXPECT_EQ(cast->RepeatsPrevious(step + 1), plain->RepeatsPrevious(step)) << path->id();
+    }
+    EXPECT_EQ(cast->operations().at("launch"), plain->operations()["launch"] + 2) << path->id();
+    EXPECT_EQ(cast->notes().at("activation_casts"), "BF16 to F32 and back");
+    EXPECT_FALSE(plain->notes().contains("activation_casts"));
+  }
+}
+
+TEST_P(CastPathsTest, ARangeRunsOnlyItsSteps) {
+  const auto cast = Prepare("dequant", 2, DType::kBF16);
+  const int steps = static_cast<int>(cast->steps().size());
+  const std::vector<std::byte> x = EncodeFloats(std::vector<float>{1, 2, 3, 4, 5, 6}, DType::kBF16);
+  std::vector<uint16_t> y(2 * kOut, 0xFFFF);
+  calls_.clear();
+  ASSERT_TRUE(cast->Run(0, x.data(), y.data(), 0, 1).ok());
+  EXPECT_THAT(calls_, IsEmpty());
+  ASSERT_TRUE(cast->Run(1, x.data(), y.data(), 1, steps - 1).ok());
+  EXPECT_THAT(calls_, testing::Contains("decode copy 1"));
+  EXPECT_THAT(y, testing::Each(0xFFFF)) << "before the last cast";
+  calls_.clear();
+  ASSERT_TRUE(cast->Run(1, x.data(), y.data(), steps - 1, steps).ok());
+  EXPECT_THAT(calls_, IsEmpty());
+  EXPECT_EQ(y[0], FloatToBfloat16(GetParam() ? -36.0f : 6.0f));
+}
+
+TEST_P(CastPathsTest, XAndYCountAsTheyAreAndTheirCopiesAsScratch) {
+  for (const auto& path : registry_.paths()) {
+    const auto plain = Prepare(path->id());
+    const auto cast = Prepare(path->id(), 2, DType::kBF16);
+    EXPECT_EQ(cast->weight_bytes(), plain->weight_bytes());
+    EXPECT_EQ(cast->bytes_per_run(), plain->weight_bytes() + 2 * (kOut + kIn) * 2) << path->id();
+    EXPECT_EQ(cast->scratch_bytes(), plain->scratch_bytes() + 2 * (kOut + kIn) * sizeof(float))
+        << path->id();
+    EXPECT_EQ(cast->copies(), 3);
+  }
+}
+
+TEST_P(CastPathsTest, ALayerThatTakesTheDTypeIsNotCast) {
+  weights_.takes_bf16 = true;
+  for (const char* id : {"fused", "dequant"}) {
+    const auto path = Prepare(id, 1, DType::kBF16);
+    EXPECT_EQ(path->steps(), Prepare(id, 1)->steps()) << id;
+    EXPECT_EQ(path->bytes_per_run(), path->weight_bytes() + (kOut + kIn) * 2) << id;
+  }
+  EXPECT_EQ(GetErrorInfo(weights_.Replicate(1, DType::kF16).status()).reason,
+            "ACTIVATION_DTYPE_UNSUPPORTED");
 }
 
 TEST_P(PathsTest, NotesNameTheDenseRoutine) {
@@ -227,6 +319,9 @@ TEST_P(PathsTest, NotesNameTheDenseRoutine) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Transforms, TransformedPathsTest, testing::Values(true));
+INSTANTIATE_TEST_SUITE_P(Transforms, CastPathsTest, testing::Bool(), [](const auto& info) {
+  return std::string(info.param ? "With" : "Without");
+});
 INSTANTIATE_TEST_SUITE_P(Transforms, PathsTest, testing::Bool(), [](const auto& info) {
   return std::string(info.param ? "With" : "Without");
 });

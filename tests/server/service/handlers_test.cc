@@ -20,8 +20,8 @@ class FakePath final : public InferencePath {
   std::string_view id() const override { return id_; }
   std::string_view summary() const override { return "a path"; }
   uint64_t WeightBytesPerCopy(const ResidentWeights&, const Device&) const override { return 0; }
-  absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device&, ResidentWeights&, int64_t,
-                                                        int) const override {
+  absl::StatusOr<std::unique_ptr<PreparedPath>> Prepare(Device&, ResidentWeights&,
+                                                        const PathProblem&) const override {
     return absl::UnimplementedError("not for tests");
   }
 
