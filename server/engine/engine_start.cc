@@ -151,6 +151,7 @@ absl::StatusOr<OperationRecord> EngineImpl::StartBenchmark(const BenchmarkSpec& 
   if (started) return *std::move(started);
   QTIPD_RETURN_IF_ERROR(CheckBenchmark(spec, Context()));
   QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  QTIPD_RETURN_IF_ERROR(ActivationDType(executor->info(), spec.activation_dtype).status());
   return StartOnDevice(std::move(request), *executor,
                        [this, spec](DeviceLease& lease, Progress& progress) {
                          return RunBenchmark(spec, Context(), lease, progress);
@@ -168,7 +169,8 @@ absl::Status EngineImpl::ValidateProfile(const ProfileSpec& spec) {
   QTIPD_RETURN_IF_ERROR(CheckServing());
   QTIPD_RETURN_IF_ERROR(CheckProfile(spec, Context()));
   QTIPD_RETURN_IF_ERROR(FindCollector().status());
-  return FindExecutor(spec.device).status();
+  QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  return ActivationDType(executor->info(), spec.activation_dtype).status();
 }
 
 absl::StatusOr<OperationRecord> EngineImpl::StartProfile(const ProfileSpec& spec) {
@@ -181,6 +183,7 @@ absl::StatusOr<OperationRecord> EngineImpl::StartProfile(const ProfileSpec& spec
   QTIPD_RETURN_IF_ERROR(CheckProfile(spec, Context()));
   QTIPD_ASSIGN_OR_RETURN(ProfileCollector * collector, FindCollector());
   QTIPD_ASSIGN_OR_RETURN(DeviceExecutor * executor, FindExecutor(spec.device));
+  QTIPD_RETURN_IF_ERROR(ActivationDType(executor->info(), spec.activation_dtype).status());
   return StartOnDevice(std::move(request), *executor,
                        [this, spec, collector](DeviceLease& lease, Progress& progress) {
                          return RunProfile(spec, Context(), *collector, lease, progress);

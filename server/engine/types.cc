@@ -50,6 +50,12 @@ std::string_view OperationStateName(OperationState state) {
   return "";
 }
 
+std::string OtherActivations(const RunRecord& run, const BenchmarkResult& result) {
+  const auto compute = run.environment.find("compute_dtype");
+  const bool is_known = compute != run.environment.end();
+  return is_known && compute->second != result.activation_dtype ? result.activation_dtype : "";
+}
+
 bool IsTerminal(OperationState state) {
   return state != OperationState::kQueued && state != OperationState::kRunning;
 }

@@ -109,7 +109,8 @@ struct BenchmarkSpec {
   // Half the 95 % interval of the median, over the median, at which a result is stable.
   double relative_half_width = 0.005;
   double max_seconds = 15;
-  bool lock_clocks = false;  // hold the device's clock at its default meanwhile
+  bool lock_clocks = false;      // hold the device's clock at its default meanwhile
+  std::string activation_dtype;  // of x and y: "BF16"; empty: the device's compute dtype
 };
 
 struct LoadSpec {
@@ -257,6 +258,9 @@ struct Conditions {
 struct BenchmarkResult {
   std::string path;
   int64_t batch = 1;
+  // Of x and y: "F16", "BF16", "F32"; empty in records that did not keep it, all of the device's
+  // compute dtype.
+  std::string activation_dtype;
   CacheMode cache_mode = CacheMode::kRotate;
   int copies = 1;               // weight copies rotated over
   int64_t runs_per_sample = 1;  // path runs in one replay; a sample is their mean
@@ -305,6 +309,9 @@ struct RunRecord {
   std::optional<BenchmarkSpec> spec;
   std::vector<BenchmarkResult> results;
 };
+
+// "BF16" where x and y of `result` were not of the device's compute dtype; else empty.
+std::string OtherActivations(const RunRecord& run, const BenchmarkResult& result);
 
 enum class OperationState { kQueued, kRunning, kSucceeded, kFailed, kCancelled, kInterrupted };
 std::string_view OperationStateName(OperationState state);  // "QUEUED", ...

@@ -224,13 +224,17 @@ void PrometheusSink::BenchmarkFinished(const RunRecord& run) {
                                       {"path", result.path},
                                       {"outcome", result.status.ok() ? "ok" : "error"}});
     if (!result.status.ok()) continue;
-    const Labels labels = {{"device", run.device},
-                           {"path", result.path},
-                           {"format", run.format},
-                           {"code", OptionLabel(run.options, "code")},
-                           {"bits", OptionLabel(run.options, "bits")},
-                           {"batch", BatchLabel(result.batch)},
-                           {"cache_mode", std::string(CacheModeName(result.cache_mode))}};
+    Labels labels = {{"device", run.device},
+                     {"path", result.path},
+                     {"format", run.format},
+                     {"code", OptionLabel(run.options, "code")},
+                     {"bits", OptionLabel(run.options, "bits")},
+                     {"batch", BatchLabel(result.batch)},
+                     {"cache_mode", std::string(CacheModeName(result.cache_mode))}};
+    // Without the label where they are of the compute dtype, as before there were others.
+    if (const std::string activations = OtherActivations(run, result); !activations.empty()) {
+      labels["activations"] = activations;
+    }
     Set(families_->median, labels, result.latency.median);
     Set(families_->bandwidth, labels, result.effective_bytes_per_second);
     Set(families_->relative_error, labels, result.relative_error);

@@ -59,6 +59,7 @@ Json FromTask(const ProfileTask& task) {
           {"path", task.path},
           {"step", task.step},
           {"batch", task.batch},
+          {"activation_dtype", task.activation_dtype},
           {"copies", task.copies},
           {"seed", task.seed},
           {"preset", task.preset},
@@ -74,6 +75,7 @@ ProfileTask ToProfileTask(const Json& json) {
   json.at("path").get_to(task.path);
   json.at("step").get_to(task.step);
   json.at("batch").get_to(task.batch);
+  json.at("activation_dtype").get_to(task.activation_dtype);
   json.at("copies").get_to(task.copies);
   json.at("seed").get_to(task.seed);
   json.at("preset").get_to(task.preset);

@@ -23,6 +23,7 @@ struct ProfileTask {
   std::string path;           // "fused"
   std::string step;           // one of the path's steps, "fused_decode"; empty: all of them
   int64_t batch = 1;
+  std::string activation_dtype;  // of x and y; empty: the device's compute dtype
   int copies = 1;
   uint64_t seed = 1;                 // of the activations
   std::string preset;                // "memory", "stalls", "full"; empty: `metrics` alone

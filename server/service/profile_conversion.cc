@@ -66,6 +66,7 @@ v1::Profile ToProto(const ProfileRecord& record) {
   proto.set_path(record.path);
   proto.set_step(record.step);
   proto.set_batch(record.batch);
+  proto.set_activation_dtype(record.activation_dtype);
   proto.set_copies(record.copies);
   proto.set_preset(record.preset);
   proto.set_device(record.device);

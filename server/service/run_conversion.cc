@@ -90,6 +90,7 @@ v1::BenchmarkResult ResultProto(const BenchmarkResult& result, Samples samples) 
   proto.set_path(result.path);
   proto.set_batch(result.batch);
   proto.set_cache_mode(std::string(CacheModeName(result.cache_mode)));
+  proto.set_activation_dtype(result.activation_dtype);
   if (!result.status.ok()) {
     // Nothing was measured: figures stay absent rather than 0 with the look of a measurement.
     *proto.mutable_error() = ToProto(result.status);
@@ -143,6 +144,7 @@ v1::StartBenchmarkRequest RequestProto(const BenchmarkSpec& spec) {
   proto.set_cache_mode(CacheModeProto(spec.cache_mode));
   proto.set_seed(spec.seed);
   proto.set_lock_clocks(spec.lock_clocks);
+  proto.set_activation_dtype(spec.activation_dtype);
   v1::StoppingRule& stopping = *proto.mutable_stopping();
   stopping.set_samples(spec.samples);
   stopping.set_min_samples(spec.min_samples);

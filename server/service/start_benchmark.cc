@@ -78,6 +78,7 @@ absl::StatusOr<google::longrunning::Operation> StartBenchmark(
   spec.seed = request.seed() == 0 ? kDefaultSeed : request.seed();
   QTIPD_RETURN_IF_ERROR(FillStopping(request.stopping(), spec));
   spec.lock_clocks = request.lock_clocks();
+  spec.activation_dtype = request.activation_dtype();
   QTIPD_ASSIGN_OR_RETURN(const OperationRecord operation, engine.StartBenchmark(spec));
   return ToProto(operation, engine, Samples::kKeep);
 }

@@ -26,6 +26,7 @@ absl::StatusOr<google::longrunning::Operation> StartProfile(Engine& engine,
                                   ? request.instructions()
                                   : spec.preset == "stalls" || spec.preset == "full";
   spec.seed = request.has_seed() ? request.seed() : kDefaultSeed;
+  spec.activation_dtype = request.activation_dtype();
   if (request.validate_only()) {
     QTIPD_RETURN_IF_ERROR(engine.ValidateProfile(spec));
     google::longrunning::Operation nothing;

@@ -48,18 +48,21 @@ std::string OptionsPart(const Options& options) {
 }  // namespace
 
 std::string ComparabilityKey(const RunRecord& run, const BenchmarkResult& result) {
-  const std::vector<Part> parts = {{"device", run.device_name},
-                                   {"units", Fact(run, "compute_units")},
-                                   {"driver", DriverMajor(run)},
-                                   {"clocks", result.conditions.clock_policy},
-                                   {"cache", std::string(CacheModeName(result.cache_mode))},
-                                   {"protocol", std::to_string(kProtocolVersion)},
-                                   {"format", run.format},
-                                   {"options", OptionsPart(run.options)},
-                                   {"shape", std::to_string(run.shape.out_features) + "x" +
-                                                 std::to_string(run.shape.in_features)},
-                                   {"path", result.path},
-                                   {"batch", std::to_string(result.batch)}};
+  std::vector<Part> parts = {{"device", run.device_name},
+                             {"units", Fact(run, "compute_units")},
+                             {"driver", DriverMajor(run)},
+                             {"clocks", result.conditions.clock_policy},
+                             {"cache", std::string(CacheModeName(result.cache_mode))},
+                             {"protocol", std::to_string(kProtocolVersion)},
+                             {"format", run.format},
+                             {"options", OptionsPart(run.options)},
+                             {"shape", std::to_string(run.shape.out_features) + "x" +
+                                           std::to_string(run.shape.in_features)},
+                             {"path", result.path},
+                             {"batch", std::to_string(result.batch)}};
+  if (const std::string activations = OtherActivations(run, result); !activations.empty()) {
+    parts.emplace_back("activations", activations);
+  }
   std::string key;
   for (const auto& [name, value] : parts) {
     if (!key.empty()) key += kComparabilitySeparator;

@@ -1,7 +1,6 @@
 #include "server/engine/harness/correctness.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -11,36 +10,28 @@
 namespace qtipd {
 namespace {
 
-// The values as `dtype` (F16 or F32) elements, and `values` rounded likewise.
+// BF16 has 8 significant bits: rounding to it changes a number by at most that share.
+constexpr double kBfloat16Rounding = 0x1p-8;
+
+// The values as elements of a float type, and `values` rounded likewise.
 std::vector<std::byte> RoundTo(DType dtype, std::vector<float>& values) {
   std::vector<std::byte> bytes = EncodeFloats(values, dtype);
-  if (dtype == DType::kF16) {
-    for (float& value : values) value = HalfToFloat(FloatToHalf(value));
-  }
+  ConvertFloats(values.data(), DType::kF32, bytes.data(), dtype,
+                static_cast<int64_t>(values.size()));
   return bytes;
-}
-
-double Element(std::span<const std::byte> bytes, DType dtype, size_t index) {
-  if (dtype == DType::kF32) {
-    float value;
-    std::memcpy(&value, bytes.data() + index * sizeof(value), sizeof(value));
-    return value;
-  }
-  uint16_t half;
-  std::memcpy(&half, bytes.data() + index * sizeof(half), sizeof(half));
-  return HalfToFloat(half);
 }
 
 }  // namespace
 
 absl::StatusOr<ReferenceCase> MakeReferenceCase(const WeightFormat& format,
-                                                const PackedLayer& layer, DType compute_dtype,
+                                                const PackedLayer& layer, DType activations,
                                                 uint64_t seed, int64_t batch) {
   ReferenceCase reference;
   reference.batch = batch;
+  reference.activations = activations;
   std::vector<float> x(static_cast<size_t>(batch * layer.shape.in_features));
   FillNormal(seed, RandomStream::kActivations, 0, x);
-  reference.x = RoundTo(compute_dtype, x);
+  reference.x = RoundTo(activations, x);
   QTIPD_ASSIGN_OR_RETURN(reference.y, format.ReferenceMultiply(layer, x, batch));
   return reference;
 }
@@ -48,9 +39,10 @@ absl::StatusOr<ReferenceCase> MakeReferenceCase(const WeightFormat& format,
 double RelativeError(std::span<const std::byte> y, DType dtype, std::span<const double> reference) {
   double error = 0;
   double norm = 0;
-  const size_t count = y.size() / DTypeSize(dtype);
-  for (size_t i = 0; i < count; ++i) {
-    const double difference = Element(y, dtype, i) - reference[i];
+  std::vector<float> values(y.size() / DTypeSize(dtype));
+  ConvertFloats(values.data(), DType::kF32, y.data(), dtype, static_cast<int64_t>(values.size()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double difference = values[i] - reference[i];
     error += difference * difference;
     norm += reference[i] * reference[i];
   }
@@ -59,6 +51,9 @@ double RelativeError(std::span<const std::byte> y, DType dtype, std::span<const 
   return std::sqrt(error / norm);
 }
 
-double RelativeErrorBound(DType dtype) { return dtype == DType::kF32 ? 1e-5 : 1e-3; }
+double RelativeErrorBound(DType output, DType compute) {
+  const double bound = compute == DType::kF32 ? 1e-5 : 1e-3;
+  return output == DType::kBF16 ? bound + kBfloat16Rounding : bound;
+}
 
 }  // namespace qtipd

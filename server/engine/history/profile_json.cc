@@ -20,6 +20,7 @@ std::string ProfileToJson(const ProfileRecord& profile) {
                      {"path", profile.path},
                      {"step", profile.step},
                      {"batch", profile.batch},
+                     {"activation_dtype", profile.activation_dtype},
                      {"copies", profile.copies},
                      {"preset", profile.preset},
                      {"device", profile.device},
@@ -44,6 +45,7 @@ absl::StatusOr<ProfileRecord> ProfileFromJson(const std::string& text) {
     json.at("path").get_to(profile.path);
     json.at("step").get_to(profile.step);
     json.at("batch").get_to(profile.batch);
+    profile.activation_dtype = json.value("activation_dtype", "");
     json.at("copies").get_to(profile.copies);
     json.at("preset").get_to(profile.preset);
     json.at("device").get_to(profile.device);

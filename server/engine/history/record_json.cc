@@ -279,7 +279,8 @@ Json FromSpec(const BenchmarkSpec& spec) {
           {"max_samples", spec.max_samples},
           {"relative_half_width", spec.relative_half_width},
           {"max_seconds", spec.max_seconds},
-          {"lock_clocks", spec.lock_clocks}};
+          {"lock_clocks", spec.lock_clocks},
+          {"activation_dtype", spec.activation_dtype}};
 }
 
 BenchmarkSpec ToSpec(const Json& json) {
@@ -299,6 +300,7 @@ BenchmarkSpec ToSpec(const Json& json) {
   spec.relative_half_width = json.at("relative_half_width");
   spec.max_seconds = json.at("max_seconds");
   spec.lock_clocks = json.at("lock_clocks");
+  spec.activation_dtype = json.value("activation_dtype", "");
   return spec;
 }
 
@@ -325,6 +327,7 @@ BenchmarkResult ParseResult(const Json& json) {
   BenchmarkResult result;
   result.path = json.at("path");
   result.batch = json.at("batch");
+  result.activation_dtype = json.value("activation_dtype", "");
   result.cache_mode =
       FromName(json.at("cache_mode"), CacheModeName, CacheMode::kRotate, CacheMode::kHot);
   result.copies = json.at("copies");
@@ -427,6 +430,7 @@ std::string ResultToJson(const BenchmarkResult& result) {
   }
   return Dump({{"path", result.path},
                {"batch", result.batch},
+               {"activation_dtype", result.activation_dtype},
                {"cache_mode", CacheModeName(result.cache_mode)},
                {"copies", result.copies},
                {"runs_per_sample", result.runs_per_sample},

@@ -29,7 +29,7 @@ struct Operands {
 };
 
 absl::StatusOr<Operands> MakeOperands(const CellProblem& problem, Device& device) {
-  const size_t size = DTypeSize(device.info().compute_dtype);
+  const size_t size = DTypeSize(problem.reference.activations);
   const Shape shape = problem.resident.shape();
   const size_t x_bytes = static_cast<size_t>(problem.batch * shape.in_features) * size;
   const size_t y_bytes = static_cast<size_t>(problem.batch * shape.out_features) * size;
@@ -63,7 +63,7 @@ absl::StatusOr<PreparedCell> Prepare(const CellProblem& problem, DeviceLease& le
                          problem.path.Prepare(device, problem.resident,
                                               {.batch = problem.batch,
                                                .copies = plan.copies,
-                                               .activations = device.info().compute_dtype}));
+                                               .activations = problem.reference.activations}));
   return cell;
 }
 
@@ -116,7 +116,8 @@ absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& 
   const auto& [problem, lease, clock, is_cancelled, report, result] = run;
   QTIPD_ASSIGN_OR_RETURN(const std::vector<double> clocks, WarmUp(sampler, clock, kWarmUpSeconds));
   QTIPD_RETURN_IF_ERROR(Beside("replay_overhead", RecordReplayOverhead(run), result));
-  // All bits set is a NaN in F16 and F32: an output that the timed runs do not write cannot pass.
+  // All bits set is a NaN in F16, BF16 and F32: an output that the timed runs do not write cannot
+  // pass.
   QTIPD_RETURN_IF_ERROR(lease.device.Fill(y.data(), 0xFF, y.bytes()));
   ConditionsWatch watch(lease.monitor, clock);
   watch.SetReference(Reference(problem, clocks));
@@ -137,12 +138,13 @@ absl::Status MeasureLatency(const CellRun& run, Sampler& sampler, const Buffer& 
 
 absl::Status CheckOutput(const CellProblem& problem, Device& device, const void* y,
                          BenchmarkResult& result) {
-  const DType dtype = device.info().compute_dtype;
+  const DType dtype = problem.reference.activations;
   const size_t count = static_cast<size_t>(problem.batch * problem.resident.shape().out_features);
   std::vector<std::byte> output(count * DTypeSize(dtype));
   QTIPD_RETURN_IF_ERROR(device.CopyToHost(output.data(), y, output.size()));
   result.relative_error = RelativeError(output, dtype, std::span(problem.reference.y).first(count));
-  result.relative_error_bound = RelativeErrorBound(dtype) + problem.path.designed_error();
+  result.relative_error_bound =
+      RelativeErrorBound(dtype, device.info().compute_dtype) + problem.path.designed_error();
   if (result.relative_error <= result.relative_error_bound) return absl::OkStatus();
   return FieldError(absl::StatusCode::kInternal, "RESULT_INCORRECT",
                     "relative_error of path " + result.path, OptionText(result.relative_error),

@@ -31,12 +31,12 @@ constexpr size_t kMostCells = 256;
 constexpr double kReferenceEnd = 0.05;
 
 absl::StatusOr<ReferenceCase> MakeReference(const BenchmarkSpec& spec, const JobContext& context,
-                                            const LoadedArtifact& loaded, DType compute_dtype) {
+                                            const LoadedArtifact& loaded, DType activations) {
   QTIPD_ASSIGN_OR_RETURN(const WeightFormat* format,
                          context.registry.FindFormat(loaded.layer.format));
   // The rows of the largest batch serve all smaller ones.
   const int64_t batch = *std::max_element(spec.batches.begin(), spec.batches.end());
-  return MakeReferenceCase(*format, loaded.layer, compute_dtype, spec.seed, batch);
+  return MakeReferenceCase(*format, loaded.layer, activations, spec.seed, batch);
 }
 
 RunRecord DescribeRun(const LoadedArtifact& loaded, const JobContext& context, DeviceLease& lease) {
@@ -79,6 +79,7 @@ absl::Status MeasureCells(const BenchmarkSpec& spec, const JobContext& context,
       BenchmarkResult& result = results.emplace_back();
       result.path = path_id;
       result.batch = batch;
+      result.activation_dtype = DTypeName(reference.activations);
       result.cache_mode = spec.cache_mode;
       const double begin = kReferenceEnd + share * static_cast<double>(results.size() - 1);
       PartialProgress cell_progress(progress, begin, begin + share);
@@ -139,11 +140,14 @@ absl::StatusOr<std::string> RunBenchmark(const BenchmarkSpec& spec, const JobCon
   QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
                          LoadArtifact(spec.artifact, false, context, lease));
   progress.Report(kReferenceEnd / 2, "reference");
+  QTIPD_ASSIGN_OR_RETURN(const DType activations,
+                         ActivationDType(lease.device.info(), spec.activation_dtype));
   QTIPD_ASSIGN_OR_RETURN(const ReferenceCase reference,
-                         MakeReference(spec, context, loaded, lease.device.info().compute_dtype));
+                         MakeReference(spec, context, loaded, activations));
   RunRecord run = DescribeRun(loaded, context, lease);
   run.spec = WithStoppingDefaults(spec);
   run.spec->device = run.device;
+  run.spec->activation_dtype = DTypeName(activations);
   QTIPD_RETURN_IF_ERROR(MeasureCells(spec, context, loaded, reference, lease, progress, run));
   run.seconds = context.clock.MonotonicSeconds() - start;
   context.metrics.BenchmarkFinished(run);

@@ -43,6 +43,7 @@ std::map<std::string, std::string> CaptureEnvironment(
   const std::string model = ReadHostFacts().cpu_name;
   if (!model.empty()) environment["cpu_model"] = model;
   if (const std::string load = LoadAverage(); !load.empty()) environment["load_average"] = load;
+  environment["compute_dtype"] = DTypeName(device.compute_dtype);
   environment["compute_units"] = std::to_string(device.compute_units);
   if (!device.uuid.empty()) environment["device_uuid"] = device.uuid;
   if (const int cpus = AllowedCpus(); cpus > 0) environment["cpu_allowed"] = std::to_string(cpus);

@@ -33,6 +33,7 @@ ProfileTask MakeTask(const ProfileSpec& spec, const DeviceInfo& device, int copi
   task.path = spec.path;
   task.step = spec.step;
   task.batch = spec.batch;
+  task.activation_dtype = spec.activation_dtype;
   task.copies = copies;
   task.seed = spec.seed;
   task.preset = spec.preset;
@@ -79,10 +80,13 @@ absl::StatusOr<std::string> RunProfile(const ProfileSpec& spec, const JobContext
                                        ProfileCollector& collector, DeviceLease& lease,
                                        Progress& progress) {
   const double start = context.clock.MonotonicSeconds();
+  QTIPD_ASSIGN_OR_RETURN(const DType activations,
+                         ActivationDType(lease.device.info(), spec.activation_dtype));
   progress.Report(0, "load");
   QTIPD_ASSIGN_OR_RETURN(const LoadedArtifact loaded,
                          LoadArtifact(spec.artifact, false, context, lease));
   ProfileRecord profile = Describe(spec, loaded.record, context, lease);
+  profile.activation_dtype = DTypeName(activations);
   QTIPD_ASSIGN_OR_RETURN(profile.copies, ChooseCopies(spec, context, loaded, lease));
   progress.Report(kLoadEnd, "profile");
   const ProfileTask task =

@@ -93,6 +93,7 @@ std::string SpecSha256(const BenchmarkSpec& spec) {
   for (const int64_t batch : spec.batches) hash.Add("batch").Add(batch);
   for (const auto& [name, value] : spec.stopping_parameters)
     hash.Add("stopping").Add(name).Add(value);
+  if (!spec.activation_dtype.empty()) hash.Add("activations").Add(spec.activation_dtype);
   return hash.Add(spec.stopping_criterion)
       .Add(uint64_t{spec.lock_clocks})
       .Add(spec.samples)
@@ -108,6 +109,7 @@ std::string SpecSha256(const ProfileSpec& spec) {
   hash.Add(spec.artifact).Add(spec.device).Add(spec.path).Add(spec.step).Add(spec.batch);
   hash.Add(spec.preset).Add(uint64_t{spec.samples_instructions}).Add(spec.seed);
   for (const std::string& metric : spec.metrics) hash.Add("metric").Add(metric);
+  if (!spec.activation_dtype.empty()) hash.Add("activations").Add(spec.activation_dtype);
   return hash.Finish();
 }
 

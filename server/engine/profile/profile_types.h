@@ -24,6 +24,7 @@ struct ProfileSpec {
   std::vector<std::string> metrics;  // beside the preset's
   bool samples_instructions = false;
   uint64_t seed = 1;  // activations
+  std::string activation_dtype;  // of x and y: "BF16"; empty: the device's compute dtype
 };
 
 struct ProfileRecord {
@@ -36,6 +37,7 @@ struct ProfileRecord {
   std::string path;
   std::string step;
   int64_t batch = 1;
+  std::string activation_dtype;  // of x and y; empty as in BenchmarkResult
   int copies = 1;  // weight copies rotated over
   std::string preset;
   std::string device;

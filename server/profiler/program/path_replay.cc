@@ -32,7 +32,7 @@ constexpr double kLongReplaySeconds = 0.04;
 
 int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// The activations that a benchmark of the same seed uses, as the device's compute dtype.
+// The activations that a benchmark of the same seed uses.
 std::vector<std::byte> MakeActivations(const ProfileTask& task, int64_t in_features, DType dtype) {
   std::vector<float> values(static_cast<size_t>(task.batch * in_features));
   FillNormal(task.seed, RandomStream::kActivations, 0, values);
@@ -96,17 +96,17 @@ absl::Status PathReplay::Prepare(const ProfileTask& task) {
   QTIPD_ASSIGN_OR_RETURN(const FormatBackend* format,
                          registry_.FindBackend(layer.format, info.backend));
   QTIPD_ASSIGN_OR_RETURN(weights_, format->Load(*device_, layer));
-  const std::vector<std::byte> x =
-      MakeActivations(task, layer.shape.in_features, info.compute_dtype);
+  QTIPD_ASSIGN_OR_RETURN(const DType activations, ActivationDType(info, task.activation_dtype));
+  const std::vector<std::byte> x = MakeActivations(task, layer.shape.in_features, activations);
   QTIPD_ASSIGN_OR_RETURN(x_, device_->Allocate(x.size()));
   QTIPD_RETURN_IF_ERROR(device_->CopyToDevice(x_.data(), x.data(), x.size()));
   QTIPD_ASSIGN_OR_RETURN(
       y_, device_->Allocate(static_cast<size_t>(task.batch * layer.shape.out_features) *
-                            DTypeSize(info.compute_dtype)));
+                            DTypeSize(activations)));
   QTIPD_ASSIGN_OR_RETURN(
-      path_, path->Prepare(
-                 *device_, *weights_,
-                 {.batch = task.batch, .copies = task.copies, .activations = info.compute_dtype}));
+      path_,
+      path->Prepare(*device_, *weights_,
+                    {.batch = task.batch, .copies = task.copies, .activations = activations}));
   recorded_runs_ = info.is_synchronous ? kRunsOnCpu : RoundUp(kMinRecordedRuns, path_->copies());
   return absl::OkStatus();
 }

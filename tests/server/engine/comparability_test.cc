@@ -65,6 +65,18 @@ TEST(ComparabilityKey, EveryPartCounts) {
   EXPECT_EQ(differing([](auto&, auto& r) { r.batch = 2; }), Strings{"batch"});
 }
 
+TEST(ComparabilityKey, NamesActivationsOnlyWhereTheyAreNotOfTheComputeDType) {
+  RunRecord run = ARun();
+  BenchmarkResult result = AResult();
+  const std::string key = ComparabilityKey(run, result);
+  run.environment["compute_dtype"] = "F16";
+  result.activation_dtype = "F16";
+  EXPECT_EQ(ComparabilityKey(run, result), key) << "as of records that did not keep it";
+  result.activation_dtype = "BF16";
+  EXPECT_EQ(ComparabilityKey(run, result), key + "; activations=BF16");
+  EXPECT_EQ(DifferingParts(key, ComparabilityKey(run, result)), Strings{"activations"});
+}
+
 TEST(DifferingParts, ComparesKeysOfOtherVersionsToo) {
   EXPECT_EQ(DifferingParts("", ""), Strings{});
   EXPECT_EQ(DifferingParts("a=1; b=2", "b=2; c=3"), (Strings{"a", "c"}));

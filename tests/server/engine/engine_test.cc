@@ -160,6 +160,32 @@ TEST_F(EngineTest, BenchmarksAndKeepsEverySample) {
   EXPECT_EQ(engine_->ListRuns({})->items.at(0).results[1].samples.size(), 0u);
 }
 
+TEST_F(EngineTest, BenchmarksActivationsOfAnotherDType) {
+  Quantize("w");
+  BenchmarkSpec spec = Bench("w");
+  spec.activation_dtype = "BF16";
+  const OperationRecord done = Await(engine_->StartBenchmark(spec));
+  ASSERT_EQ(done.state, OperationState::kSucceeded) << done.error;
+  const RunRecord run = *engine_->GetRun(done.result);
+  EXPECT_EQ(run.spec->activation_dtype, "BF16");
+  EXPECT_EQ(run.environment.at("compute_dtype"), "F32");
+  const BenchmarkResult& result = run.results.at(0);
+  EXPECT_EQ(result.activation_dtype, "BF16");
+  EXPECT_GT(result.relative_error, 1e-5) << "y was rounded";
+  EXPECT_EQ(result.relative_error_bound, 1e-5 + 0x1p-8);
+  EXPECT_EQ(result.steps.front().name, "input_cast");
+  EXPECT_EQ(result.steps.back().name, "output_cast");
+  EXPECT_TRUE(result.comparability_key.ends_with("; activations=BF16"));
+}
+
+TEST_F(EngineTest, ActivationsAreOfTheComputeDTypeUnlessNamed) {
+  Quantize("w");
+  const RunRecord run = *engine_->GetRun(Await(engine_->StartBenchmark(Bench("w"))).result);
+  EXPECT_EQ(run.spec->activation_dtype, "F32");
+  EXPECT_EQ(run.results.at(0).activation_dtype, "F32");
+  EXPECT_TRUE(run.results.at(0).comparability_key.ends_with("; batch=1"));
+}
+
 TEST_F(EngineTest, ACellThatCannotRunDoesNotSpoilTheOthers) {
   Quantize("w");
   BenchmarkSpec spec = Bench("w");
@@ -203,6 +229,12 @@ TEST_F(EngineTest, RefusesBadBenchmarksAtOnce) {
   spec = Bench("w");
   spec.samples = -1;
   EXPECT_EQ(Reason(engine_->StartBenchmark(spec).status()), "STOPPING_RULE_INVALID");
+  spec = Bench("w");
+  spec.activation_dtype = "F16";
+  const ErrorInfo refused = GetErrorInfo(engine_->StartBenchmark(spec).status());
+  EXPECT_EQ(refused.reason, "ACTIVATION_DTYPE_UNSUPPORTED");
+  EXPECT_EQ(refused.metadata.at("got"), "F16");
+  EXPECT_EQ(refused.metadata.at("allowed"), "F32, BF16 on fake");
 }
 
 // ---- Operations ----

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/api/error.h"
+#include "kernels/api/random.h"
 #include "server/engine/harness/correctness.h"
 #include "server/engine/harness/measure.h"
 #include "server/engine/harness/sampling.h"
@@ -353,6 +354,16 @@ TEST(RelativeError, ReadsHalves) {
   EXPECT_EQ(RelativeError(std::as_bytes(std::span(y)), DType::kF16, reference), 0);
 }
 
+// What the bounds for BF16 allow beside the arithmetic, and what it takes of that.
+TEST(RelativeError, OfRoundingGaussianOutputsToBf16IsWellWithinItsBound) {
+  std::vector<float> y(10000);
+  FillNormal(1, RandomStream::kTest, 0, y);
+  const std::vector<double> reference(y.begin(), y.end());
+  const double error = RelativeError(EncodeFloats(y, DType::kBF16), DType::kBF16, reference);
+  EXPECT_NEAR(error, 1.65e-3, 5e-5);
+  EXPECT_LT(error, 0.5 * RelativeErrorBound(DType::kBF16, DType::kF32));
+}
+
 TEST(RelativeError, OfANanIsInfinite) {
   const std::vector<float> y = {1, std::nanf("")};
   const std::vector<double> reference = {1, 2};
@@ -361,8 +372,10 @@ TEST(RelativeError, OfANanIsInfinite) {
 }
 
 TEST(RelativeError, BoundsFollowTheOutputsPrecision) {
-  EXPECT_EQ(RelativeErrorBound(DType::kF16), 1e-3);
-  EXPECT_EQ(RelativeErrorBound(DType::kF32), 1e-5);
+  EXPECT_EQ(RelativeErrorBound(DType::kF16, DType::kF16), 1e-3);
+  EXPECT_EQ(RelativeErrorBound(DType::kF32, DType::kF32), 1e-5);
+  EXPECT_EQ(RelativeErrorBound(DType::kBF16, DType::kF16), 1e-3 + 0x1p-8);
+  EXPECT_EQ(RelativeErrorBound(DType::kBF16, DType::kF32), 1e-5 + 0x1p-8);
 }
 
 TEST_F(HarnessTest, ALongReplayHasWholeRotationsOfEnoughRuns) {

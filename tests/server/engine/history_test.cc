@@ -136,6 +136,7 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   BenchmarkResult result;
   result.path = "fused";
   result.batch = 4;
+  result.activation_dtype = "BF16";
   result.cache_mode = CacheMode::kHot;
   result.stop_reason = StopReason::kTimeout;
   result.samples = {0.1, 1.0 / 3, 1e-300};
@@ -156,7 +157,8 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
                            .cache_mode = CacheMode::kCold,
                            .seed = 7,
                            .stopping_parameters = {{"min-time", 0.25}},
-                           .max_seconds = 3};
+                           .max_seconds = 3,
+                           .activation_dtype = "BF16"};
   const std::string id = *history_->InsertRun(run);
   Open();
   const auto out = history_->GetRun(id);
@@ -165,6 +167,8 @@ TEST_F(HistoryTest, RunsKeepTheirSamples) {
   EXPECT_EQ(out->environment, run.environment);
   const BenchmarkResult& read = out->results.at(0);
   EXPECT_EQ(read.samples, result.samples);
+  EXPECT_EQ(read.activation_dtype, "BF16");
+  EXPECT_EQ(out->spec->activation_dtype, "BF16");
   EXPECT_EQ(read.sample_clock_hertz, result.sample_clock_hertz);
   EXPECT_EQ(read.latency.modes, 2);
   EXPECT_EQ(read.wall_seconds, 1.5);

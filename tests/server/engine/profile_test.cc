@@ -72,6 +72,7 @@ TEST_F(ProfileTest, IsStoredWithAllThatWasCounted) {
   EXPECT_EQ(profile->artifact, "w");
   EXPECT_EQ(profile->path, "fused");
   EXPECT_EQ(profile->preset, "stalls");
+  EXPECT_EQ(profile->activation_dtype, "F32") << "the device's own";
   EXPECT_EQ(profile->shape, (Shape{8, 8}));
   EXPECT_EQ(profile->environment.at("version"), "test");
   EXPECT_EQ(profile->data.passes, 6);
@@ -125,6 +126,7 @@ TEST_F(ProfileTest, GivesTheHelperTheArtefactsFileAndRotatingCopies) {
   spec.metrics = {"a.sum"};
   spec.samples_instructions = true;
   spec.batch = 4;
+  spec.activation_dtype = "BF16";
   ASSERT_EQ(Await(engine_->StartProfile(spec)).state, OperationState::kSucceeded);
   const ProfileTask& task = collector_->tasks.at(0);
   EXPECT_THAT(task.artifact_path, HasSubstr(engine_->GetArtifact("w")->sha256 + ".safetensors"));
@@ -132,6 +134,8 @@ TEST_F(ProfileTest, GivesTheHelperTheArtefactsFileAndRotatingCopies) {
   EXPECT_GT(task.copies, 1);
   EXPECT_EQ(task.step, "multiply");
   EXPECT_EQ(task.batch, 4);
+  EXPECT_EQ(task.activation_dtype, "BF16");
+  EXPECT_EQ(engine_->ListProfiles({})->items.at(0).activation_dtype, "BF16");
   EXPECT_TRUE(task.samples_program_counters);
 }
 
@@ -174,6 +178,9 @@ TEST_F(ProfileTest, BadInputFailsTheCallItself) {
   EXPECT_EQ(StartReason(spec), "METRICS_MISSING");
   spec.metrics.assign(1000, "a.sum");
   EXPECT_EQ(StartReason(spec), "TOO_MANY_METRICS");
+  spec = Spec();
+  spec.activation_dtype = "F64";
+  EXPECT_EQ(StartReason(spec), "ACTIVATION_DTYPE_UNSUPPORTED");
   EXPECT_TRUE(collector_->tasks.empty());
 }
 
@@ -353,11 +360,13 @@ TEST(ProfileJson, IsLossless) {
   profile.shape = {8, 16};
   profile.copies = 80;
   profile.seconds = 0.1;
+  profile.activation_dtype = "BF16";
   profile.environment = {{"driver", "580"}};
   const auto read = ProfileFromJson(ProfileToJson(profile));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(ProfileToJson(*read), ProfileToJson(profile));
   EXPECT_EQ(read->shape, (Shape{8, 16}));
+  EXPECT_EQ(read->activation_dtype, "BF16");
   EXPECT_EQ(Reason(ProfileFromJson("{}").status()), "HISTORY_RECORD_DAMAGED");
 }
 

@@ -138,6 +138,18 @@ TEST_F(PrometheusSinkTest, ShowsTheLatestBenchmark) {
               HasSubstr("qtipd_benchmarks_total{device=\"cpu\",outcome=\"ok\",path=\"fused\"} 1"));
 }
 
+TEST_F(PrometheusSinkTest, ActivationsAreALabelWhereTheyAreNotOfTheComputeDType) {
+  RunRecord run = ARun(1);
+  run.environment["compute_dtype"] = "F32";
+  run.results[0].activation_dtype = "F32";
+  sink_.BenchmarkFinished(run);
+  EXPECT_THAT(sink_.Text(), Not(HasSubstr("activations=")));
+  run.results[0].activation_dtype = "BF16";
+  sink_.BenchmarkFinished(run);
+  EXPECT_THAT(sink_.Text(),
+              HasSubstr("qtipd_benchmark_median_seconds{activations=\"BF16\",batch="));
+}
+
 TEST_F(PrometheusSinkTest, AFailedCellHasNoTime) {
   RunRecord run = ARun(1);
   run.results[0].status = absl::UnimplementedError("no");

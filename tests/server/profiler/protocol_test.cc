@@ -28,6 +28,7 @@ TEST(ProfileProtocol, ATaskArrivesAsItWasSent) {
   task.path = "fused";
   task.step = "fused_decode";
   task.batch = 4;
+  task.activation_dtype = "BF16";
   task.copies = 80;
   task.seed = std::numeric_limits<uint64_t>::max();
   task.preset = "stalls";
@@ -42,6 +43,7 @@ TEST(ProfileProtocol, ATaskArrivesAsItWasSent) {
   EXPECT_EQ(request->profile->path, "fused");
   EXPECT_EQ(request->profile->step, "fused_decode");
   EXPECT_EQ(request->profile->batch, 4);
+  EXPECT_EQ(request->profile->activation_dtype, "BF16");
   EXPECT_EQ(request->profile->copies, 80);
   EXPECT_EQ(request->profile->seed, task.seed);
   EXPECT_EQ(request->profile->preset, "stalls");

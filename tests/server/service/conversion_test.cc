@@ -141,6 +141,7 @@ RunRecord OneRun() {
   run.id = "r1";
   BenchmarkResult measured;
   measured.path = "fused";
+  measured.activation_dtype = "BF16";
   measured.latency.median = 2e-6;
   measured.samples = {1e-6, 2e-6, 3e-6};
   measured.steps = {{"input_rotation", 1e-7, 2e-7}};
@@ -159,6 +160,7 @@ TEST(RunConversion, KeepsSamplesInOrder) {
   EXPECT_EQ(latency.samples(2), 3e-6);
   EXPECT_EQ(latency.stop_reason(), "CONVERGED");
   EXPECT_EQ(proto.results(0).cache_mode(), "rotate");
+  EXPECT_EQ(proto.results(0).activation_dtype(), "BF16");
   EXPECT_EQ(proto.results(0).steps(0).name(), "input_rotation");
   EXPECT_EQ(proto.results(0).steps(0).alone_seconds(), 2e-7);
 }
@@ -245,6 +247,7 @@ ProfileRecord OneProfile() {
   profile.path = "fused";
   profile.step = "fused_decode";
   profile.batch = 4;
+  profile.activation_dtype = "BF16";
   profile.copies = 80;
   profile.preset = "full";
   profile.environment = {{"driver", "580"}};
@@ -277,6 +280,7 @@ TEST(ProfileConversion, CarriesWhatWasProfiled) {
   EXPECT_EQ(proto.step(), "fused_decode");
   EXPECT_EQ(proto.batch(), 4);
   EXPECT_EQ(proto.copies(), 80);
+  EXPECT_EQ(proto.activation_dtype(), "BF16");
   EXPECT_EQ(proto.preset(), "full");
   EXPECT_EQ(proto.chip(), "GH100");
   EXPECT_EQ(proto.source(), "cupti");

@@ -243,6 +243,7 @@ TEST_F(Handlers, BenchmarkFillsTheDefaultsOfTheProto) {
   EXPECT_EQ(spec.min_samples, 0);  // the criterion's
   EXPECT_EQ(spec.max_samples, 0);
   EXPECT_FALSE(spec.lock_clocks);
+  EXPECT_EQ(spec.activation_dtype, "");  // the device's
   EXPECT_EQ(spec.relative_half_width, 0.005);
   EXPECT_EQ(spec.max_seconds, 15);
 }
@@ -259,6 +260,7 @@ TEST_F(Handlers, BenchmarkTakesWhatIsGiven) {
   request.mutable_stopping()->set_criterion("stdrel");
   (*request.mutable_stopping()->mutable_parameters())["max-noise"] = 0.01;
   request.set_lock_clocks(true);
+  request.set_activation_dtype("BF16");
   ASSERT_TRUE(StartBenchmark(engine_, request, call_).ok());
   const BenchmarkSpec& spec = *engine_.benchmark;
   EXPECT_EQ(spec.paths, (std::vector<std::string>{"fused"}));
@@ -270,6 +272,7 @@ TEST_F(Handlers, BenchmarkTakesWhatIsGiven) {
   EXPECT_EQ(spec.stopping_criterion, "stdrel");
   EXPECT_EQ(spec.stopping_parameters.at("max-noise"), 0.01);
   EXPECT_TRUE(spec.lock_clocks);
+  EXPECT_EQ(spec.activation_dtype, "BF16");
 }
 
 TEST_F(Handlers, BenchmarkTakesACacheThatIsFlushed) {
@@ -345,6 +348,7 @@ TEST_F(Handlers, ProfileTakesWhatIsGiven) {
   request.set_batch(4);
   request.add_metrics("a.sum");
   request.set_seed(0);
+  request.set_activation_dtype("BF16");
   ASSERT_TRUE(StartProfile(engine_, request, call_).ok());
   const ProfileSpec& spec = *engine_.profile;
   EXPECT_EQ(spec.request_id, "key");
@@ -355,6 +359,7 @@ TEST_F(Handlers, ProfileTakesWhatIsGiven) {
   EXPECT_EQ(spec.metrics, (std::vector<std::string>{"a.sum"}));
   EXPECT_FALSE(spec.samples_instructions);
   EXPECT_EQ(spec.seed, 0u);
+  EXPECT_EQ(spec.activation_dtype, "BF16");
 }
 
 TEST_F(Handlers, InstructionsAreSampledWithStallsUnlessToldOtherwise) {
