@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "client/activations.h"
 #include "client/artifact_view.h"
 #include "client/profile_view.h"
 #include "client/units.h"
@@ -72,6 +73,7 @@ std::vector<ProfileFact> CompareFacts(const v1::Profile& a, const v1::Profile& b
   add("path", [](const auto& p) { return p.path(); });
   add("step", [](const auto& p) { return p.step(); });
   add("batch", [](const auto& p) { return std::to_string(p.batch()); });
+  add("activations", [](const auto& p) { return OtherActivations(p); });
   add("copies", [](const auto& p) { return std::to_string(p.copies()); });
   add("device", [](const auto& p) { return p.device_name(); });
   add("chip", [](const auto& p) { return p.chip(); });

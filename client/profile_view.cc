@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/activations.h"
 #include "client/artifact_view.h"
 #include "client/units.h"
 
@@ -33,8 +34,10 @@ std::string Weights(const v1::Profile& profile) {
 }
 
 std::string PathText(const v1::Profile& profile) {
-  return profile.step().empty() ? profile.path()
-                                : absl::StrCat(profile.path(), ", step ", profile.step());
+  const std::string step = profile.step().empty() ? "" : ", step " + profile.step();
+  const std::string activations = OtherActivations(profile);
+  return absl::StrCat(profile.path(), step,
+                      activations.empty() ? "" : ", " + activations + " activations");
 }
 
 std::string EvidenceText(const v1::BottleneckEvidence& evidence) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/activations.h"
 #include "client/artifact_view.h"
 #include "client/conditions_view.h"
 #include "client/rpc_status.h"
@@ -16,6 +17,9 @@
 
 namespace qtipd {
 namespace {
+
+// Their column in the table of results: behind the batch.
+constexpr int kActivationsPlace = 4;
 
 Cell Number(double value, int significant) {
   return Cell(FormatNumber(value, significant), ExactNumber(value));
@@ -91,6 +95,15 @@ std::vector<Cell> ResultRow(const v1::Run& run, const v1::BenchmarkResult& resul
   row.push_back(Cell(FormatError(result.relative_error()), ExactNumber(result.relative_error())));
   row.push_back(latency.stop_reason());
   return row;
+}
+
+bool HasOtherActivations(const std::vector<v1::Run>& runs) {
+  for (const v1::Run& run : runs) {
+    for (const v1::BenchmarkResult& result : run.results()) {
+      if (!OtherActivations(run, result).empty()) return true;
+    }
+  }
+  return false;
 }
 
 bool HasWarnings(const std::vector<v1::Run>& runs) {
@@ -178,12 +191,19 @@ Table ResultTable(const std::vector<v1::Run>& runs) {
       {"rel W MSE", "relative_weight_mse", Align::kRight},
       {"rel error", "relative_error", Align::kRight},
       {"stop", "stop_reason"}};
+  const bool has_activations = HasOtherActivations(runs);
+  if (has_activations) {
+    columns.insert(columns.begin() + kActivationsPlace, {"activations", "activation_dtype"});
+  }
   const bool has_warnings = HasWarnings(runs);
   if (has_warnings) columns.push_back({"warnings", "warnings"});
   Table table(std::move(columns));
   for (const v1::Run& run : runs) {
     for (const v1::BenchmarkResult& result : run.results()) {
       std::vector<Cell> row = ResultRow(run, result, unit);
+      if (has_activations) {
+        row.insert(row.begin() + kActivationsPlace, Cell(result.activation_dtype()));
+      }
       if (has_warnings) row.push_back(WarningsCell(result));
       table.AddRow(std::move(row));
     }
@@ -244,6 +264,9 @@ Table RunDetails(const v1::Run& run) {
   table.AddRow({"created", FormatTime(run.create_time())});
   table.AddRow({"duration", Cell(FormatSeconds(run.seconds()), ExactNumber(run.seconds()))});
   if (run.has_request()) table.AddRow({"stopping", StoppingText(run.request().stopping())});
+  if (!run.request().activation_dtype().empty()) {
+    table.AddRow({"activations", run.request().activation_dtype()});
+  }
   if (run.has_request()) table.AddRow({"seed", std::to_string(run.request().seed())});
   const std::map<std::string, std::string> environment(run.environment().begin(),
                                                        run.environment().end());

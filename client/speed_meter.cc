@@ -56,6 +56,7 @@ absl::Status SpeedMeter::AddRuns(SpeedResult& result) {
   v1::StartBenchmarkRequest request = suite_.benchmark;
   request.set_artifact(result.artifact.name());
   request.set_device(device_);
+  request.set_activation_dtype(result.speed_case.activations);
   const std::vector<int64_t>& batches = result.speed_case.batches;
   request.mutable_batches()->Add(batches.begin(), batches.end());
   while (std::ssize(result.runs) < suite_.repeats) {
@@ -70,21 +71,21 @@ absl::Status SpeedMeter::AddRuns(SpeedResult& result) {
 absl::Status SpeedMeter::AddShares(SpeedResult& result) {
   for (const std::string path : {"dense", "fused"}) {
     for (const int64_t batch : result.speed_case.batches) {
-      QTIPD_ASSIGN_OR_RETURN((result.shares[{path, batch}]),
-                             ReadShares(result.artifact.name(), path, batch));
+      QTIPD_ASSIGN_OR_RETURN((result.shares[{path, batch}]), ReadShares(result, path, batch));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<PeakShares> SpeedMeter::ReadShares(const std::string& artifact,
+absl::StatusOr<PeakShares> SpeedMeter::ReadShares(const SpeedResult& result,
                                                   const std::string& path, int64_t batch) {
   v1::StartProfileRequest request;
   request.set_request_id(NewRequestId());
-  request.set_artifact(artifact);
+  request.set_artifact(result.artifact.name());
   request.set_device(device_);
   request.set_path(path);
   request.set_batch(batch);
+  request.set_activation_dtype(result.speed_case.activations);
   request.add_metrics(kComputeShare);
   request.add_metrics(kMemoryShare);
   QTIPD_ASSIGN_OR_RETURN(const Operation started,

@@ -30,7 +30,7 @@ class SpeedMeter {
  private:
   absl::Status AddRuns(SpeedResult& result);
   absl::Status AddShares(SpeedResult& result);
-  absl::StatusOr<PeakShares> ReadShares(const std::string& artifact, const std::string& path,
+  absl::StatusOr<PeakShares> ReadShares(const SpeedResult& result, const std::string& path,
                                         int64_t batch);
 
   Session& session_;

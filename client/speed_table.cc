@@ -70,19 +70,50 @@ Cell Spread(const std::vector<double>& sorted) {
   return Cell(FormatPercent(spread), ExactNumber(spread));
 }
 
-std::vector<Cell> CaseCells(const SpeedCase& speed_case, int64_t batch) {
-  return {ShapeText(speed_case.shape), OptionText(speed_case.options, "code", "-"),
-          OptionText(speed_case.options, "bits", "-"), std::to_string(batch)};
-}
+// The columns that tell one row from another, of a table over all of `results`.
+class CaseColumns {
+ public:
+  explicit CaseColumns(const std::vector<SpeedResult>& results)
+      : has_activations_(HaveActivations(results)) {}
 
-std::vector<Column> CaseColumns() {
-  return {{"shape", "shape"},
-          {"code", "code"},
-          {"bits", "bits", Align::kRight},
-          {"batch", "batch", Align::kRight}};
-}
+  // `last` follows them.
+  std::vector<Column> Columns(Column last) const {
+    std::vector<Column> columns = {
+        {"shape", "shape"}, {"code", "code"}, {"bits", "bits", Align::kRight}};
+    if (has_activations_) columns.push_back({"activations", "activation_dtype"});
+    columns.push_back(std::move(last));
+    return columns;
+  }
+
+  std::vector<Cell> Cells(const SpeedResult& result, Cell last) const {
+    const SpeedCase& speed_case = result.speed_case;
+    std::vector<Cell> cells = {ShapeText(speed_case.shape),
+                               OptionText(speed_case.options, "code", "-"),
+                               OptionText(speed_case.options, "bits", "-")};
+    if (has_activations_) cells.emplace_back(ActivationsOf(result));
+    cells.push_back(std::move(last));
+    return cells;
+  }
+
+ private:
+  const bool has_activations_;
+};
+
+Column BatchColumn() { return {"batch", "batch", Align::kRight}; }
 
 }  // namespace
+
+bool HaveActivations(const std::vector<SpeedResult>& results) {
+  return std::ranges::any_of(
+      results, [](const SpeedResult& result) { return !result.speed_case.activations.empty(); });
+}
+
+std::string ActivationsOf(const SpeedResult& result) {
+  for (const v1::Run& run : result.runs) {
+    if (run.results_size() > 0) return run.results(0).activation_dtype();
+  }
+  return result.speed_case.activations.empty() ? "-" : result.speed_case.activations;
+}
 
 Speeds MedianSpeeds(const SpeedResult& result, int64_t batch) {
   Speeds medians;
@@ -107,7 +138,8 @@ bool IsHandedOver(const SpeedResult& result, int64_t batch) {
 }
 
 Table SpeedTable(const std::vector<SpeedResult>& results) {
-  std::vector<Column> columns = CaseColumns();
+  const CaseColumns cases(results);
+  std::vector<Column> columns = cases.Columns(BatchColumn());
   const Column figures[] = {{"dense µs", "dense_seconds", Align::kRight},
                             {"dequant µs", "dequant_seconds", Align::kRight},
                             {"fused µs", "fused_seconds", Align::kRight},
@@ -123,7 +155,7 @@ Table SpeedTable(const std::vector<SpeedResult>& results) {
       const auto median = [&](Seconds Speeds::*figure) { return Median(result, batch, figure); };
       const Seconds dense = median(&Speeds::dense);
       const std::vector<double> kernel = Sorted(result, batch, &Speeds::kernel);
-      std::vector<Cell> row = CaseCells(result.speed_case, batch);
+      std::vector<Cell> row = cases.Cells(result, std::to_string(batch));
       for (Cell cell :
            {Microseconds(dense), Microseconds(median(&Speeds::dequant)),
             Microseconds(median(&Speeds::fused)), SpeedRatio(dense, median(&Speeds::fused)),
@@ -138,7 +170,8 @@ Table SpeedTable(const std::vector<SpeedResult>& results) {
 }
 
 Table SpeedRunsTable(const std::vector<SpeedResult>& results) {
-  std::vector<Column> columns = CaseColumns();
+  const CaseColumns cases(results);
+  std::vector<Column> columns = cases.Columns(BatchColumn());
   for (const char* name : {"run", "dense_seconds", "dequant_seconds", "fused_seconds",
                            "kernel_seconds", "read_seconds"}) {
     columns.push_back({name, name, Align::kRight});
@@ -148,7 +181,7 @@ Table SpeedRunsTable(const std::vector<SpeedResult>& results) {
     for (const int64_t batch : result.speed_case.batches) {
       for (const v1::Run& run : result.runs) {
         const Speeds speeds = SpeedsOf(run, batch);
-        std::vector<Cell> row = CaseCells(result.speed_case, batch);
+        std::vector<Cell> row = cases.Cells(result, std::to_string(batch));
         row.emplace_back(run.id());
         for (const Seconds& seconds :
              {speeds.dense, speeds.dequant, speeds.fused, speeds.kernel, speeds.read}) {
@@ -162,25 +195,21 @@ Table SpeedRunsTable(const std::vector<SpeedResult>& results) {
 }
 
 Table CrossoverTable(const std::vector<SpeedResult>& results) {
-  Table table({{"shape", "shape"},
-               {"code", "code"},
-               {"bits", "bits", Align::kRight},
-               {"hands over from batch", "crossover_batch", Align::kRight}});
+  const CaseColumns cases(results);
+  Table table(cases.Columns({"hands over from batch", "crossover_batch", Align::kRight}));
   for (const SpeedResult& result : results) {
     std::vector<int64_t> batches = result.speed_case.batches;
     if (batches.size() < 2) continue;
     std::ranges::sort(batches);
     const auto crossover =
         std::ranges::find_if(batches, [&](int64_t batch) { return IsHandedOver(result, batch); });
-    std::vector<Cell> row = CaseCells(result.speed_case, 0);
-    if (result.runs.empty()) {
-      row.back() = Absent();
-    } else if (crossover == batches.end()) {
-      row.back() = Cell(absl::StrCat("none to ", batches.back()), "");
-    } else {
-      row.back() = Cell(std::to_string(*crossover));
+    Cell cell = Absent();
+    if (crossover != batches.end()) {
+      cell = Cell(std::to_string(*crossover));
+    } else if (!result.runs.empty()) {
+      cell = Cell(absl::StrCat("none to ", batches.back()), "");
     }
-    table.AddRow(std::move(row));
+    table.AddRow(cases.Cells(result, std::move(cell)));
   }
   return table;
 }

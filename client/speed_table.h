@@ -43,6 +43,12 @@ Speeds MedianSpeeds(const SpeedResult& result, int64_t batch);
 // Whether `fused` took the way of `dequant` in more than half of the runs that measured it.
 bool IsHandedOver(const SpeedResult& result, int64_t batch);
 
+// Whether the cases differ from each other or from the default in their activations: only then
+// tables have a column for them.
+bool HaveActivations(const std::vector<SpeedResult>& results);
+// The dtype that the runs of a case had, or that was asked for.
+std::string ActivationsOf(const SpeedResult& result);
+
 // One row a case and batch: the dense product, decode and multiply, the fused linear, the fused
 // kernel by itself and a bare read of its weights. Each is the median over the runs of their
 // medians; "spread" is (largest - smallest) / median of the kernel's. Where a kernel is not

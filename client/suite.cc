@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "client/activations.h"
 #include "client/benchmark.h"
 #include "client/parse.h"
 #include "kernels/api/error.h"
@@ -112,7 +113,8 @@ std::vector<v1::OptionValue> ReadValues(const std::string& path, const toml::nod
   return values;
 }
 
-constexpr std::string_view kGroupKeys[] = {"format", "distributions", "shapes", "batches"};
+constexpr std::string_view kGroupKeys[] = {"format", "distributions", "activations", "shapes",
+                                           "batches"};
 
 // All keys but those of every group are options of the format.
 void ReadGroup(const toml::table& table, const std::string& path, Reader& reader,
@@ -123,6 +125,13 @@ void ReadGroup(const toml::table& table, const std::string& path, Reader& reader
   if (table.contains("distributions")) {
     group.distributions =
         reader.GetList<std::string>(path + ".distributions", "a list of distributions");
+  }
+  if (table.contains("activations")) {
+    group.activations.clear();
+    for (const std::string& text : reader.GetList<std::string>(
+             path + ".activations", "a list of 'bf16' and 'default', the device's own")) {
+      group.activations.push_back(ActivationName(text));
+    }
   }
   group.batches = reader.GetList<int64_t>(path + ".batches", "a list of whole numbers");
   for (const std::string& text : reader.GetList<std::string>(path + ".shapes", kShapes)) {
@@ -286,7 +295,9 @@ v1::StartQuantizeRequest DistortionQuantizeRequest(const Suite& suite, const Dis
 }
 
 std::string SpeedCaseText(const SpeedCase& speed_case) {
-  return absl::StrCat(ShapeText(speed_case.shape), " ", CaseWithoutShape(speed_case));
+  const std::string& activations = speed_case.activations;
+  return absl::StrCat(ShapeText(speed_case.shape), " ", CaseWithoutShape(speed_case),
+                      activations.empty() ? "" : " activations=" + activations);
 }
 
 v1::StartQuantizeRequest SpeedQuantizeRequest(const Suite& suite, const SpeedCase& speed_case) {

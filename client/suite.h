@@ -30,15 +30,18 @@ struct SpeedCase {
   v1::Shape shape;
   OptionMap options;  // all that differ from the suite's
   std::vector<int64_t> batches;
+  std::string activations;  // "BF16"; empty: the device's compute dtype
 };
 
-// "4096x14336 qtip bits=2 code=hyb", with the distribution behind it where it is not normal.
+// "4096x14336 qtip bits=2 code=hyb", with the distribution behind it where it is not normal, and
+// "activations=BF16" where they are not of the device's compute dtype.
 std::string SpeedCaseText(const SpeedCase& speed_case);
 
-// Cases for every shape and every combination of the options' values.
+// Cases for every shape, distribution, dtype of activations and combination of the options' values.
 struct SpeedGroup {
   std::string format;
   std::vector<std::string> distributions = {""};
+  std::vector<std::string> activations = {""};
   std::vector<v1::Shape> shapes;
   std::map<std::string, std::vector<v1::OptionValue>> options;
   std::vector<int64_t> batches;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/activations.h"
 #include "client/parse.h"
 #include "client/rpc_status.h"
 #include "kernels/api/status.h"
@@ -33,12 +34,15 @@ std::vector<SpeedCase> ExpandGroup(const SpeedGroup& group) {
   std::vector<SpeedCase> cases;
   for (const v1::Shape& shape : group.shapes) {
     for (const std::string& distribution : group.distributions) {
-      SpeedCase speed_case{.format = group.format,
-                           .distribution = distribution == "normal" ? "" : distribution,
-                           .shape = shape,
-                           .options = {},
-                           .batches = group.batches};
-      ExpandOptions(group, group.options.begin(), speed_case, cases);
+      for (const std::string& activations : group.activations) {
+        SpeedCase speed_case{.format = group.format,
+                             .distribution = distribution == "normal" ? "" : distribution,
+                             .shape = shape,
+                             .options = {},
+                             .batches = group.batches,
+                             .activations = activations};
+        ExpandOptions(group, group.options.begin(), speed_case, cases);
+      }
     }
   }
   return cases;
@@ -78,7 +82,8 @@ void SetSide(const std::vector<int64_t>& values, void (v1::Shape::*set)(int64_t)
 }
 
 std::string AxisNames(const Suite& suite) {
-  std::set<std::string> names = {"batch", "distribution", "in_features", "out_features"};
+  std::set<std::string> names = {"activations", "batch", "distribution", "in_features",
+                                 "out_features"};
   for (const SpeedGroup& group : suite.groups) {
     for (const auto& [name, values] : group.options) names.insert(name);
   }
@@ -136,7 +141,12 @@ void SetSize(Suite& suite, int64_t size) {
 absl::Status SetAxis(Suite& suite, const std::string& text) {
   QTIPD_ASSIGN_OR_RETURN(const auto pair, ParseKeyValue("--set", text));
   const auto& [name, list] = pair;
-  const std::vector<std::string> values = absl::StrSplit(list, ',');
+  std::vector<std::string> values = absl::StrSplit(list, ',');
+  if (name == "activations") {
+    for (std::string& value : values) value = ActivationName(value);
+    for (SpeedGroup& group : suite.groups) group.activations = values;
+    return absl::OkStatus();
+  }
   if (name == "distribution") {
     for (SpeedGroup& group : suite.groups) group.distributions = values;
     return absl::OkStatus();

@@ -19,7 +19,8 @@ std::vector<SpeedCase> ExpandCases(const Suite& suite);
 void SetSize(Suite& suite, int64_t size);
 
 // Replaces the values of one axis of the sweep, "KEY=V1,V2": batch, in_features, out_features,
-// distribution, or an option in the groups that have it. Errors: USAGE naming the axes there are.
+// distribution, activations, or an option in the groups that have it. Errors: USAGE naming the axes
+// there are.
 absl::Status SetAxis(Suite& suite, const std::string& text);
 
 // Parts of cases' texts. A case is chosen if its text contains all of `include` and none of

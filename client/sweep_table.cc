@@ -1,5 +1,6 @@
 #include "client/sweep_table.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/numbers.h"
@@ -91,11 +92,20 @@ std::vector<Cell> Record(const SpeedResult& result, int64_t batch) {
   return record;
 }
 
-Table Rows(const std::vector<SpeedResult>& results, Table table,
+// The activations have their column behind the batch's, where there is one for them.
+Table Rows(const std::vector<SpeedResult>& results, std::vector<Column> columns,
            std::vector<Cell> (*make)(const SpeedResult&, int64_t)) {
+  const bool has_activations = HaveActivations(results);
+  const auto batch_column = std::ranges::find(columns, "batch", &Column::key);
+  const auto place = batch_column - columns.begin() + 1;
+  if (has_activations) {
+    columns.insert(columns.begin() + place, {"activations", "activation_dtype"});
+  }
+  Table table(std::move(columns));
   for (const SpeedResult& result : results) {
     for (const int64_t batch : result.speed_case.batches) {
       std::vector<Cell> row = make(result, batch);
+      if (has_activations) row.insert(row.begin() + place, Cell(ActivationsOf(result)));
       row.resize(table.columns().size(), Absent());
       table.AddRow(std::move(row));
     }
@@ -116,22 +126,22 @@ nlohmann::ordered_json JsonValue(const std::string& raw) {
 
 Table SweepTable(const std::vector<SpeedResult>& results) {
   return Rows(results,
-              Table({{"shape", "shape"},
-                     {"format", "format"},
-                     {"options", "options"},
-                     {"weights", "distribution"},
-                     {"batch", "batch", Align::kRight},
-                     {"bits/weight", "bits_per_weight", Align::kRight},
-                     {"rel W MSE", "relative_weight_mse", Align::kRight},
-                     {"RMSE", "output_rmse", Align::kRight},
-                     {"dense µs", "dense_seconds", Align::kRight},
-                     {"decode µs", "decode_seconds", Align::kRight},
-                     {"multiply µs", "multiply_seconds", Align::kRight},
-                     {"fused µs", "fused_seconds", Align::kRight},
-                     {"dequant vs dense", "dequant_speedup", Align::kRight},
-                     {"fused vs dense", "fused_speedup", Align::kRight},
-                     {"ran as", "fused_as"},
-                     {"problem", "problem"}}),
+              {{"shape", "shape"},
+               {"format", "format"},
+               {"options", "options"},
+               {"weights", "distribution"},
+               {"batch", "batch", Align::kRight},
+               {"bits/weight", "bits_per_weight", Align::kRight},
+               {"rel W MSE", "relative_weight_mse", Align::kRight},
+               {"RMSE", "output_rmse", Align::kRight},
+               {"dense µs", "dense_seconds", Align::kRight},
+               {"decode µs", "decode_seconds", Align::kRight},
+               {"multiply µs", "multiply_seconds", Align::kRight},
+               {"fused µs", "fused_seconds", Align::kRight},
+               {"dequant vs dense", "dequant_speedup", Align::kRight},
+               {"fused vs dense", "fused_speedup", Align::kRight},
+               {"ran as", "fused_as"},
+               {"problem", "problem"}},
               Row);
 }
 
@@ -163,7 +173,7 @@ Table SweepRecords(const std::vector<SpeedResult>& results) {
                           "problem"}) {
     columns.push_back({key, key});
   }
-  return Rows(results, Table(std::move(columns)), Record);
+  return Rows(results, std::move(columns), Record);
 }
 
 std::string JsonLines(const Table& table) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "client/activations.h"
 #include "client/benchmark.h"
 #include "client/commands/commands.h"
 #include "client/parse.h"
@@ -32,6 +33,7 @@ struct BenchFlags {
   std::string criterion;                // empty: the daemon's
   std::vector<std::string> parameters;  // KEY=VALUE
   bool lock_clocks = false;
+  std::string activations;  // empty: the device's compute dtype
 };
 
 // The daemon knows the criteria and their parameters; here a value has only to be a number.
@@ -85,6 +87,7 @@ absl::StatusOr<v1::StartBenchmarkRequest> MakeRequest(const Session& session,
   request.set_seed(seed);
   QTIPD_RETURN_IF_ERROR(FillStopping(flags, *request.mutable_stopping()));
   request.set_lock_clocks(flags.lock_clocks);
+  request.set_activation_dtype(ActivationName(flags.activations));
   return request;
 }
 
@@ -130,6 +133,8 @@ void AddBenchCommand(CLI::App& root, Action& action) {
       "A result is stable once the 95 % interval is within this fraction of the median "
       "(0.005); ci-width stops there");
   verb->add_option("--max-seconds", flags->max_seconds, "Stop after that time for each cell (15)");
+  verb->add_option("--activations", flags->activations,
+                   "Their element type: bf16, or the device's own (f16 on a GPU, f32 on a CPU)");
   verb->add_option("--seed", flags->seed, "Of the activations (1)");
   verb->add_flag("--lock-clocks", flags->lock_clocks,
                  "Hold the device's clock at its default meanwhile; needs permission");

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/activations.h"
 #include "client/commands/commands.h"
 #include "client/commands/profile_records.h"
 #include "client/operation_wait.h"
@@ -28,6 +29,7 @@ struct ProfileFlags {
   std::string metrics;
   int64_t batch = 1;
   std::string seed = "1";
+  std::string activations;  // empty: the device's compute dtype
   bool is_dry_run = false;
 };
 
@@ -58,6 +60,7 @@ absl::StatusOr<v1::StartProfileRequest> MakeRequest(const Session& session,
   request.set_path(flags.path);
   request.set_step(flags.step);
   request.set_batch(flags.batch);
+  request.set_activation_dtype(ActivationName(flags.activations));
   QTIPD_ASSIGN_OR_RETURN(const uint64_t seed, ParseSeed("--seed", flags.seed));
   request.set_seed(seed);
   if (flags.metrics.empty()) {
@@ -176,6 +179,8 @@ void AddProfileCommand(CLI::App& root, Action& action) {
                    "Metrics by name, separated by commas, instead of a preset; see 'qtipctl "
                    "profile metrics'");
   verb->add_option("--batch", flags->batch, "Batch size")->capture_default_str();
+  verb->add_option("--activations", flags->activations,
+                   "Their element type: bf16, or the device's own (f16 on a GPU, f32 on a CPU)");
   verb->add_option("--seed", flags->seed, "Of the activations")->capture_default_str();
   verb->add_flag("--dry-run", flags->is_dry_run,
                  "Tell what would be counted and in how many passes, and profile nothing");

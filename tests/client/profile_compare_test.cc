@@ -38,14 +38,16 @@ TEST(CompareProfiles, MarksTheFactsThatDiffer) {
   other.set_path("dense");
   other.mutable_shape()->set_in_features(4096);
   other.set_batch(4);
+  (*other.mutable_environment())["compute_dtype"] = "F16";
+  other.set_activation_dtype("BF16");
   EXPECT_EQ(Differing(SampleProfile(), other),
-            (std::set<std::string>{"driver", "device", "path", "shape", "batch"}));
+            (std::set<std::string>{"driver", "device", "path", "shape", "batch", "activations"}));
   int marks = 0;
   const Table table = FactTable(SampleProfile(), other);
   for (const auto& row : table.rows()) {
     marks += row[3].text == "differs" ? 1 : 0;
   }
-  EXPECT_EQ(marks, 5);
+  EXPECT_EQ(marks, 6);
 }
 
 TEST(CompareProfiles, TotalsAreThoseOfOneRun) {

@@ -69,6 +69,22 @@ TEST(ResultTable, HasWarningsOnlyWhereThereAreAny) {
   EXPECT_EQ(At(table, 2, "stop_reason").raw, "CONVERGED");
 }
 
+TEST(ResultTable, HasActivationsOnlyWhereTheyAreNotOfTheComputeDType) {
+  v1::Run run = SampleRun("w2", 2);
+  (*run.mutable_environment())["compute_dtype"] = "F16";
+  for (v1::BenchmarkResult& result : *run.mutable_results()) result.set_activation_dtype("F16");
+  const size_t columns = ResultTable({run}).columns().size();
+  EXPECT_EQ(columns, ResultTable({SampleRun("w2", 2)}).columns().size());
+  v1::Run other = run;
+  for (v1::BenchmarkResult& result : *other.mutable_results()) result.set_activation_dtype("BF16");
+  const Table table = ResultTable({run, other});
+  EXPECT_EQ(table.columns().size(), columns + 1);
+  EXPECT_EQ(At(table, 0, "activation_dtype").text, "F16");
+  EXPECT_EQ(At(table, 3, "activation_dtype").text, "BF16");
+  EXPECT_EQ(At(table, 3, "batch").text, "1");
+  EXPECT_EQ(At(table, 3, "cache_mode").text, "rotate");
+}
+
 // The value of a fact, "" where it is not there.
 std::string Fact(const Table& table, const std::string& name) {
   for (const std::vector<Cell>& row : table.rows()) {

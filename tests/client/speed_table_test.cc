@@ -65,6 +65,19 @@ TEST(SpeedTable, LeavesOutWhatWasNotMeasured) {
                                                        "-", "-", "-", "-", "-"}));
 }
 
+TEST(SpeedTable, HasActivationsOnlyWhereACaseAsksForThem) {
+  SpeedResult plain = Result({1});
+  SpeedResult cast = Result({1});
+  cast.speed_case.activations = "BF16";
+  for (v1::Run& run : plain.runs) run.mutable_results(0)->set_activation_dtype("F16");
+  for (v1::Run& run : cast.runs) run.mutable_results(0)->set_activation_dtype("BF16");
+  EXPECT_EQ(Texts(SpeedTable({plain, cast}), 0)[3], "F16");
+  EXPECT_EQ(Texts(SpeedTable({plain, cast}), 1)[3], "BF16");
+  EXPECT_EQ(Texts(SpeedTable({plain, cast}), 1)[4], "1");
+  EXPECT_EQ(SpeedRunsTable({cast}).columns()[3].key, "activation_dtype");
+  EXPECT_EQ(SpeedTable({plain}).columns()[3].key, "batch");
+}
+
 TEST(SpeedRunsTable, HasEveryRunByItself) {
   const Table table = SpeedRunsTable({Result({1})});
   ASSERT_EQ(table.rows().size(), 3u);

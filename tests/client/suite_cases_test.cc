@@ -95,12 +95,27 @@ TEST(SetAxis, ReplacesSidesBatchesAndDistributions) {
   EXPECT_THAT(ExpandCases(suite).front().batches, ElementsAre(8, 16));
 }
 
+TEST(SetAxis, ReplacesActivations) {
+  Suite suite = Sweep();
+  ASSERT_TRUE(SetAxis(suite, "activations=default,bf16").ok());
+  ASSERT_TRUE(SetAxis(suite, "bits=2").ok());
+  EXPECT_THAT(Texts(suite), ElementsAre("64x32 lut bits=2", "64x32 lut bits=2 activations=BF16",
+                                        "32x32 lut bits=2", "32x32 lut bits=2 activations=BF16",
+                                        "64x32 int4 group_size=32 student_t5",
+                                        "64x32 int4 group_size=32 student_t5 activations=BF16"));
+  const std::vector<SpeedCase> cases = ExpandCases(suite);
+  EXPECT_EQ(cases[1].activations, "BF16");
+  EXPECT_EQ(SpeedQuantizeRequest(suite, cases[0]).name(),
+            SpeedQuantizeRequest(suite, cases[1]).name())
+      << "the same weights";
+}
+
 TEST(SetAxis, NamesTheAxesThereAre) {
   Suite suite = Sweep();
   const auto info = GetErrorInfo(SetAxis(suite, "code=hyb"));
   EXPECT_EQ(info.metadata.at("got"), "code");
   EXPECT_EQ(info.metadata.at("allowed"),
-            "batch, bits, distribution, group_size, in_features, out_features");
+            "activations, batch, bits, distribution, group_size, in_features, out_features");
   EXPECT_EQ(GetErrorInfo(SetAxis(suite, "batch=0")).metadata.at("got"), "'0'");
   EXPECT_EQ(GetErrorInfo(SetAxis(suite, "batch")).reason, "USAGE");
 }

@@ -107,6 +107,22 @@ TEST(ParseSuite, NamesWhatIsWrongInAGroupOfCases) {
   EXPECT_EQ(field("batches = [1]", "format = 4\nbatches = [1]"), "changed.toml: cases[0].format");
 }
 
+TEST(ParseSuite, TakesActivationsAsAnAxisOfTheCases) {
+  for (const SuiteSource& source : BuiltinSuites()) {
+    if (source.file != "kernels.toml") continue;
+    std::string text(source.text);
+    text.insert(text.find("code = "), "activations = [\"default\", \"bf16\"]\n");
+    const auto suite = ParseSuite({"changed.toml", text});
+    ASSERT_TRUE(suite.ok()) << suite.status();
+    EXPECT_EQ(suite->groups[0].activations, (std::vector<std::string>{"", "BF16"}));
+    EXPECT_EQ(suite->groups[1].activations, std::vector<std::string>{""});
+  }
+  EXPECT_EQ(
+      GetErrorInfo(ParseWith("batches = [1]", "activations = 4\nbatches = [1]", "kernels.toml"))
+          .metadata["field"],
+      "changed.toml: cases[0].activations");
+}
+
 TEST(ParseSuite, NamesAMissingKey) {
   const absl::Status status = ParseWith("size = 4096\n", "");
   EXPECT_EQ(status.message(), "changed.toml: size: got nothing, allowed a whole number");

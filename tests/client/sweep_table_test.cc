@@ -50,6 +50,19 @@ TEST(SweepTable, HasSizeErrorAndSpeed) {
   EXPECT_EQ(At(table, 0, "distribution"), "normal");
 }
 
+TEST(SweepTable, HasActivationsOnlyWhereACaseAsksForThem) {
+  SpeedResult cast = ResultOf(4096, 5e-6);
+  cast.speed_case.activations = "BF16";
+  cast.runs[0].mutable_results(0)->set_activation_dtype("BF16");
+  for (const Table& table : {SweepTable({cast}), SweepRecords({cast})}) {
+    EXPECT_EQ(At(table, 0, "activation_dtype"), "BF16");
+    EXPECT_EQ(At(table, 0, "batch"), "1");
+    EXPECT_EQ(At(table, 0, "bits_per_weight"), "4.25");
+  }
+  EXPECT_EQ(At(SweepTable({ResultOf(4096, 5e-6)}), 0, "activation_dtype"),
+            "no column activation_dtype");
+}
+
 TEST(SweepTable, SaysWhyACaseHasNoFigures) {
   SpeedResult result = ResultOf(4096, 5e-6);
   result.runs.clear();
@@ -123,6 +136,12 @@ TEST(Frontier, ComparesOnlyWhatHasTheSameShapeWeightsAndBatch) {
   heavy.speed_case.distribution = "student_t5";
   const Table table = FrontierTable({ResultOf(4096, 5e-6), heavy, ResultOf(1024, 9e-6, 5, 0.5)});
   for (size_t row = 0; row < 3; ++row) EXPECT_EQ(At(table, row, "beaten_by"), "") << row;
+  SpeedResult cast = ResultOf(4096, 6e-6, 4.5, 0.02);
+  cast.speed_case.activations = "BF16";
+  cast.runs[0].mutable_results(0)->set_activation_dtype("BF16");
+  const Table both = FrontierTable({ResultOf(4096, 5e-6), cast});
+  for (size_t row = 0; row < 2; ++row) EXPECT_EQ(At(both, row, "beaten_by"), "") << row;
+  EXPECT_EQ(At(both, 1, "activation_dtype"), "BF16");
 }
 
 }  // namespace

@@ -102,6 +102,12 @@ class BadRequests(DaemonTest):
         self.refused("STOPPING_RULE_INVALID", "bench", "--artifact", "w", "--samples=-1")
         self.refused("USAGE", "bench", "--artifact", "w", "--batch", "0")
 
+    def test_activations_that_the_device_does_not_take(self):
+        for verb in ("bench", "profile"):
+            for dtype in ("f16", "fp8", "f64"):
+                self.refused("ACTIVATION_DTYPE_UNSUPPORTED", verb, "--artifact", "w",
+                             "--activations", dtype, allowed="F32, BF16 on cpu")
+
     def test_the_whole_status_follows_with_json(self):
         result = self.ctl("-o", "json", "artifacts", "show", "v")
         line, text = result.err.split("\n", 1)

@@ -63,6 +63,28 @@ class Journey(DaemonTest):
         samples = self.ctl("runs", "show", run["id"], "--samples", "-o", "csv").out
         self.assertEqual(len(samples.splitlines()), 1 + 3 * 20)
 
+    def test_4_takes_bf16_activations_on_every_path(self):
+        flags = ("--artifact", "w2", "--batch", "1,3", "--samples", "5")
+        run = self.done("bench", *flags, "--path", "dense,dequant,fused", "--activations", "bf16")
+        self.assertEqual(run["request"]["activationDtype"], "BF16")
+        self.assertEqual(len(run["results"]), 6)
+        for cell in run["results"]:
+            self.assertEqual(cell["activationDtype"], "BF16")
+            self.assertEqual(cell["steps"][0]["name"], "input_cast")
+            self.assertEqual(cell["steps"][-1]["name"], "output_cast")
+            self.assertGreater(cell["relativeError"], 1e-4)  # y has 8 significant bits
+            self.assertLess(cell["relativeError"], cell["relativeErrorBound"])
+            self.assertIn("activations=BF16", cell["comparabilityKey"])
+        table = self.ctl("bench", *flags, "--path", "fused", "--activations", "bf16")
+        self.assertEqual(table.code, 0, table.err)
+        self.assertIn("activations", table.out)
+        plain = self.done("bench", *flags, "--path", "fused")
+        self.assertEqual(plain["results"][0]["activationDtype"], "F32")
+        self.refused("NOT_COMPARABLE", "compare", "--baseline", plain["id"], "--candidate",
+                     run["id"])
+        shown = self.ctl("runs", "show", run["id"]).out
+        self.assertRegex(shown, r"activations +BF16")
+
     def test_5_prints_a_table_of_several_artifacts(self):
         result = self.ctl("bench", "--artifact", "w2,w3", "--path", "dense,fused", "--cache", "hot",
                           "--samples", "5")
