@@ -262,6 +262,22 @@ class Suite(DaemonTest):
         self.refused("USAGE", "suite", "run", "fdk", "--set", "code=hyb", allowed="block_size")
         self.refused("USAGE", "suite", "run", "qtip-eval", "--set", "bits=2", allowed="no such flag")
 
+    def test_takes_activations_as_an_axis_of_every_format(self):
+        result = self.ctl("suite", "run", "frontier", "--size", "128", "--set", "bits=2",
+                          "--set", "group_size=32", "--set", "distribution=normal",
+                          "--set", "activations=default,bf16", "--out", self.scratch / "axis")
+        self.assertEqual(result.code, 0, result.err)
+        cases = self.rows_of("axis", "frontier/cases.csv")
+        self.assertEqual([(case["format"], case["activation_dtype"]) for case in cases],
+                         [(name, dtype) for name in ("qtip", "int4", "lut")
+                          for dtype in ("F32", "BF16")])
+        for case in cases:
+            self.assertGreater(float(case["fused_seconds"]), 0)
+        result = self.ctl("suite", "run", "frontier", "--size", "128", "--include", "int4",
+                          "--set", "activations=bf16,f16", "--out", self.scratch / "one")
+        self.assertEqual(result.code, 3)
+        self.assertIn("ACTIVATION_DTYPE_UNSUPPORTED", result.err)
+
     def test_judges_the_findings_of_tiny_gemm(self):
         result = self.ctl("suite", "run", "tiny-gemm", "--size", "128", "--repeats", "1",
                           "--set", "batch=1", "--out", self.scratch / "tiny")
