@@ -56,6 +56,17 @@ __device__ __forceinline__ uint16_t Narrow(float value, bool is_bf16) {
                  : __half_as_ushort(__float2half_rn(value));
 }
 
+// Calls body(narrow), where narrow(float) gives the 16 bits: one branch around all that a thread
+// writes, in place of both conversions of each.
+template <typename Body>
+__device__ __forceinline__ void WithNarrowing(bool is_bf16, const Body& body) {
+  if (is_bf16) {
+    body([](float value) { return Narrow(value, true); });
+  } else {
+    body([](float value) { return Narrow(value, false); });
+  }
+}
+
 }  // namespace qtipd
 
 #endif  // QTIPD_KERNELS_CUDA_HALF_WORDS_CUH_

@@ -48,7 +48,7 @@ __device__ __forceinline__ void MultiplyResident(const Arguments& args) {
   if constexpr (kIsLinear<Arguments>) {
     float* part = partials + args.chunk_rows * kPartialValues;
     auto* rotated = reinterpret_cast<__half*>(part + PaddedCount(kSize));
-    rotation.Rotate(args.x, args.factor, part, rotated);
+    rotation.Rotate(args.x, args.is_bf16, args.factor, part, rotated);
     activations =
         reinterpret_cast<const uint16_t*>(rotated) + (4 * (lane >> 4) + (lane & 3)) * kQtipTileCols;
   } else {

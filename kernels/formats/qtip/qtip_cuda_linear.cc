@@ -70,6 +70,7 @@ absl::Status LaunchLinear(const CudaDevice& device, const LinearProblem& problem
                           const LinearConfig& config, const LinearWeights& weights, const void* x,
                           void* u, void* z, void* y) {
   const FusedProblem& multiply = problem.multiply;
+  const bool is_bf16 = problem.activations == DType::kBF16;
   LinearArguments arguments = {};
   static_cast<FusedArguments&>(arguments) =
       DescribeFused(multiply, config.multiply, weights.packed, weights.table);
@@ -79,8 +80,10 @@ absl::Status LaunchLinear(const CudaDevice& device, const LinearProblem& problem
     arguments.x = x;
     arguments.su = static_cast<const float*>(weights.su);
     arguments.factor = Normalisation(multiply.in_features) / kActivationGuard;
+    arguments.is_bf16 = is_bf16;
   } else {
-    QTIPD_RETURN_IF_ERROR(LaunchInputRotation(device, weights.input, 1, x, weights.su, u));
+    QTIPD_RETURN_IF_ERROR(
+        LaunchInputRotation(device, weights.input, 1, x, weights.su, u, problem.activations));
   }
   QTIPD_RETURN_IF_ERROR(LaunchMultiply(device, multiply.bits, config.multiply, arguments));
   const int order = weights.output.order;
@@ -91,7 +94,8 @@ absl::Status LaunchLinear(const CudaDevice& device, const LinearProblem& problem
                        .signs = weights.output.signs.as<uint16_t>(),
                        .order = order,
                        .points = static_cast<int>(FinishElements(problem.output) / order),
-                       .factor = Normalisation(problem.output.size) * kActivationGuard});
+                       .factor = Normalisation(problem.output.size) * kActivationGuard,
+                       .is_bf16 = is_bf16});
 }
 
 }  // namespace qtipd

@@ -22,11 +22,11 @@ class BlockRotation {
     if (IsBusy()) LoadFloats(su + First(), signs_);
   }
   // To `rotated` in shared memory; `part` holds PaddedCount(kSize) floats. Ends with a barrier.
-  __device__ __forceinline__ void Rotate(const void* x, float factor, float* part,
+  __device__ __forceinline__ void Rotate(const void* x, bool is_bf16, float factor, float* part,
                                          __half* rotated) const {
     if (IsBusy()) {
       float v[kPerThread];
-      LoadConsecutive<RotationKind::kInput>(x, First(), v);
+      LoadConsecutive<RotationKind::kInput>(x, First(), is_bf16, v);
 #pragma unroll
       for (int k = 0; k < kPerThread; ++k) v[k] *= signs_[k];
       Butterflies(v);

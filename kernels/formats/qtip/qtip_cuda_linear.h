@@ -27,6 +27,7 @@ struct LinearProblem {
   FusedProblem multiply;  // batch 1
   QtipRotation input;
   QtipRotation output;
+  DType activations = DType::kF16;  // of x and y: F16 or BF16
 };
 
 // Choose: how. A function of the problem and the device's limits alone.
@@ -51,8 +52,8 @@ struct LinearWeights {
   const void* sv;
 };
 
-// Launch: y = W x, x fp16 [in_features], y fp16 [out_features]; u fp16 [in_features] and z fp32
-// [out_features] are scratch. Of a configuration that is_fused. Enqueues; capturable.
+// Launch: y = W x, x [in_features], y [out_features], of problem.activations; u fp16 [in_features]
+// and z fp32 [out_features] are scratch. Of a configuration that is_fused. Enqueues; capturable.
 absl::Status LaunchLinear(const CudaDevice& device, const LinearProblem& problem,
                           const LinearConfig& config, const LinearWeights& weights, const void* x,
                           void* u, void* z, void* y);
@@ -61,6 +62,7 @@ struct LinearArguments : FusedArguments {
   const void* x;    // null where u is rotated already
   const float* su;  // of x
   float factor;     // what the input transform multiplies by
+  bool is_bf16;     // x; fp16 where it is not
 };
 
 template <int kBits>
@@ -84,6 +86,7 @@ struct FinishArguments {
   int order;
   int points;  // a power of two
   float factor;
+  bool is_bf16;  // y; fp16 where it is not
 };
 absl::Status LaunchFinish(const CudaDevice& device, const LinearConfig& config,
                           const FinishArguments& arguments);

@@ -32,7 +32,8 @@ __device__ __forceinline__ int Index(int element) {
 
 __device__ __forceinline__ void Store(const FinishArguments& args, const float* scale, int element,
                                       float v) {
-  static_cast<__half*>(args.y)[Index(element)] = __float2half_rn(v * args.factor * scale[element]);
+  static_cast<uint16_t*>(args.y)[Index(element)] =
+      Narrow(v * args.factor * scale[element], args.is_bf16);
 }
 
 // Four rows of had_K at one position, from `part`.

@@ -19,10 +19,19 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-__device__ __forceinline__ void Store(const RotationArguments& args, int64_t vector, int index,
-                                      float value, float scale) {
-  static_cast<__half*>(args.destination)[vector + index] =
-      __float2half_rn(value * args.factor * scale);
+// v[k] to element first + k * stride of the vector; `scale` belongs to element 0.
+template <RotationKind kKind, int kSize>
+__device__ __forceinline__ void Store(const RotationArguments& args, int64_t vector, int first,
+                                      int stride, const float (&v)[kSize], const float* scale) {
+  auto* to = static_cast<uint16_t*>(args.destination) + vector;
+  WithNarrowing(WritesBf16<kKind>(args), [&](const auto& narrow) {
+#pragma unroll
+    for (int k = 0; k < kSize; ++k) {
+      const int index = first + k * stride;
+      const float value = v[k] * args.factor;
+      to[index] = narrow(kKind == RotationKind::kOutput ? value * scale[index] : value);
+    }
+  });
 }
 
 // Stages [bit, bit + kStages) of the block's part; the last ones of a vector in one block go
@@ -39,15 +48,12 @@ __device__ __forceinline__ void LocalStages(const RotationArguments& args, int64
 #pragma unroll
     for (int k = 0; k < kSize; ++k) v[k] = part[Padded(base + (k << bit))];
     Butterflies(v);
-#pragma unroll
-    for (int k = 0; k < kSize; ++k) {
-      const int index = base + (k << bit);
-      if (is_last) {
-        Store(args, vector, index, v[k], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
-      } else {
-        part[Padded(index)] = v[k];
-      }
+    if (is_last) {
+      Store<kKind>(args, vector, base, 1 << bit, v, scale);
+      continue;
     }
+#pragma unroll
+    for (int k = 0; k < kSize; ++k) part[Padded(base + (k << bit))] = v[k];
   }
 }
 
@@ -64,11 +70,7 @@ __device__ __forceinline__ void ClusterStages(const RotationArguments& args, int
 #pragma unroll
     for (int p = 0; p < kParts; ++p) v[p] = ptx::SharedOfRank(part, p)[Padded(i)];
     Butterflies(v);
-#pragma unroll
-    for (int p = 0; p < kParts; ++p) {
-      const int index = p * args.local + i;
-      Store(args, vector, index, v[p], kKind == RotationKind::kOutput ? scale[index] : 1.0f);
-    }
+    Store<kKind>(args, vector, i, args.local, v, scale);
   }
   ptx::SynchroniseCluster();  // others may still read this block's part
 }
@@ -100,7 +102,7 @@ __global__ void __launch_bounds__(kMaxThreads) RotateVectors(const RotationArgum
   ptx::WaitForPreviousGrids();
   if (has_elements) {
     float v[kPerThread];
-    LoadConsecutive<kKind>(args.source, vector + offset + first, v);
+    LoadConsecutive<kKind>(args.source, vector + offset + first, args.is_bf16, v);
     if constexpr (kKind == RotationKind::kInput) {
 #pragma unroll
       for (int k = 0; k < kPerThread; ++k) v[k] *= signs[k];
@@ -178,32 +180,36 @@ absl::Status Launch(const CudaDevice& device, const CudaLimits& as, const CudaRo
 }  // namespace
 
 absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                 int64_t batch, const void* x, const void* su, void* u) {
-  return LaunchInputRotationAs(device, device.limits(), rotation, batch, x, su, u);
+                                 int64_t batch, const void* x, const void* su, void* u,
+                                 DType activations) {
+  return LaunchInputRotationAs(device, device.limits(), rotation, batch, x, su, u, activations);
 }
 
 absl::Status LaunchInputRotationAs(const CudaDevice& device, const CudaLimits& as,
                                    const CudaRotation& rotation, int64_t batch, const void* x,
-                                   const void* su, void* u) {
+                                   const void* su, void* u, DType activations) {
   return Launch<RotationKind::kInput>(device, as, rotation, batch,
                                       {.source = x,
                                        .destination = u,
                                        .scale = static_cast<const float*>(su),
-                                       .factor = 1 / kActivationGuard});
+                                       .factor = 1 / kActivationGuard,
+                                       .is_bf16 = activations == DType::kBF16});
 }
 
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                  int64_t batch, const void* z, const void* sv, void* y) {
-  return LaunchOutputRotationAs(device, device.limits(), rotation, batch, z, sv, y);
+                                  int64_t batch, const void* z, const void* sv, void* y,
+                                  DType activations) {
+  return LaunchOutputRotationAs(device, device.limits(), rotation, batch, z, sv, y, activations);
 }
 
 absl::Status LaunchOutputRotationAs(const CudaDevice& device, const CudaLimits& as,
                                     const CudaRotation& rotation, int64_t batch, const void* z,
-                                    const void* sv, void* y) {
+                                    const void* sv, void* y, DType activations) {
   RotationArguments arguments = {.source = z,
                                  .destination = y,
                                  .scale = static_cast<const float*>(sv),
-                                 .factor = kActivationGuard};
+                                 .factor = kActivationGuard,
+                                 .is_bf16 = activations == DType::kBF16};
   if (sv != nullptr) return Launch<RotationKind::kOutput>(device, as, rotation, batch, arguments);
   arguments.factor = 1;
   return Launch<RotationKind::kUnscaled>(device, as, rotation, batch, arguments);

@@ -6,6 +6,7 @@
 #include <cuda_fp16.h>
 
 #include "kernels/api/host_device.h"
+#include "kernels/cuda/half_words.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx/dependent_launch.h"
 #include "kernels/formats/qtip/qtip_cuda_rotation.h"
@@ -42,7 +43,14 @@ struct RotationArguments {
   int shards;
   int local;
   float factor;
+  bool is_bf16;  // the activations: source of kInput, else destination; fp16 where it is not
 };
+
+// Whether the destination is BF16: u is always fp16.
+template <RotationKind kKind>
+__device__ __forceinline__ bool WritesBf16(const RotationArguments& args) {
+  return kKind != RotationKind::kInput && args.is_bf16;
+}
 
 // The scales of vector `vector`: vectors are the shards of one activation after the other.
 __device__ __forceinline__ const float* ScalesOf(const RotationArguments& args, int64_t vector) {
@@ -60,21 +68,17 @@ __device__ __forceinline__ void LoadFloats(const float* from, float (&v)[kPerThr
   }
 }
 
-// A thread's elements of the first stages: consecutive ones, 32 or 64 bytes.
+// A thread's elements of the first stages: consecutive ones, 32 or 64 bytes. `is_bf16` counts where
+// they are activations.
 template <RotationKind kKind>
-__device__ __forceinline__ void LoadConsecutive(const void* source, int64_t index,
+__device__ __forceinline__ void LoadConsecutive(const void* source, int64_t index, bool is_bf16,
                                                 float (&v)[kPerThread]) {
   if constexpr (kKind == RotationKind::kInput) {
-    const auto* x = reinterpret_cast<const uint4*>(static_cast<const __half*>(source) + index);
+    const auto* x = reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(source) + index);
     const uint4 low = x[0];
     const uint4 high = x[1];
     const uint32_t words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-      v[2 * i] = pair.x;
-      v[2 * i + 1] = pair.y;
-    }
+    WidenWords(words, is_bf16, v);
   } else {
     LoadFloats(static_cast<const float*>(source) + index, v);
   }

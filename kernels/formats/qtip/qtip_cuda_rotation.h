@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/api/dtype.h"
 #include "kernels/cuda/cuda_limits.h"
 #include "kernels/formats/qtip/qtip_cuda_transform.h"
 
@@ -51,20 +52,24 @@ absl::StatusOr<RotationConfig> ChooseRotationConfig(const RotationProblem& probl
 // capturable. In and out may not overlap. Errors: those of ChooseRotationConfig. With `As`: what is
 // chosen for `as`, which may have less than `device`.
 
-// u = fp16(H^T (x * su) / kActivationGuard) for a transposed rotation: x, u fp16 [batch, features],
-// su fp32 [features].
+// `activations` is the dtype of x or y, F16 or BF16.
+
+// u = fp16(H^T (x * su) / kActivationGuard) for a transposed rotation: x of `activations`, u fp16
+// [batch, features], su fp32 [features].
 absl::Status LaunchInputRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                 int64_t batch, const void* x, const void* su, void* u);
+                                 int64_t batch, const void* x, const void* su, void* u,
+                                 DType activations = DType::kF16);
 absl::Status LaunchInputRotationAs(const CudaDevice& device, const CudaLimits& as,
                                    const CudaRotation& rotation, int64_t batch, const void* x,
-                                   const void* su, void* u);
-// y = fp16(H z * sv * kActivationGuard): z fp32, y fp16 [batch, features], sv fp32 [features];
-// where sv is null, y = fp16(H z).
+                                   const void* su, void* u, DType activations = DType::kF16);
+// y = H z * sv * kActivationGuard, rounded once: z fp32, y of `activations` [batch, features], sv
+// fp32 [features]; where sv is null, y = H z.
 absl::Status LaunchOutputRotation(const CudaDevice& device, const CudaRotation& rotation,
-                                  int64_t batch, const void* z, const void* sv, void* y);
+                                  int64_t batch, const void* z, const void* sv, void* y,
+                                  DType activations = DType::kF16);
 absl::Status LaunchOutputRotationAs(const CudaDevice& device, const CudaLimits& as,
                                     const CudaRotation& rotation, int64_t batch, const void* z,
-                                    const void* sv, void* y);
+                                    const void* sv, void* y, DType activations = DType::kF16);
 
 }  // namespace qtipd
 

@@ -43,7 +43,7 @@ __device__ __forceinline__ void TransformRows(const OrderArguments& args, int64_
                                               const float* scale, int count, float* part) {
   for (int first = threadIdx.x * kPerThread; first < count; first += blockDim.x * kPerThread) {
     float v[kPerThread];
-    LoadConsecutive<kKind>(args.source, from + first, v);
+    LoadConsecutive<kKind>(args.source, from + first, args.is_bf16, v);
     if constexpr (kKind == RotationKind::kInput) {
       float signs[kPerThread];
       LoadFloats(scale + first, signs);
@@ -146,11 +146,15 @@ __device__ __forceinline__ void AddLanes(const float (&sums)[kSignBlock][kPositi
   }
 }
 
+template <RotationKind kKind>
 __device__ __forceinline__ void StoreFour(const OrderArguments& args, int64_t index,
                                           const float* values, float4 scale) {
-  auto* to = reinterpret_cast<__half2*>(static_cast<__half*>(args.destination) + index);
-  to[0] = __floats2half2_rn(values[0] * args.factor * scale.x, values[1] * args.factor * scale.y);
-  to[1] = __floats2half2_rn(values[2] * args.factor * scale.z, values[3] * args.factor * scale.w);
+  const bool is_bf16 = WritesBf16<kKind>(args);
+  auto* to = reinterpret_cast<uint32_t*>(static_cast<uint16_t*>(args.destination) + index);
+  to[0] = NarrowPair(
+      make_float2(values[0] * args.factor * scale.x, values[1] * args.factor * scale.y), is_bf16);
+  to[1] = NarrowPair(
+      make_float2(values[2] * args.factor * scale.z, values[3] * args.factor * scale.w), is_bf16);
 }
 
 // y <- had_K strip, for positions from `first_position` on.
@@ -179,8 +183,8 @@ __device__ __forceinline__ void Combine(const OrderArguments& args, const uint16
     float row[kPositions];
     AddLanes(sums, lane, row);
     if (exists) {
-      StoreFour(args, vector + index, row, low);
-      StoreFour(args, vector + index + slice / 2, row + 4, high);
+      StoreFour<kKind>(args, vector + index, row, low);
+      StoreFour<kKind>(args, vector + index + slice / 2, row + 4, high);
     }
   }
 }

@@ -16,23 +16,20 @@
 namespace qtipd {
 namespace {
 
-template <RotationKind kKind>
+template <RotationKind kKind, bool kIsBf16>
 __device__ __forceinline__ void LoadEight(const OrderArguments& args, int64_t vector, int index,
                                           const float* scales, float (&v)[kRowsPositions]) {
   if constexpr (kKind == RotationKind::kInput) {
     const uint4 four =
-        *reinterpret_cast<const uint4*>(static_cast<const __half*>(args.source) + vector + index);
+        *reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(args.source) + vector + index);
     const uint32_t words[4] = {four.x, four.y, four.z, four.w};
     const float4 low = *reinterpret_cast<const float4*>(scales + index);
     const float4 high = *reinterpret_cast<const float4*>(scales + index + 4);
     const float signs[kRowsPositions] = {low.x,  low.y,  low.z,  low.w,
                                          high.x, high.y, high.z, high.w};
+    WidenWords(words, kIsBf16, v);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-      v[2 * i] = pair.x * signs[2 * i];
-      v[2 * i + 1] = pair.y * signs[2 * i + 1];
-    }
+    for (int i = 0; i < kRowsPositions; ++i) v[i] *= signs[i];
   } else {
     const float* from = static_cast<const float*>(args.source) + vector + index;
     const float4 low = *reinterpret_cast<const float4*>(from);
@@ -42,8 +39,9 @@ __device__ __forceinline__ void LoadEight(const OrderArguments& args, int64_t ve
   }
 }
 
-// Four rows of had_K times the vector to `part`; `partial` holds the sums of splits.
-template <RotationKind kKind>
+// Four rows of had_K times the vector to `part`; `partial` holds the sums of splits. kIsBf16: the
+// source of an input rotation is. (A branch in the loop would part its loads.)
+template <RotationKind kKind, bool kIsBf16>
 __device__ __forceinline__ void MultiplyRows(const OrderArguments& args, int64_t vector,
                                              const float* scales, const uint16_t* signs,
                                              float* partial, float* part) {
@@ -55,7 +53,7 @@ __device__ __forceinline__ void MultiplyRows(const OrderArguments& args, int64_t
 #pragma unroll 4
     for (int k = split; k < args.order; k += splits) {
       float v[kRowsPositions];
-      LoadEight<kKind>(args, vector, k * args.points + kRowsPositions * octet, scales, v);
+      LoadEight<kKind, kIsBf16>(args, vector, k * args.points + kRowsPositions * octet, scales, v);
       AddSigned(static_cast<uint32_t>(signs[k / kSignBlock]) >> (kSignBlock * (k % kSignBlock)), v,
                 sums);
     }
@@ -86,7 +84,7 @@ __device__ __forceinline__ void MultiplyRows(const OrderArguments& args, int64_t
 // The last stages, from `bit` on, to memory from `to` on; `scale` belongs to `part`.
 template <RotationKind kKind, int kStages>
 __device__ __forceinline__ void StoreStages(const OrderArguments& args, const float* part, int bit,
-                                            const float* scale, __half* to) {
+                                            const float* scale, uint16_t* to) {
   constexpr int kSize = 1 << kStages;
   const int low_mask = (1 << bit) - 1;
   for (int item = threadIdx.x; item < kSignBlock * args.points / kSize; item += blockDim.x) {
@@ -95,13 +93,15 @@ __device__ __forceinline__ void StoreStages(const OrderArguments& args, const fl
 #pragma unroll
     for (int k = 0; k < kSize; ++k) v[k] = part[Padded(base + (k << bit))];
     Butterflies(v);
+    WithNarrowing(WritesBf16<kKind>(args), [&](const auto& narrow) {
 #pragma unroll
-    for (int k = 0; k < kSize; ++k) {
-      const int index = base + (k << bit);
-      const float factor =
-          kKind == RotationKind::kOutput ? args.factor * scale[index] : args.factor;
-      to[index] = __float2half_rn(v[k] * factor);
-    }
+      for (int k = 0; k < kSize; ++k) {
+        const int index = base + (k << bit);
+        const float factor =
+            kKind == RotationKind::kOutput ? args.factor * scale[index] : args.factor;
+        to[index] = narrow(v[k] * factor);
+      }
+    });
   }
 }
 
@@ -130,8 +130,12 @@ __global__ void __launch_bounds__(kRowsThreads) RotateRows(const OrderArguments 
   }
   ptx::WaitForPreviousGrids();
   __syncthreads();
-  MultiplyRows<kKind>(args, vector, scales, signs, partial, part);
-  __half* to = static_cast<__half*>(args.destination) + vector + group * count;
+  if (kKind == RotationKind::kInput && args.is_bf16) {
+    MultiplyRows<kKind, true>(args, vector, scales, signs, partial, part);
+  } else {
+    MultiplyRows<kKind, false>(args, vector, scales, signs, partial, part);
+  }
+  auto* to = static_cast<uint16_t*>(args.destination) + vector + group * count;
   const int bits = 31 - __clz(args.points);
   int bit = 0;
   for (; bits - bit > kStageBits; bit += kStageBits) {

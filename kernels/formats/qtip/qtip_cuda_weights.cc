@@ -39,12 +39,13 @@ struct Sides {
 class QtipCudaWeights final : public ResidentWeights {
  public:
   QtipCudaWeights(CudaDevice& device, Shape shape, const QtipCodeSpec& spec,
-                  std::shared_ptr<const Sides> sides, std::vector<Copy> copies)
+                  std::shared_ptr<const Sides> sides, std::vector<Copy> copies, DType activations)
       : device_(device),
         shape_(shape),
         spec_(spec),
         sides_(std::move(sides)),
-        copies_(std::move(copies)) {}
+        copies_(std::move(copies)),
+        activations_(activations) {}
 
   Shape shape() const override { return shape_; }
   int copies() const override { return static_cast<int>(copies_.size()); }
@@ -61,7 +62,10 @@ class QtipCudaWeights final : public ResidentWeights {
   }
   int64_t max_fused_batch() const override { return kMaxFusedBatch; }
   DType inner_dtype() const override { return DType::kF32; }
-  DType activation_dtype() const override { return DType::kF16; }
+  DType activation_dtype() const override { return activations_; }
+  bool takes_activations(DType dtype) const override {
+    return dtype == DType::kF16 || dtype == DType::kBF16;
+  }
 
   std::vector<std::string> input_steps() const override { return {"input_rotation"}; }
   std::vector<std::string> output_steps() const override {
@@ -70,19 +74,19 @@ class QtipCudaWeights final : public ResidentWeights {
 
   absl::Status InputTransform(int64_t batch, const void* x, void* u, int step_count) override {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 1));
-    return LaunchInputRotation(device_, sides_->input, batch, x, sides_->su.data(), u);
+    return LaunchInputRotation(device_, sides_->input, batch, x, sides_->su.data(), u,
+                               activations_);
   }
 
   // Both steps are one kernel; one step leaves the scales out.
   absl::Status OutputTransform(int64_t batch, void* z, void* y, int step_count) override {
     QTIPD_RETURN_IF_ERROR(CheckSteps(step_count, 2));
     const void* sv = step_count == 1 ? nullptr : sides_->sv.data();
-    return LaunchOutputRotation(device_, sides_->output, batch, z, sv, y);
+    return LaunchOutputRotation(device_, sides_->output, batch, z, sv, y, activations_);
   }
 
   absl::Status Linear(int copy, int64_t batch, const void* x, void* u, void* z, void* y) override {
-    const LinearProblem problem = {
-        .multiply = Problem(batch), .input = sides_->input.sides, .output = sides_->output.sides};
+    const LinearProblem problem = Whole(batch);
     if (!IsHyb()) return ResidentWeights::Linear(copy, batch, x, u, z, y);
     const LinearConfig config = ChooseLinearConfig(problem, device_.limits());
     if (!config.is_fused) return ResidentWeights::Linear(copy, batch, x, u, z, y);
@@ -162,7 +166,8 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
  private:
-  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies, DType) const override {
+  absl::StatusOr<std::unique_ptr<ResidentWeights>> MakeReplica(int copies,
+                                                               DType activations) const override {
     std::vector<Copy> replicas;
     for (int i = 0; i < copies; ++i) {
       Copy replica;
@@ -172,7 +177,8 @@ class QtipCudaWeights final : public ResidentWeights {
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    return std::make_unique<QtipCudaWeights>(device_, shape_, spec_, sides_, std::move(replicas));
+    return std::make_unique<QtipCudaWeights>(device_, shape_, spec_, sides_, std::move(replicas),
+                                             activations);
   }
 
   absl::Status DecodeTrellis(int copy, DType dtype, void* w) const {
@@ -196,8 +202,10 @@ class QtipCudaWeights final : public ResidentWeights {
   }
 
   LinearProblem Whole(int64_t batch) const {
-    return {
-        .multiply = Problem(batch), .input = sides_->input.sides, .output = sides_->output.sides};
+    return {.multiply = Problem(batch),
+            .input = sides_->input.sides,
+            .output = sides_->output.sides,
+            .activations = activations_};
   }
 
   static absl::Status CheckSteps(int got, int most) {
@@ -211,6 +219,7 @@ class QtipCudaWeights final : public ResidentWeights {
   const QtipCodeSpec spec_;
   const std::shared_ptr<const Sides> sides_;
   const std::vector<Copy> copies_;
+  const DType activations_;  // F16 or BF16
 };
 
 }  // namespace
@@ -247,7 +256,7 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadQtipOnCuda(CudaDevice& devi
       LaunchRepack(device, shape, layer.spec, trellis.data(), copies[0].packed.data()));
   QTIPD_RETURN_IF_ERROR(device.Synchronize());
   return std::make_unique<QtipCudaWeights>(device, shape, layer.spec, std::move(sides),
-                                           std::move(copies));
+                                           std::move(copies), DType::kF16);
 }
 
 }  // namespace qtipd

@@ -210,34 +210,67 @@ TEST_F(QtipCudaLinear, DecodesTheOriginalBasisToFp32Rounding) {
   }
 }
 
+// What rounding y adds to the error of what was computed in fp16: the bound for fp16 has it.
+double HalfUlp(DType activations) { return activations == DType::kBF16 ? 0x1p-8 : 0; }
+
+TEST_F(QtipCudaLinear, TakesBothHalfTypesAndNoOther) {
+  Load({64, 128}, 2);
+  EXPECT_EQ(weights_->activation_dtype(), DType::kF16);
+  EXPECT_EQ(weights_->Replicate(1, DType::kBF16).value()->activation_dtype(), DType::kBF16);
+  EXPECT_EQ(GetErrorInfo(weights_->Replicate(1, DType::kF32).status()).reason,
+            "ACTIVATION_DTYPE_UNSUPPORTED");
+}
+
+// An x beyond fp16's range, which only the way in may narrow: rotated it is within it.
+TEST_F(QtipCudaLinear, BF16ActivationsMayExceedFp16sRange) {
+  for (const Shape shape : {Shape{256, 4096}, Shape{256, 2496}}) {
+    Load(shape, 2);
+    std::vector<float> values = NormalValues(shape.in_features, 6);
+    values[5] = 100000;
+    const std::vector<uint16_t> x = ToHalf(values, DType::kBF16);
+    const std::vector<double> expected = QtipReferenceMultiply(layer_, ToFloat(x, DType::kBF16), 1);
+    const Buffer activations = Upload(x);
+    const Buffer u = device().Allocate(2 * shape.in_features).value();
+    const Buffer z = device().Allocate(4 * shape.out_features).value();
+    GuardedOutput<uint16_t> y(device(), shape.out_features);
+    const auto weights = weights_->Replicate(1, DType::kBF16).value();
+    ASSERT_OK(weights->Linear(0, 1, activations.data(), u.data(), z.data(), y.data()));
+    const double bound = 1e-3 + HalfUlp(DType::kBF16);
+    EXPECT_LT(RelativeError(ToFloat(y.Take(), DType::kBF16), expected), bound);
+  }
+}
+
 TEST_F(QtipCudaLinear, TheWholeLinearAgreesWithDoublePrecisionInAGraph) {
   for (const auto& [shape, rcp, tp_rank] : kLinears) {
     for (int64_t batch : {1, 4, 9}) {
       SCOPED_TRACE(testing::Message() << shape.out_features << "x" << shape.in_features << " rcp "
                                       << rcp << " of " << tp_rank << " batch " << batch);
       Load(shape, 2, rcp, tp_rank);
-      const std::vector<uint16_t> x = ToHalf(NormalValues(batch * shape.in_features, 6));
-      const std::vector<double> expected = QtipReferenceMultiply(layer_, ToFloat(x), batch);
-      const Buffer activations = Upload(x);
-      GuardedOutput<uint16_t> u(device(), batch * shape.in_features);
-      GuardedOutput<float> z(device(), batch * shape.out_features);
-      GuardedOutput<uint16_t> y(device(), batch * shape.out_features);
-      const auto replicas = weights_->Replicate(2);
-      ASSERT_TRUE(replicas.ok()) << replicas.status();
-      auto recording = device().Record([&]() -> absl::Status {
-        for (int i = 0; i < 6; ++i) {
-          QTIPD_RETURN_IF_ERROR(
-              (*replicas)->InputTransform(batch, activations.data(), u.data(), 1));
-          QTIPD_RETURN_IF_ERROR((*replicas)->Multiply(i % 2, batch, u.data(), z.data()));
-          QTIPD_RETURN_IF_ERROR((*replicas)->OutputTransform(batch, z.data(), y.data(), 2));
-        }
-        return absl::OkStatus();
-      });
-      ASSERT_TRUE(recording.ok()) << recording.status();
-      ASSERT_TRUE((*recording)->Replay().ok());
-      EXPECT_LT(RelativeError(ToFloat(y.Take()), expected), 1e-3);
-      u.Take();
-      z.Take();
+      for (const DType dtype : {DType::kF16, DType::kBF16}) {
+        const std::vector<uint16_t> x = ToHalf(NormalValues(batch * shape.in_features, 6), dtype);
+        const std::vector<double> expected =
+            QtipReferenceMultiply(layer_, ToFloat(x, dtype), batch);
+        const Buffer activations = Upload(x);
+        GuardedOutput<uint16_t> u(device(), batch * shape.in_features);
+        GuardedOutput<float> z(device(), batch * shape.out_features);
+        GuardedOutput<uint16_t> y(device(), batch * shape.out_features);
+        const auto replicas = weights_->Replicate(2, dtype);
+        ASSERT_TRUE(replicas.ok()) << replicas.status();
+        auto recording = device().Record([&]() -> absl::Status {
+          for (int i = 0; i < 6; ++i) {
+            QTIPD_RETURN_IF_ERROR(
+                (*replicas)->InputTransform(batch, activations.data(), u.data(), 1));
+            QTIPD_RETURN_IF_ERROR((*replicas)->Multiply(i % 2, batch, u.data(), z.data()));
+            QTIPD_RETURN_IF_ERROR((*replicas)->OutputTransform(batch, z.data(), y.data(), 2));
+          }
+          return absl::OkStatus();
+        });
+        ASSERT_TRUE(recording.ok()) << recording.status();
+        ASSERT_TRUE((*recording)->Replay().ok());
+        EXPECT_LT(RelativeError(ToFloat(y.Take(), dtype), expected), 1e-3 + HalfUlp(dtype));
+        u.Take();
+        z.Take();
+      }
     }
   }
 }
@@ -259,27 +292,31 @@ TEST_F(QtipCudaLinear, TheLinearInFewerKernelsAgreesWithDoublePrecision) {
                                       << rcp << " of " << tp_rank << " K" << bits);
       if (bits != 2 && shape.out_features * shape.in_features > 1 << 22) continue;
       Load(shape, bits, rcp, tp_rank);
-      const std::vector<uint16_t> x = ToHalf(NormalValues(shape.in_features, 6));
-      const std::vector<double> expected = QtipReferenceMultiply(layer_, ToFloat(x), 1);
-      const Buffer activations = Upload(x);
-      GuardedOutput<uint16_t> u(device(), shape.in_features);
-      GuardedOutput<float> z(device(), shape.out_features);
-      GuardedOutput<uint16_t> y(device(), shape.out_features);
-      auto recording = device().Record([&]() -> absl::Status {
-        for (int i = 0; i < 3; ++i) {
-          QTIPD_RETURN_IF_ERROR(
-              weights_->Linear(0, 1, activations.data(), u.data(), z.data(), y.data()));
-        }
-        return absl::OkStatus();
-      });
-      ASSERT_TRUE(recording.ok()) << recording.status();
-      ASSERT_TRUE((*recording)->Replay().ok());
-      const std::vector<uint16_t> first = y.Take();
-      EXPECT_LT(RelativeError(ToFloat(first), expected), 1e-3);
-      ASSERT_TRUE((*recording)->Replay().ok());
-      EXPECT_EQ(y.Take(), first) << "not deterministic";
-      u.Take();
-      z.Take();
+      for (const DType dtype : {DType::kF16, DType::kBF16}) {
+        const std::vector<uint16_t> x = ToHalf(NormalValues(shape.in_features, 6), dtype);
+        const std::vector<double> expected = QtipReferenceMultiply(layer_, ToFloat(x, dtype), 1);
+        const Buffer activations = Upload(x);
+        GuardedOutput<uint16_t> u(device(), shape.in_features);
+        GuardedOutput<float> z(device(), shape.out_features);
+        GuardedOutput<uint16_t> y(device(), shape.out_features);
+        const auto weights = weights_->Replicate(1, dtype);
+        ASSERT_TRUE(weights.ok()) << weights.status();
+        auto recording = device().Record([&]() -> absl::Status {
+          for (int i = 0; i < 3; ++i) {
+            QTIPD_RETURN_IF_ERROR(
+                (*weights)->Linear(0, 1, activations.data(), u.data(), z.data(), y.data()));
+          }
+          return absl::OkStatus();
+        });
+        ASSERT_TRUE(recording.ok()) << recording.status();
+        ASSERT_TRUE((*recording)->Replay().ok());
+        const std::vector<uint16_t> first = y.Take();
+        EXPECT_LT(RelativeError(ToFloat(first, dtype), expected), 1e-3 + HalfUlp(dtype));
+        ASSERT_TRUE((*recording)->Replay().ok());
+        EXPECT_EQ(y.Take(), first) << "not deterministic";
+        u.Take();
+        z.Take();
+      }
     }
   }
 }
@@ -294,6 +331,7 @@ class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int
  protected:
   // With what is chosen for `as`.
   void Check(const CudaLimits& as, int64_t batch);
+  void Check(const CudaLimits& as, int64_t batch, DType dtype);
 
   CudaRotation Rotation(HadamardDirection direction) {
     auto rotation = MakeCudaRotation(device(), {.size = GetParam()}, direction);
@@ -303,11 +341,17 @@ class QtipCudaRotation : public CudaTest, public testing::WithParamInterface<int
 };
 
 void QtipCudaRotation::Check(const CudaLimits& as, int64_t batch) {
+  for (const DType dtype : {DType::kF16, DType::kBF16}) Check(as, batch, dtype);
+}
+
+void QtipCudaRotation::Check(const CudaLimits& as, int64_t batch, DType dtype) {
+  SCOPED_TRACE(testing::Message() << "batch " << batch << " " << DTypeName(dtype));
+  const double half_ulp = dtype == DType::kBF16 ? 4e-3 : 5e-4;
   const int64_t n = GetParam();
-  const std::vector<uint16_t> x = ToHalf(NormalValues(batch * n, 7));
+  const std::vector<uint16_t> x = ToHalf(NormalValues(batch * n, 7), dtype);
   const std::vector<float> z = NormalValues(batch * n, 8);
   const std::vector<float> scale = NormalValues(n, 9);
-  const std::vector<float> xf = ToFloat(x);
+  const std::vector<float> xf = ToFloat(x, dtype);
   std::vector<double> u_expected(batch * n), z_expected(batch * n), y_expected(batch * n);
   for (int64_t b = 0; b < batch; ++b) {
     for (int64_t i = 0; i < n; ++i) {
@@ -326,17 +370,17 @@ void QtipCudaRotation::Check(const CudaLimits& as, int64_t batch) {
   const Buffer scale_device = Upload(scale);
   GuardedOutput<uint16_t> u(device(), batch * n);
   ASSERT_OK(LaunchInputRotationAs(device(), as, input, batch, x_device.data(), scale_device.data(),
-                                  u.data()));
-  EXPECT_LT(RelativeError(ToFloat(u.Take()), u_expected), 5e-4);
+                                  u.data(), dtype));
+  EXPECT_LT(RelativeError(ToFloat(u.Take()), u_expected), 5e-4) << "u is fp16 always";
   GuardedOutput<float> z_device(device(), batch * n);
   ASSERT_OK(device().CopyToDevice(z_device.data(), z.data(), z.size() * sizeof(float)));
   GuardedOutput<uint16_t> y(device(), batch * n);
   ASSERT_OK(LaunchOutputRotationAs(device(), as, output, batch, z_device.data(),
-                                   scale_device.data(), y.data()));
-  EXPECT_LT(RelativeError(ToFloat(y.Take()), y_expected), 5e-4);
-  ASSERT_OK(
-      LaunchOutputRotationAs(device(), as, output, batch, z_device.data(), nullptr, y.data()));
-  EXPECT_LT(RelativeError(ToFloat(y.Take()), z_expected), 5e-4);
+                                   scale_device.data(), y.data(), dtype));
+  EXPECT_LT(RelativeError(ToFloat(y.Take(), dtype), y_expected), half_ulp);
+  ASSERT_OK(LaunchOutputRotationAs(device(), as, output, batch, z_device.data(), nullptr, y.data(),
+                                   dtype));
+  EXPECT_LT(RelativeError(ToFloat(y.Take(), dtype), z_expected), half_ulp);
   EXPECT_EQ(z_device.Take(), z) << "the input was written to";
 }
 
