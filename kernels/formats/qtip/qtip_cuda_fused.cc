@@ -129,9 +129,9 @@ void ChooseWide(const FusedProblem& problem, int64_t rows_per_block, size_t shar
 constexpr int kCountedCapability = 9;  // major number of the machine code counted below
 
 // Instructions that a lane issues for one weight in the loop of the kernel that `config` names, at
-// 1 to 4 bits. Counted in the machine code (sm_90, CUDA 13.0) by
-// tests/kernels/cuda/count_instructions.py: of every family the shape with the fewest, which is the
-// one with most units or row blocks in flight.
+// 1 to 4 bits; 0 for those of warpgroups, which are not counted. Counted in the machine code
+// (sm_90, CUDA 13.0) by tests/kernels/cuda/count_instructions.py: of every family the shape with
+// the fewest, which is the one with most units or row blocks in flight.
 double InstructionsPerWeight(const FusedConfig& config, int bits) {
   using Counts = std::array<double, 4>;
   constexpr Counts kResident1 = {2.711, 2.684, 2.777, 2.637},
@@ -143,6 +143,7 @@ double InstructionsPerWeight(const FusedConfig& config, int bits) {
                    kLooping8 = {2.961, 2.938, 3.188, 2.914},
                    kLooping16 = {3.000, 2.992, 3.223, 2.965},
                    kLooping32 = {3.445, 3.430, 3.688, 3.398};
+  if (config.uses_warpgroups) return 0;
   const bool is_resident = config.units_per_warp > 0;
   if (config.columns == 1) return (is_resident ? kResident1 : kLooping1)[bits - 1];
   if (config.columns == kSegmentColumns) return (is_resident ? kResident4 : kLooping4)[bits - 1];
