@@ -80,18 +80,15 @@ bool UsesWarpgroups(const LutFusedProblem& problem, const CudaLimits& limits) {
          DivideUp(layout.row_blocks(), limits.multiprocessors) >= kLeastWarpgroupRows;
 }
 
-// As few slots as take the block's row blocks at once.
 LutFusedConfig WarpgroupConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
   const int64_t row_blocks = problem.layout.row_blocks();
   LutFusedConfig config = {
-      .warps = 4 * kLutWarpgroups, .columns = kLutMaxColumns, .uses_warpgroups = true};
+      .warps = kWarpgroups * kWarpgroupWarps, .columns = kStreamVectors, .uses_warpgroups = true};
   config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
-  const int64_t slots = DivideUp(DivideUp(row_blocks, config.grid), 4);
-  const int64_t chunks = DivideUp(slots, kLutWarpgroupMostSlots);
-  const auto slots_at_once = static_cast<int>(DivideUp(slots, chunks));
-  config.chunk_rows = 4 * slots_at_once;
-  config.shared_bytes =
-      static_cast<size_t>(LutWarpgroupSharedBytes(problem.layout.bits, slots_at_once));
+  const int slots = WarpgroupSlotsFor(DivideUp(row_blocks, config.grid));
+  config.chunk_rows = kWarpgroupWarps * slots;
+  const int table_bytes = problem.layout.table_entries() * kLutTableRow;
+  config.shared_bytes = static_cast<size_t>(StreamSharedBytes(table_bytes, kLutUnitCols, slots));
   return config;
 }
 

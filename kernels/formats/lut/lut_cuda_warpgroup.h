@@ -6,18 +6,13 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "kernels/cuda/arrange_matrices.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/warpgroup_stream.h"
 #include "kernels/formats/lut/lut_cuda_fused.h"
 
 namespace qtipd {
 
-inline constexpr int kLutWarpgroups = 4;          // of a block
-inline constexpr int kLutWarpgroupMostSlots = 4;  // row blocks of a warp
-inline constexpr int kLutWarpgroupRingSlots = 3;  // units of activations of a warpgroup
-inline constexpr int kLutWarpgroupTiles = kLutMaxColumns / 8;
-inline constexpr int kLutUnitSteps = kLutUnitCols / kMatrixStepCols;
-inline constexpr int kLutUnitActivationBytes = kLutUnitSteps * MatrixStepBytes(kLutMaxColumns);
+static_assert(kLutMaxColumns == kStreamVectors);
 
 // Step t of a block multiplies columns 32 (t / 2) + 8 q + 4 (t % 2) + 0..3 of lane q.
 inline constexpr MatrixColumns kLutMatrixColumns = {
@@ -25,15 +20,8 @@ inline constexpr MatrixColumns kLutMatrixColumns = {
 
 // Of the activations of one launch, arranged.
 QTIPD_HOST_DEVICE constexpr int64_t LutArrangedBytes(int64_t in_features) {
-  return LutUnitsPerRow(in_features) * kLutUnitActivationBytes;
-}
-
-// Table, ring and its two barriers a slot, sums of four row blocks a slot.
-QTIPD_HOST_DEVICE constexpr int LutWarpgroupSharedBytes(int bits, int slots) {
-  const int table_entries = bits == 3 ? 64 : 256;
-  return table_entries * kLutTableRow +
-         kLutWarpgroups * kLutWarpgroupRingSlots * (kLutUnitActivationBytes + 2 * 8) +
-         slots * 4 * kLutMaxColumns * kLutUnitRows * 4;
+  return LutUnitsPerRow(in_features) * kLutUnitCols / kMatrixStepCols *
+         MatrixStepBytes(kStreamVectors);
 }
 
 // `config` uses warpgroups; 1 to 4 bits, one codebook, no blocks of 32. arguments.u are arranged.

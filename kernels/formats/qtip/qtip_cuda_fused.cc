@@ -82,10 +82,8 @@ int LoopingRows(const FusedProblem& problem, int64_t rows_per_block) {
 void ChooseWarpgroups(int64_t rows_per_block, FusedConfig& config) {
   config.uses_warpgroups = true;
   config.warps_per_row = kWarpgroups;
-  const int64_t slots = DivideUp(rows_per_block, kWarpgroups);
-  const int64_t chunks = DivideUp(slots, kWarpgroupMostSlots);
-  config.rows_in_flight = static_cast<int>(DivideUp(slots, chunks));
-  config.chunk_rows = kWarpgroups * config.rows_in_flight;
+  config.rows_in_flight = WarpgroupSlotsFor(rows_per_block);
+  config.chunk_rows = kWarpgroupWarps * config.rows_in_flight;
   config.shared_bytes = static_cast<size_t>(WarpgroupSharedBytes(config.rows_in_flight));
 }
 

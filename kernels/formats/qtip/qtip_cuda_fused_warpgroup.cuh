@@ -161,8 +161,7 @@ template <int kBits, int kSlots, typename Arguments>
 __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Arguments args) {
   using Shape = WarpgroupShape<kSlots>;
   using Sums = TileSums<kWarpgroupTiles>;
-  constexpr int kHalfBytes = kUnitSteps / 2 * MatrixStepBytes(kWarpgroupColumns);
-  using Ring = WarpgroupRing<kHalfBytes, kWarpgroupRingSlots, 2>;
+  using Ring = WarpgroupRing<kWarpgroupHalfBytes, kWarpgroupRingSlots, 2>;
   typename ProbeOf<Arguments>::Type probe(args);
   extern __shared__ __align__(128) uint32_t shared[];
   const int warp = ptx::UniformWarp();
@@ -190,7 +189,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Argume
   const auto context = MakeDecodeContext<kMostReplicas>(shared);
   constexpr int kRingBegin = FoldedBytes(kMostReplicas);
   constexpr int kSumsBegin = kRingBegin + kWarpgroups * Ring::kBytes;
-  constexpr int kBarriersBegin = kSumsBegin + 4 * kSlots * Sums::kValues * 4;
+  constexpr int kBarriersBegin = kSumsBegin + WarpgroupSumsBytes(kWarpgroupColumns, kSlots);
   static_assert(kBarriersBegin + kWarpgroups * Ring::kBarrierBytes == WarpgroupSharedBytes(kSlots));
   const uint32_t base = ptx::SharedAddress(shared);
   Ring ring(base + kRingBegin + group * Ring::kBytes,
@@ -203,8 +202,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Argume
 
   for (int chunk = 0; chunk < block.count; chunk += args.chunk_rows) {
     if (chunk > 0) rows = begin(chunk);
-    ring.Start(static_cast<const char*>(args.u) + group * 2 * kHalfBytes,
-               kWarpgroups * 2 * kHalfBytes, 2 * steps);
+    ring.Start(static_cast<const char*>(args.u) + group * 2 * kWarpgroupHalfBytes,
+               kWarpgroups * 2 * kWarpgroupHalfBytes, 2 * steps);
     WarpgroupMultiplier<kBits, kSlots> multiplier(context);
     int step = 0;
     for (int round = 0; round < rounds; ++round) {

@@ -6,31 +6,27 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "kernels/cuda/arrange_matrices.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/warpgroup_layout.h"
 #include "kernels/formats/qtip/qtip_cuda_arrange.h"
 #include "kernels/formats/qtip/qtip_cuda_fused.h"
 
 namespace qtipd {
 
-inline constexpr int kWarpgroups = 4;         // of a block
 inline constexpr int kWarpgroupColumns = 32;  // vectors
 inline constexpr int kWarpgroupTiles = kWarpgroupColumns / 8;
-// Row blocks of a warp.
-inline constexpr int kWarpgroupMostSlots = 4;
 // Halves of units of activations that a warpgroup has room for beside the table.
 inline constexpr int kWarpgroupRingSlots = 4;
+inline constexpr int kWarpgroupHalfBytes = kUnitSteps / 2 * MatrixStepBytes(kWarpgroupColumns);
 
 // The columns of the lanes' tiles that step s of half a unit multiplies: 2 s and 2 s + 1, then 2 s
 // + 8 and 2 s + 9; lane q has tile q of the half's four.
 inline constexpr MatrixColumns kHalfUnitColumns = {
     .step = {0, 1, 2, 3}, .half = kQtipTileCols / 4, .quarter = kQtipTileCols / 2};
 
-// Table, ring and its two barriers a slot, sums of four row blocks a slot.
 QTIPD_HOST_DEVICE constexpr int WarpgroupSharedBytes(int slots) {
-  const int half_bytes = kUnitSteps / 2 * MatrixStepBytes(kWarpgroupColumns);
-  return FoldedBytes(kMostReplicas) + kWarpgroups * kWarpgroupRingSlots * (half_bytes + 2 * 8) +
-         slots * 4 * kWarpgroupColumns * kUnitRows * 4;
+  return FoldedBytes(kMostReplicas) + WarpgroupRingBytes(kWarpgroupHalfBytes, kWarpgroupRingSlots) +
+         WarpgroupSumsBytes(kWarpgroupColumns, slots) + WarpgroupBarrierBytes(kWarpgroupRingSlots);
 }
 
 // `config` uses warpgroups. Arguments is FusedArguments, or TracedArguments for the traced build.

@@ -112,8 +112,8 @@ void CheckConfig(const LutFusedProblem& problem, const CudaLimits& limits,
   ASSERT_LE(blocks, most_blocks);
   ASSERT_LE((config.shared_bytes + 1024) * blocks, limits.shared_bytes + 1024);
   if (config.uses_warpgroups) {
-    ASSERT_EQ(config.chunk_rows % 4, 0);
-    ASSERT_LE(config.chunk_rows, 4 * kLutWarpgroupMostSlots);
+    ASSERT_EQ(config.chunk_rows % kWarpgroupWarps, 0);
+    ASSERT_LE(config.chunk_rows, kWarpgroupWarps * kWarpgroupMostSlots);
   } else if (config.uses_sums) {
     ASSERT_GE(config.chunk_units, 1);
     ASSERT_LE(config.chunk_units, problem.layout.units_per_row());
