@@ -13,6 +13,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/formats/int4/int4_cuda_decode.h"
 #include "kernels/formats/int4/int4_cuda_fused.h"
+#include "kernels/formats/int4/int4_cuda_warpgroup.h"
 #include "tests/bench/cuda_rotation.h"
 
 namespace qtipd {
@@ -25,6 +26,7 @@ struct Variant {
 
 const Variant kVariants[] = {
     {"shipped", {}},
+    {"warps", {.uses_warpgroups = false}},
     {"slots3", {.most_slots = 3}},
     {"slots2", {.most_slots = 2, .least_slots = 2}},
     {"slots8", {.most_slots = 8}},
@@ -70,6 +72,7 @@ class Bench {
     const auto [out, in] = problem.shape;
     const Buffer u = Checked(device_.Allocate(2 * problem.batch * in));
     const Buffer z = Checked(device_.Allocate(4 * problem.batch * out));
+    const Buffer arranged = Checked(device_.Allocate(Int4ArrangedBytes(problem.layout.units)));
     Check(device_.Fill(u.data(), 0x3A, u.bytes()));
     std::printf("%lldx%lld b%-2lld read %6.2f:", static_cast<long long>(out),
                 static_cast<long long>(in), static_cast<long long>(problem.batch),
@@ -78,7 +81,7 @@ class Bench {
       const RotationTiming timing = TimeRotation(device_, copies, [&](int copy) {
         return LaunchInt4FusedAs(device_, device_.limits(), variant.tuning, problem,
                                  packed.as<char>() + copy * problem.layout.bytes(), u.data(),
-                                 DType::kF16, z.data());
+                                 DType::kF16, z.data(), arranged.data());
       });
       std::printf(" %6.2f", timing.median_seconds * 1e6);
     }

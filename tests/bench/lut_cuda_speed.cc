@@ -53,6 +53,9 @@ void Measure(CudaDevice& device, const LutFusedProblem& problem, const Copies& c
       configs.push_back(WithLutBlocks(problem, device.limits(), config, warps, count));
     }
   }
+  if (!chosen.uses_warpgroups && TakesLutWarpgroups(layout, device.limits())) {
+    configs.push_back(LutWarpgroupConfig(layout, device.limits()));
+  }
   std::printf("%d %lldx%lld b%lld %.1f MB:", layout.bits,
               static_cast<long long>(layout.out_features),
               static_cast<long long>(layout.in_features), static_cast<long long>(problem.batch),

@@ -6,6 +6,7 @@
 #include "kernels/api/status.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/formats/int4/int4_cuda_layout.h"
+#include "kernels/formats/int4/int4_cuda_warpgroup.h"
 #include "kernels/formats/int4/int4_cuda_weights.h"
 #include "kernels/formats/int4/int4_layer.h"
 #include "kernels/formats/int4/int4_options.h"
@@ -29,7 +30,8 @@ class Int4CudaBackend final : public FormatBackend {
 
   uint64_t LoadBytes(const PackedLayer& layer) const override {
     const Int4Spec spec = Int4SpecOf(layer.options, layer.shape.in_features);
-    return static_cast<uint64_t>(Int4CudaLayout(layer.shape, spec).bytes());
+    const Int4CudaLayout layout(layer.shape, spec);
+    return static_cast<uint64_t>(layout.bytes() + Int4ArrangedBytes(layout.units));
   }
 
   absl::StatusOr<std::unique_ptr<ResidentWeights>> Load(Device& device,

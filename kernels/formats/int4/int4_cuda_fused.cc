@@ -4,7 +4,9 @@
 #include <optional>
 #include <tuple>
 
+#include "kernels/api/status.h"
 #include "kernels/formats/int4/int4_cuda_fused_sizes.h"
+#include "kernels/formats/int4/int4_cuda_warpgroup.h"
 
 namespace qtipd {
 namespace {
@@ -123,6 +125,67 @@ std::optional<Int4FusedConfig> BestOf(const Work& work, const Limits& limits,
   return best;
 }
 
+// Row blocks of a block below which half of a warpgroup's warps and more have none.
+constexpr int64_t kLeastWarpgroupRows = 3;
+
+bool UsesWarpgroups(const Int4FusedProblem& problem, const CudaLimits& limits,
+                    const Int4FusedTuning& tuning) {
+  return tuning.uses_warpgroups && limits.has_warpgroup_mma &&
+         problem.batch > kInt4VectorsPerTile &&
+         DivideUp(problem.layout.row_blocks, limits.multiprocessors) >= kLeastWarpgroupRows;
+}
+
+absl::Status LaunchWarpgroups(const CudaDevice& device, const Int4FusedProblem& problem,
+                              const Int4FusedConfig& config, const void* u,
+                              Int4StreamArguments arguments, void* arranged) {
+  const Int4CudaLayout& layout = problem.layout;
+  QTIPD_RETURN_IF_ERROR(LaunchArrangeMatrices(device, kInt4MatrixColumns, problem.shape.in_features,
+                                              layout.units * kInt4UnitCols, arguments.vectors,
+                                              kStreamVectors, u, arranged));
+  arguments.stream.activations = static_cast<const char*>(arranged);
+  switch (layout.scales_per_unit) {
+    case 1:
+      return LaunchInt4StreamKernel<1>(device, layout.has_zeros, config.grid, arguments);
+    case 2:
+      return LaunchInt4StreamKernel<2>(device, layout.has_zeros, config.grid, arguments);
+    default:
+      return LaunchInt4StreamKernel<4>(device, layout.has_zeros, config.grid, arguments);
+  }
+}
+
+absl::Status LaunchOne(const CudaDevice& device, const Int4CudaLayout& layout,
+                       const Int4FusedArguments& arguments) {
+  switch (layout.scales_per_unit) {
+    case 1:
+      return LaunchInt4FusedKernel<1>(device, layout.has_zeros, arguments);
+    case 2:
+      return LaunchInt4FusedKernel<2>(device, layout.has_zeros, arguments);
+    default:
+      return LaunchInt4FusedKernel<4>(device, layout.has_zeros, arguments);
+  }
+}
+
+// Of the kernel without warpgroups, but for vectors.
+Int4FusedArguments Describe(const Int4FusedProblem& problem, const Int4FusedConfig& config) {
+  const auto row_blocks = static_cast<int>(problem.layout.row_blocks);
+  const auto units = static_cast<int>(problem.layout.units);
+  const int pieces = config.chunk_units * kInt4UnitPieces;
+  const int threads = 32 * config.rows_at_once;  // that share a slice
+  return {.out_features = static_cast<int>(problem.shape.out_features),
+          .in_features = static_cast<int>(problem.shape.in_features),
+          .units = units,
+          .is_half = problem.layout.is_half,
+          .row_quotient = row_blocks / config.grid,
+          .row_remainder = row_blocks % config.grid,
+          .slice_quotient = units / config.slices,
+          .slice_remainder = units % config.slices,
+          .piece_inverse = Int4Inverse(pieces),
+          .vector_step = threads / pieces,
+          .piece_step = threads % pieces,
+          .slice_inverse = Int4Inverse(config.slices),
+          .config = config};
+}
+
 }  // namespace
 
 Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const CudaLimits& limits,
@@ -131,6 +194,13 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
   common.grid =
       static_cast<int>(std::min<int64_t>(problem.layout.row_blocks, limits.multiprocessors));
   common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
+  if (UsesWarpgroups(problem, limits, tuning)) {
+    common.uses_warpgroups = true;
+    const int slots = WarpgroupSlotsFor(DivideUp(problem.layout.row_blocks, common.grid));
+    common.section_rows = kWarpgroupWarps * slots;
+    common.shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, slots));
+    return common;
+  }
   common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;
   const Work work = WorkOf(problem, common.grid);
   const auto whole = static_cast<int64_t>(limits.shared_bytes);
@@ -163,6 +233,11 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
 }
 
 std::string Int4FusedConfig::ToString() const {
+  if (uses_warpgroups) {
+    return "grid " + std::to_string(grid) + ", vectors " +
+           std::to_string(tiles * kInt4VectorsPerTile) + ", warpgroups, section_rows " +
+           std::to_string(section_rows) + ", shared_bytes " + std::to_string(shared_bytes);
+  }
   return "grid " + std::to_string(grid) + ", vectors " +
          std::to_string(tiles * kInt4VectorsPerTile) + ", rows_at_once " +
          std::to_string(rows_at_once) + ", slices " + std::to_string(slices) + ", slots " +
@@ -171,60 +246,54 @@ std::string Int4FusedConfig::ToString() const {
          std::to_string(section_rows) + ", shared_bytes " + std::to_string(shared_bytes);
 }
 
-OperationCounts Int4FusedOperations(const Int4FusedProblem& problem) {
-  return {{"launch", static_cast<double>(DivideUp(problem.batch, kInt4MostVectors))}};
+OperationCounts Int4FusedOperations(const Int4FusedProblem& problem, const CudaLimits& limits) {
+  const int64_t kernels = ChooseInt4FusedConfig(problem, limits).uses_warpgroups ? 2 : 1;
+  return {{"launch", static_cast<double>(kernels * DivideUp(problem.batch, kInt4MostVectors))}};
 }
 
 absl::Status LaunchInt4Fused(const CudaDevice& device, const Int4FusedProblem& problem,
-                             const void* packed, const void* u, DType z_dtype, void* z) {
-  return LaunchInt4FusedAs(device, device.limits(), {}, problem, packed, u, z_dtype, z);
+                             const void* packed, const void* u, DType z_dtype, void* z,
+                             void* arranged) {
+  return LaunchInt4FusedAs(device, device.limits(), {}, problem, packed, u, z_dtype, z, arranged);
 }
 
 absl::Status LaunchInt4FusedAs(const CudaDevice& device, const CudaLimits& as,
                                const Int4FusedTuning& tuning, const Int4FusedProblem& problem,
-                               const void* packed, const void* u, DType z_dtype, void* z) {
+                               const void* packed, const void* u, DType z_dtype, void* z,
+                               void* arranged) {
   const auto [out, in] = problem.shape;
-  const Int4CudaLayout& layout = problem.layout;
   const Int4FusedConfig config = ChooseInt4FusedConfig(problem, as, tuning);
-  const auto row_blocks = static_cast<int>(layout.row_blocks);
-  const auto units = static_cast<int>(layout.units);
-  const int pieces = config.chunk_units * kInt4UnitPieces;
-  const int threads = 32 * config.rows_at_once;  // that share a slice
-  Int4FusedArguments arguments = {.packed = static_cast<const char*>(packed),
-                                  .u = static_cast<const uint16_t*>(u),
-                                  .z = z,
-                                  .out_features = static_cast<int>(out),
-                                  .in_features = static_cast<int>(in),
-                                  .vectors = 0,
-                                  .units = units,
-                                  .is_half = layout.is_half,
-                                  .writes_half = z_dtype == DType::kF16,
-                                  .row_quotient = row_blocks / config.grid,
-                                  .row_remainder = row_blocks % config.grid,
-                                  .slice_quotient = units / config.slices,
-                                  .slice_remainder = units % config.slices,
-                                  .piece_inverse = Int4Inverse(pieces),
-                                  .vector_step = threads / pieces,
-                                  .piece_step = threads % pieces,
-                                  .slice_inverse = Int4Inverse(config.slices),
-                                  .vector_inverse = 0,
-                                  .config = config};
+  const auto* weights = static_cast<const char*>(packed);
+  const bool writes_half = z_dtype == DType::kF16;
   for (int64_t first = 0; first < problem.batch; first += kInt4MostVectors) {
-    arguments.vectors =
+    const auto vectors =
         static_cast<int>(std::min<int64_t>(kInt4MostVectors, problem.batch - first));
-    arguments.u = static_cast<const uint16_t*>(u) + first * in;
-    arguments.z = static_cast<char*>(z) + first * out * static_cast<int64_t>(DTypeSize(z_dtype));
-    arguments.vector_inverse = Int4Inverse(arguments.vectors);
-    switch (layout.scales_per_unit) {
-      case 1:
-        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<1>(device, layout.has_zeros, arguments));
-        break;
-      case 2:
-        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<2>(device, layout.has_zeros, arguments));
-        break;
-      default:
-        QTIPD_RETURN_IF_ERROR(LaunchInt4FusedKernel<4>(device, layout.has_zeros, arguments));
+    const uint16_t* from = static_cast<const uint16_t*>(u) + first * in;
+    void* to = static_cast<char*>(z) + first * out * static_cast<int64_t>(DTypeSize(z_dtype));
+    if (config.uses_warpgroups) {
+      const auto row_blocks = static_cast<int>(problem.layout.row_blocks);
+      const Int4StreamArguments arguments = {
+          .stream = {.packed = weights,
+                     .units = static_cast<int>(problem.layout.units),
+                     .chunk_rows = config.section_rows,
+                     .row_quotient = row_blocks / config.grid,
+                     .row_remainder = row_blocks % config.grid},
+          .z = to,
+          .out_features = static_cast<int>(out),
+          .vectors = vectors,
+          .is_half = problem.layout.is_half,
+          .writes_half = writes_half};
+      QTIPD_RETURN_IF_ERROR(LaunchWarpgroups(device, problem, config, from, arguments, arranged));
+      continue;
     }
+    Int4FusedArguments arguments = Describe(problem, config);
+    arguments.packed = weights;
+    arguments.u = from;
+    arguments.z = to;
+    arguments.vectors = vectors;
+    arguments.writes_half = writes_half;
+    arguments.vector_inverse = Int4Inverse(vectors);
+    QTIPD_RETURN_IF_ERROR(LaunchOne(device, problem.layout, arguments));
   }
   return absl::OkStatus();
 }

@@ -30,6 +30,7 @@ struct Int4FusedProblem {
 
 // What a measurement may vary; the defaults are what ships.
 struct Int4FusedTuning {
+  bool uses_warpgroups = true;    // for more than 8 vectors, where the device has them
   bool uses_bulk = true;          // where the device has bulk copies
   int blocks_a_processor = 2;     // where grids overlap: the next grid loads while this one works
   int most_slots = 4;             // records that a warp has ahead
@@ -49,6 +50,8 @@ struct Int4FusedConfig {
   int chunk_units = 0;   // of a slice, whose activations are in shared memory at a time
   int chunks = 0;        // 1: all of them, loaded once; else in two buffers in turn
   int section_rows = 0;  // row blocks between two reductions, a multiple of rows_at_once
+  // int4_cuda_warpgroup.h, with section_rows / 4 row blocks a warp; nothing else of the above.
+  bool uses_warpgroups = false;
   bool uses_bulk = false;
   bool aliases_activations = false;  // partial sums lie where the activations were
   // In shared memory, at whose begin are the rings, warp by warp.
@@ -56,7 +59,7 @@ struct Int4FusedConfig {
   uint32_t partials_at = 0;
   size_t shared_bytes = 0;
 
-  int warps() const { return rows_at_once * slices; }
+  int warps() const { return rows_at_once * slices; }  // without warpgroups
   std::string ToString() const;
 };
 
@@ -64,23 +67,27 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
                                       const Int4FusedTuning& tuning = {});
 
 // Of LaunchInt4Fused: "launch", kernels.
-OperationCounts Int4FusedOperations(const Int4FusedProblem& problem);
+OperationCounts Int4FusedOperations(const Int4FusedProblem& problem, const CudaLimits& limits);
 
 // Launch: z[batch, out] = u[batch, in] * W^T for a batch of 1 to kInt4CudaMaxBatch.
 //   packed  problem.layout.bytes(), 16-byte aligned; complete before any earlier grid is waited for
 //   u       fp16 [batch, in_features], 16-byte aligned
 //   z       [batch, out_features] of z_dtype, F32 or F16, overwritten
+//   arranged  scratch of Int4ArrangedBytes(problem.layout.units), 16-byte aligned, which no other
+//             stream uses meanwhile; for batches above 8
 // Products of fp16 with exact differences code - zero, summed in fp32, times the scale in fp32; in
 // an order fixed by the configuration: the same bits on every run. Enqueues on the device's stream;
 // buffers must outlive the work; capturable.
 absl::Status LaunchInt4Fused(const CudaDevice& device, const Int4FusedProblem& problem,
-                             const void* packed, const void* u, DType z_dtype, void* z);
+                             const void* packed, const void* u, DType z_dtype, void* z,
+                             void* arranged);
 
 // The same with what ChooseInt4FusedConfig chooses for `as`, which may have less than `device`, and
 // `tuning`.
 absl::Status LaunchInt4FusedAs(const CudaDevice& device, const CudaLimits& as,
                                const Int4FusedTuning& tuning, const Int4FusedProblem& problem,
-                               const void* packed, const void* u, DType z_dtype, void* z);
+                               const void* packed, const void* u, DType z_dtype, void* z,
+                               void* arranged);
 
 // What one launch gets.
 struct Int4FusedArguments {

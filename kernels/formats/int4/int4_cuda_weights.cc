@@ -12,6 +12,7 @@
 #include "kernels/formats/int4/int4_cuda_decode.h"
 #include "kernels/formats/int4/int4_cuda_fused.h"
 #include "kernels/formats/int4/int4_cuda_layout.h"
+#include "kernels/formats/int4/int4_cuda_warpgroup.h"
 
 namespace qtipd {
 namespace {
@@ -20,13 +21,17 @@ namespace {
 class Int4CudaWeights final : public ResidentWeights {
  public:
   Int4CudaWeights(CudaDevice& device, Shape shape, const Int4CudaLayout& layout,
-                  std::vector<Buffer> copies)
-      : device_(device), shape_(shape), layout_(layout), copies_(std::move(copies)) {}
+                  std::shared_ptr<const Buffer> arranged, std::vector<Buffer> copies)
+      : device_(device),
+        shape_(shape),
+        layout_(layout),
+        arranged_(std::move(arranged)),
+        copies_(std::move(copies)) {}
 
   Shape shape() const override { return shape_; }
   int copies() const override { return static_cast<int>(copies_.size()); }
   uint64_t device_bytes() const override {
-    return copies_.size() * static_cast<uint64_t>(layout_.bytes());
+    return copies_.size() * static_cast<uint64_t>(layout_.bytes()) + arranged_->bytes();
   }
   uint64_t multiply_bytes() const override { return layout_.read_bytes(shape_); }
   int64_t max_fused_batch() const override { return kInt4CudaMaxBatch; }
@@ -44,10 +49,11 @@ class Int4CudaWeights final : public ResidentWeights {
       return FieldError(absl::StatusCode::kUnimplemented, "BATCH_UNSUPPORTED", "batch",
                         std::to_string(batch), "1 to " + std::to_string(kInt4CudaMaxBatch));
     }
-    return LaunchInt4Fused(device_, Problem(batch), copies_[copy].data(), u, inner_dtype(), z);
+    return LaunchInt4Fused(device_, Problem(batch), copies_[copy].data(), u, inner_dtype(), z,
+                           arranged_->data());
   }
   OperationCounts multiply_operations(int64_t batch) const override {
-    return Int4FusedOperations(Problem(batch));
+    return Int4FusedOperations(Problem(batch), device_.limits());
   }
   std::string multiply_configuration(int64_t batch) const override {
     return ChooseInt4FusedConfig(Problem(batch), device_.limits()).ToString();
@@ -79,7 +85,8 @@ class Int4CudaWeights final : public ResidentWeights {
     }
     // The fused kernel reads weights before it waits for earlier grids: they must be there.
     QTIPD_RETURN_IF_ERROR(device_.Synchronize());
-    return std::make_unique<Int4CudaWeights>(device_, shape_, layout_, std::move(replicas));
+    return std::make_unique<Int4CudaWeights>(device_, shape_, layout_, arranged_,
+                                             std::move(replicas));
   }
 
   Int4FusedProblem Problem(int64_t batch) const {
@@ -89,6 +96,8 @@ class Int4CudaWeights final : public ResidentWeights {
   CudaDevice& device_;
   const Shape shape_;
   const Int4CudaLayout layout_;
+  // LaunchInt4Fused's scratch, of all replicas: all use the device's one stream.
+  const std::shared_ptr<const Buffer> arranged_;
   const std::vector<Buffer> copies_;
 };
 
@@ -102,7 +111,10 @@ absl::StatusOr<std::unique_ptr<ResidentWeights>> LoadInt4OnCuda(CudaDevice& devi
   Int4CudaRepack(pool, layer, layout, packed.data());
   std::vector<Buffer> copies(1);
   QTIPD_ASSIGN_OR_RETURN(copies[0], Upload(device, packed));
-  return std::make_unique<Int4CudaWeights>(device, layer.shape(), layout, std::move(copies));
+  auto arranged = std::make_shared<Buffer>();
+  QTIPD_ASSIGN_OR_RETURN(*arranged, device.Allocate(Int4ArrangedBytes(layout.units)));
+  return std::make_unique<Int4CudaWeights>(device, layer.shape(), layout, std::move(arranged),
+                                           std::move(copies));
 }
 
 }  // namespace qtipd

@@ -74,22 +74,8 @@ bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
 constexpr int64_t kLeastWarpgroupRows = 3;
 
 bool UsesWarpgroups(const LutFusedProblem& problem, const CudaLimits& limits) {
-  const LutCudaLayout& layout = problem.layout;
-  return limits.has_warpgroup_mma && problem.batch > 8 && layout.bits <= 4 &&
-         !layout.is_per_channel && layout.block != 32 &&
-         DivideUp(layout.row_blocks(), limits.multiprocessors) >= kLeastWarpgroupRows;
-}
-
-LutFusedConfig WarpgroupConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
-  const int64_t row_blocks = problem.layout.row_blocks();
-  LutFusedConfig config = {
-      .warps = kWarpgroups * kWarpgroupWarps, .columns = kStreamVectors, .uses_warpgroups = true};
-  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
-  const int slots = WarpgroupSlotsFor(DivideUp(row_blocks, config.grid));
-  config.chunk_rows = kWarpgroupWarps * slots;
-  const int table_bytes = problem.layout.table_entries() * kLutTableRow;
-  config.shared_bytes = static_cast<size_t>(StreamSharedBytes(table_bytes, kLutUnitCols, slots));
-  return config;
+  return problem.batch > 8 && TakesLutWarpgroups(problem.layout, limits) &&
+         DivideUp(problem.layout.row_blocks(), limits.multiprocessors) >= kLeastWarpgroupRows;
 }
 
 absl::Status LaunchWarpgroups(const CudaDevice& device, const LutCudaLayout& layout,
@@ -169,8 +155,25 @@ LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& l
   return config;
 }
 
+bool TakesLutWarpgroups(const LutCudaLayout& layout, const CudaLimits& limits) {
+  return limits.has_warpgroup_mma && layout.bits <= 4 && !layout.is_per_channel &&
+         layout.block != 32;
+}
+
+LutFusedConfig LutWarpgroupConfig(const LutCudaLayout& layout, const CudaLimits& limits) {
+  const int64_t row_blocks = layout.row_blocks();
+  LutFusedConfig config = {
+      .warps = kWarpgroups * kWarpgroupWarps, .columns = kStreamVectors, .uses_warpgroups = true};
+  config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
+  const int slots = WarpgroupSlotsFor(DivideUp(row_blocks, config.grid));
+  config.chunk_rows = kWarpgroupWarps * slots;
+  const int table_bytes = layout.table_entries() * kLutTableRow;
+  config.shared_bytes = static_cast<size_t>(StreamSharedBytes(table_bytes, kLutUnitCols, slots));
+  return config;
+}
+
 LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLimits& limits) {
-  if (UsesWarpgroups(problem, limits)) return WarpgroupConfig(problem, limits);
+  if (UsesWarpgroups(problem, limits)) return LutWarpgroupConfig(problem.layout, limits);
   LutFusedConfig config;
   config.columns = ColumnsFor(problem);
   config.uses_sums = UsesSums(problem, limits);

@@ -46,6 +46,11 @@ LutFusedConfig ChooseLutFusedConfig(const LutFusedProblem& problem, const CudaLi
 LutFusedConfig WithLutBlocks(const LutFusedProblem& problem, const CudaLimits& limits,
                              LutFusedConfig config, int warps, int per_multiprocessor);
 
+// The kernel of lut_cuda_warpgroup.h, for any batch: whether it takes such layers on such a device,
+// and with which configuration. Also what measurements compare.
+bool TakesLutWarpgroups(const LutCudaLayout& layout, const CudaLimits& limits);
+LutFusedConfig LutWarpgroupConfig(const LutCudaLayout& layout, const CudaLimits& limits);
+
 // What LaunchLutFused does: "launch", kernels; "shared_memory", wavefronts of look-ups and of
 // filling the tables. Lower bounds.
 OperationCounts LutFusedOperations(const LutFusedProblem& problem, const CudaLimits& limits);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/warpgroup_layout.h"
 #include "kernels/formats/int4/int4_cuda_fused.h"
 #include "kernels/formats/int4/int4_cuda_fused_sizes.h"
 #include "tests/kernels/formats/qtip/cuda_gpus.h"
@@ -37,11 +38,14 @@ std::string Text(const Gpu& gpu, const Int4FusedProblem& problem, const Int4Fuse
          ": " + config.ToString();
 }
 
+// Where every warp multiplies by itself.
+constexpr Int4FusedTuning kByThemselves = {.uses_warpgroups = false};
+
 template <typename Check>
 void ForEveryChoice(const Check& check) {
   for (const Gpu& gpu : kGpus) {
     for (const Int4FusedProblem& problem : Problems()) {
-      const Int4FusedConfig config = ChooseInt4FusedConfig(problem, gpu.limits);
+      const Int4FusedConfig config = ChooseInt4FusedConfig(problem, gpu.limits, kByThemselves);
       SCOPED_TRACE(Text(gpu, problem, config));
       check(gpu, problem, config);
       if (testing::Test::HasFailure()) return;
@@ -84,7 +88,7 @@ TEST(Int4FusedConfig, EveryUnitIsReadOnce) {
                               Shape{28672, 8192}, Shape{70000, 128}}) {
       for (const int64_t batch : {1, 4, 16}) {
         const Int4FusedProblem problem = Problem(shape, batch);
-        const Int4FusedConfig c = ChooseInt4FusedConfig(problem, gpu.limits);
+        const Int4FusedConfig c = ChooseInt4FusedConfig(problem, gpu.limits, kByThemselves);
         const auto blocks = static_cast<int>(problem.layout.row_blocks);
         const auto units = static_cast<int>(problem.layout.units);
         std::vector<int> visits(blocks * units);
@@ -149,10 +153,39 @@ TEST(Int4Divide, IsExact) {
   }
 }
 
+TEST(Int4FusedConfig, MultipliesByFourWarpsAboveEightVectorsWhereRowsAreEnough) {
+  for (const Gpu& gpu : kGpus) {
+    for (const Int4FusedProblem& problem : Problems()) {
+      const Int4FusedConfig c = ChooseInt4FusedConfig(problem, gpu.limits);
+      SCOPED_TRACE(Text(gpu, problem, c));
+      const bool has_rows = problem.layout.row_blocks > 2 * gpu.limits.multiprocessors;
+      EXPECT_EQ(c.uses_warpgroups, gpu.limits.has_warpgroup_mma && problem.batch > 8 && has_rows);
+      if (!c.uses_warpgroups) continue;
+      EXPECT_LE(c.shared_bytes, gpu.limits.shared_bytes);
+      EXPECT_EQ(c.grid, gpu.limits.multiprocessors);
+      EXPECT_EQ(c.section_rows % kWarpgroupWarps, 0);
+      EXPECT_LE(c.section_rows, kWarpgroupWarps * kWarpgroupMostSlots);
+    }
+  }
+}
+
+// As few slots as go through the rows in as few rounds as possible.
+TEST(WarpgroupLayout, SharesRowsOut) {
+  EXPECT_EQ(WarpgroupSlotsFor(1), 1);
+  EXPECT_EQ(WarpgroupSlotsFor(4), 1);
+  EXPECT_EQ(WarpgroupSlotsFor(5), 2);
+  EXPECT_EQ(WarpgroupSlotsFor(14), 4);
+  EXPECT_EQ(WarpgroupSlotsFor(16), 4);
+  EXPECT_EQ(WarpgroupSlotsFor(17), 3);
+  EXPECT_EQ(WarpgroupSlotsFor(26), 4);
+}
+
 TEST(Int4FusedConfig, SaysWhatItIs) {
   const Int4FusedConfig c = ChooseInt4FusedConfig(Problem({28672, 8192}, 1), LimitsOf("H200"));
   EXPECT_THAT(c.ToString(), testing::HasSubstr("grid 132"));
   EXPECT_THAT(c.ToString(), testing::HasSubstr("bulk"));
+  EXPECT_EQ(ChooseInt4FusedConfig(Problem({28672, 8192}, 16), LimitsOf("H200")).ToString(),
+            "grid 132, vectors 16, warpgroups, section_rows 16, shared_bytes 65920");
 }
 
 }  // namespace

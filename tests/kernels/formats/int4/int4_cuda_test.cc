@@ -1,6 +1,7 @@
 // The resident layer's kernels against double precision, on random bits.
 #include "kernels/api/error.h"
 #include "kernels/formats/int4/int4_cuda_fused.h"
+#include "kernels/formats/int4/int4_cuda_warpgroup.h"
 #include "kernels/formats/int4/int4_cuda_weights.h"
 #include "kernels/formats/int4/int4_reference.h"
 #include "tests/kernels/cuda/cuda_test.h"
@@ -33,6 +34,11 @@ std::vector<RandomInt4Case> Cases() {
   cases.push_back({{14336, 512}, 64});
   cases.push_back({{40, 28672}, 128, false, false});
   cases.push_back({{70000, 128}});
+  // Two to four row blocks a warp of a warpgroup, units that do not split evenly.
+  cases.push_back({{9000, 1152}, 32, true});
+  cases.push_back({{9000, 1152}, 64, false});
+  cases.push_back({{20000, 640}, 32, false, true, true});
+  cases.push_back({{28672, 512}, 128, false});
   return cases;
 }
 
@@ -54,8 +60,9 @@ class Int4CudaKernels : public CudaTest {
                                       .layout = Int4CudaLayout(layer.shape(), layer.spec()),
                                       .batch = batch};
     GuardedOutput<float> z(device(), batch * layer.shape().out_features);
+    const Buffer arranged = device().Allocate(Int4ArrangedBytes(problem.layout.units)).value();
     const absl::Status status = LaunchInt4FusedAs(device(), as, tuning, problem, packed.data(),
-                                                  u.data(), DType::kF32, z.data());
+                                                  u.data(), DType::kF32, z.data(), arranged.data());
     EXPECT_TRUE(status.ok()) << status;
     return z.Take();
   }
@@ -137,6 +144,15 @@ TEST_F(Int4CudaVariants, OfOtherGpusAgreeWithDoublePrecision) {
         EXPECT_LT(RelativeError(Run(layer, limits, {}, batch), exact), kBound);
       }
     }
+  }
+}
+
+TEST_F(Int4CudaVariants, OfWarpsByThemselvesAgreeWithDoublePrecision) {
+  const Int4Layer layer = RandomInt4Layer({{6008, 1280}, 64, false}, 13);
+  for (const int64_t batch : {9, 16}) {
+    const Int4FusedTuning tuning = {.uses_warpgroups = false};
+    EXPECT_LT(RelativeError(Run(layer, device().limits(), tuning, batch), Exact(layer, batch)),
+              kBound);
   }
 }
 

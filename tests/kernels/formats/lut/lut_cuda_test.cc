@@ -184,6 +184,9 @@ class LutCudaConfigurations : public CudaTest {
       other.uses_sums = !chosen.uses_sums;
       configs.push_back(WithLutBlocks(problem, device().limits(), other, 16, 1));
     }
+    if (TakesLutWarpgroups(problem.layout, device().limits())) {
+      configs.push_back(LutWarpgroupConfig(problem.layout, device().limits()));
+    }
     for (const LutFusedConfig& config : configs) {
       SCOPED_TRACE(config.ToString());
       GuardedOutput<float> z(device(), expected.size());

@@ -1,0 +1,9 @@
+// The kernels whose warps multiply four at a time, of 1 scale a unit.
+#include "kernels/formats/int4/int4_cuda_warpgroup.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchInt4StreamKernel<1>(const CudaDevice&, bool, int,
+                                                const Int4StreamArguments&);
+
+}  // namespace qtipd

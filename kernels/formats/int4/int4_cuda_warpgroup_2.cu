@@ -1,0 +1,9 @@
+// The kernels whose warps multiply four at a time, of 2 scales a unit.
+#include "kernels/formats/int4/int4_cuda_warpgroup.cuh"
+
+namespace qtipd {
+
+template absl::Status LaunchInt4StreamKernel<2>(const CudaDevice&, bool, int,
+                                                const Int4StreamArguments&);
+
+}  // namespace qtipd
