@@ -26,8 +26,9 @@ constexpr int kWideRowsOfManyColumns = 2;
 constexpr int kLeastWideWarps = 4;          // that share a row block: one on every scheduler
 constexpr int kMostColumnsOfFourRows = 16;  // whose sums of four row blocks fit in registers
 constexpr int kFewReplicasRows = 2;
-// Row blocks of a block below which what a warpgroup's kernel takes beside its loop is too much.
-constexpr int64_t kLeastWarpgroupRows = 1;
+// Row blocks of a block below which what a warpgroup's kernel takes beside its loop is too much: two
+// a warp.
+constexpr int64_t kLeastWarpgroupRows = 5;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -22,8 +22,8 @@ namespace qtipd {
 // accumulators wait for each other: four of a batch take turns.
 template <int kSlots>
 struct WarpgroupShape {
-  static constexpr int kChains = kSlots == 1 ? 4 : kSlots == 2 ? 2 : 1;  // accumulators of a slot
-  static constexpr int kBatchSlots = kSlots <= 2 ? 1 : 2;
+  static constexpr int kChains = kSlots == 2 ? 2 : 1;  // accumulators of a slot
+  static constexpr int kBatchSlots = kSlots == 2 ? 1 : 2;
   static constexpr int kBatchSteps = 4 / kBatchSlots;
   static constexpr int kBatchesOfStep = (kSlots + kBatchSlots - 1) / kBatchSlots;
   static constexpr int kBatchesOfHalf = kUnitSteps / 2 / kBatchSteps * kBatchesOfStep;
@@ -253,8 +253,6 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Argume
 template <int kBits, typename Arguments>
 auto ChooseWarpgroupKernel(const FusedConfig& config) {
   switch (config.rows_in_flight) {
-    case 1:
-      return FusedWarpgroup<kBits, 1, Arguments>;
     case 2:
       return FusedWarpgroup<kBits, 2, Arguments>;
     case 3:

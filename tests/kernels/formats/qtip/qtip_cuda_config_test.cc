@@ -154,11 +154,13 @@ TEST(FusedConfig, KeepsActivationsOfTheColumnsThatItsKernelsAreMadeFor) {
   }
 }
 
-TEST(FusedConfig, MultipliesByFourWarpsAboveSixteenVectorsWhereItCan) {
+TEST(FusedConfig, MultipliesByFourWarpsAboveSixteenVectorsWhereRowsAreEnough) {
   for (const Gpu& gpu : kGpus) {
     for (const FusedProblem& problem : Problems()) {
       const FusedConfig config = ChooseFusedConfig(problem, gpu.limits);
-      EXPECT_EQ(config.uses_warpgroups, gpu.limits.has_warpgroup_mma && problem.batch > 16)
+      const bool has_rows = problem.out_features / kUnitRows > 4 * gpu.limits.multiprocessors;
+      EXPECT_EQ(config.uses_warpgroups,
+                gpu.limits.has_warpgroup_mma && problem.batch > 16 && has_rows)
           << Text(gpu, problem);
       EXPECT_TRUE(!config.uses_warpgroups || config.arranges()) << Text(gpu, problem);
     }
