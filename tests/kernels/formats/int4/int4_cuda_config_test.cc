@@ -185,7 +185,7 @@ TEST(Int4FusedConfig, SaysWhatItIs) {
   EXPECT_THAT(c.ToString(), testing::HasSubstr("grid 132"));
   EXPECT_THAT(c.ToString(), testing::HasSubstr("bulk"));
   EXPECT_EQ(ChooseInt4FusedConfig(Problem({28672, 8192}, 16), LimitsOf("H200")).ToString(),
-            "grid 132, vectors 16, warpgroups, section_rows 16, shared_bytes 65920");
+            "grid 132, vectors 16, warpgroups, section_rows 16, shared_bytes 65728");
 }
 
 }  // namespace
