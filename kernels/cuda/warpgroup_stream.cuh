@@ -5,8 +5,8 @@
 // The four warpgroups of a thread block share the columns of all its row blocks, unit by unit; the
 // four warps of a group share the row blocks: warp w of group p has row block 4 r + (w - p) mod 4
 // in slot r, so that where the last slot is not full every scheduler, which has one warp of each
-// group, still gets as much. Sums of the groups are added in shared memory, one after the other: no
-// atomics, one order of summation.
+// group, still gets as much. Sums of the groups are added in shared memory: no atomics, one order
+// of summation.
 //
 // What a format brings, as Weights, which every lane holds:
 //   Record                                   what a lane keeps of one unit of one row block
@@ -158,8 +158,10 @@ class WarpgroupStream {
       if (chunk > 0) StartChunk(chunk);
       float totals[kSlots][kStreamTiles][4] = {};
       MultiplyChunk(totals);
-      AddInTurn(totals);
-      __syncthreads();
+      const int row = static_cast<int>(threadIdx.x) % 32 / 4;
+      const WarpgroupPlace warp = {group(), place(), CountOf(chunk), row, row + 8};
+      AddWarpgroupSums<kSlots, kStreamTiles>(
+          sums_, warp, false, [&](int r) -> const StreamTotals& { return totals[r]; });
       WriteChunk(chunk, write);
       if (chunk + args_.chunk_rows < rows_) __syncthreads();
     }
@@ -175,11 +177,15 @@ class WarpgroupStream {
     return min(args_.chunk_rows, rows_ - chunk);
   }
 
+  // Of the warp.
+  __device__ __forceinline__ int CountOf(int chunk) const {
+    return (RowsOf(chunk) - place() + kWarpgroupWarps - 1) / kWarpgroupWarps;
+  }
+
   __device__ __forceinline__ void StartChunk(int chunk) {
     const int64_t record =
         static_cast<int64_t>(first_row_ + chunk + place()) * args_.units + group();
-    stream_.Start(args_.packed + record * weights_.record_bytes(),
-                  (RowsOf(chunk) - place() + kWarpgroupWarps - 1) / kWarpgroupWarps, steps_);
+    stream_.Start(args_.packed + record * weights_.record_bytes(), CountOf(chunk), steps_);
   }
 
   __device__ __forceinline__ void MultiplyChunk(float (&totals)[kSlots][kStreamTiles][4]) {
@@ -204,19 +210,6 @@ class WarpgroupStream {
         stream_.Advance();
       }
     }
-  }
-
-  __device__ __forceinline__ void AddInTurn(const float (&totals)[kSlots][kStreamTiles][4]) const {
-    const WarpgroupTurns<kWarpgroups> turns(group());
-    if (group() > 0) turns.Wait();
-    const int row = static_cast<int>(threadIdx.x) % 32 / 4;
-#pragma unroll
-    for (int r = 0; r < kSlots; ++r) {
-      if (!stream_.Has(r)) continue;
-      Sums::Put(sums_ + (kWarpgroupWarps * r + place()) * Sums::kValues, totals[r], row, row + 8,
-                group() > 0);
-    }
-    if (group() + 1 < kWarpgroups) turns.Pass();
   }
 
   template <typename Write>

@@ -95,18 +95,31 @@ class WarpgroupMultiplier {
     }
   }
 
-  // The sums of slot `r` since the last call, or the beginning. All instructions are done.
-  __device__ __forceinline__ void TakeSums(int r, float (&sums)[kWarpgroupTiles][4]) {
+  // Between two batches, all instructions done: adds up the chains of every slot, whose sums sum()
+  // then gives; Clear() begins new ones.
+  __device__ __forceinline__ void FoldChains() {
 #pragma unroll
-    for (int i = 0; i < 4 * kWarpgroupTiles; ++i) {
-      float sum = 0;
+    for (int r = 0; r < kSlots; ++r) {
+#pragma unroll
+      for (int i = 0; i < 4 * kWarpgroupTiles; ++i) {
+#pragma unroll
+        for (int chain = 1; chain < Shape::kChains; ++chain) {
+          chains_[r][0][i / 4][i % 4] += chains_[r][chain][i / 4][i % 4];
+        }
+      }
+    }
+  }
+  __device__ __forceinline__ const float (&sum(int r) const)[kWarpgroupTiles][4] {
+    return chains_[r][0];
+  }
+  __device__ __forceinline__ void Clear() {
+#pragma unroll
+    for (int r = 0; r < kSlots; ++r) {
 #pragma unroll
       for (int chain = 0; chain < Shape::kChains; ++chain) {
-        float& part = chains_[r][chain][i / 4][i % 4];
-        sum += part;
-        part = 0;
+#pragma unroll
+        for (int i = 0; i < 4 * kWarpgroupTiles; ++i) chains_[r][chain][i / 4][i % 4] = 0;
       }
-      sums[i / 4][i % 4] = sum;
     }
   }
 
@@ -195,7 +208,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Argume
   Ring ring(base + kRingBegin + group * Ring::kBytes,
             base + kBarriersBegin + group * Ring::kBarrierBytes, warp % 4 == 0);
   float* sums = reinterpret_cast<float*>(shared) + kSumsBegin / 4;
-  const WarpgroupTurns<kWarpgroups> turns(group);
+  const int row = threadIdx.x % 32 / 4 * kHalfUnitLaneRows<kBits>;
   ptx::WaitForPreviousGrids();
   __syncthreads();
   probe.TableIsReady();
@@ -228,20 +241,14 @@ __global__ void __launch_bounds__(kDecodeThreads, 1) FusedWarpgroup(const Argume
       }
       ptx::WarpgroupWait<0>();
       if (round + 1 == rounds && steps > 0) ring.ReleasePrevious();
-      const bool is_first_turn = round + group == 0;
-      if (!is_first_turn) turns.Wait();
-#pragma unroll
-      for (int r = 0; r < kSlots; ++r) {
-        float values[kWarpgroupTiles][4];
-        multiplier.TakeSums(r, values);
-        if (!ahead.Has(r)) continue;
-        const int row = threadIdx.x % 32 / 4 * kHalfUnitLaneRows<kBits>;
-        Sums::Put(sums + (4 * r + place) * Sums::kValues, values, row,
-                  row + kHalfUnitSecondRow<kBits>, !is_first_turn);
-      }
-      if (round + 1 < rounds || group + 1 < kWarpgroups) turns.Pass();
+      multiplier.FoldChains();
+      const WarpgroupPlace warp_place = {group, place, (rows - place + 3) >> 2, row,
+                                         row + kHalfUnitSecondRow<kBits>};
+      using Values = float[kWarpgroupTiles][4];
+      AddWarpgroupSums<kSlots, kWarpgroupTiles>(
+          sums, warp_place, round > 0, [&](int r) -> const Values& { return multiplier.sum(r); });
+      multiplier.Clear();
     }
-    __syncthreads();
     probe.LoopIsDone();
     WriteWarpgroupSums(args, sums, block.first + chunk, rows);
     if (chunk + args.chunk_rows < block.count) __syncthreads();
