@@ -58,6 +58,10 @@ struct ChainPair {
     }
     ptx::WarpgroupCommit();
     ptx::WarpgroupWait<0>();
+#pragma unroll
+    for (int i = 0; i < 2 * kStreamTiles; ++i) {
+      ptx::WarpgroupDone(sums[i / kStreamTiles][i % kStreamTiles]);
+    }
   }
   // totals += scales, of rows g and g + 8, times the sums of a chain.
   __device__ __forceinline__ void AddScaled(int chain, float2 scales, StreamTotals& totals) const {

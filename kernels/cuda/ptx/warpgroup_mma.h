@@ -41,6 +41,11 @@ __device__ __forceinline__ void WarpgroupWait() {
 #endif
 }
 
+// Says that WarpgroupWait gives these their values, so that no use of them is moved before it.
+__device__ __forceinline__ void WarpgroupDone(float (&d)[4]) {
+  asm volatile("" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])::"memory");
+}
+
 // The warp's number in the block, which the compiler then knows to be the same on all lanes: what
 // follows from it can lie in uniform registers.
 __device__ __forceinline__ int UniformWarp() {

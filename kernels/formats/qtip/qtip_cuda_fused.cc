@@ -26,8 +26,8 @@ constexpr int kWideRowsOfManyColumns = 2;
 constexpr int kLeastWideWarps = 4;          // that share a row block: one on every scheduler
 constexpr int kMostColumnsOfFourRows = 16;  // whose sums of four row blocks fit in registers
 constexpr int kFewReplicasRows = 2;
-// Row blocks of a block below which what a warpgroup's kernel takes beside its loop is too much: two
-// a warp.
+// Row blocks of a block below which what a warpgroup's kernel takes beside its loop is too much:
+// two a warp.
 constexpr int64_t kLeastWarpgroupRows = 5;
 constexpr int kWavefrontBytes = 128;  // that shared memory takes or gives in a cycle
 
@@ -83,7 +83,7 @@ int LoopingRows(const FusedProblem& problem, int64_t rows_per_block) {
 void ChooseWarpgroups(int64_t rows_per_block, FusedConfig& config) {
   config.uses_warpgroups = true;
   config.warps_per_row = kWarpgroups;
-  config.rows_in_flight = WarpgroupSlotsFor(rows_per_block);
+  config.rows_in_flight = std::max(kLeastWarpgroupSlots, WarpgroupSlotsFor(rows_per_block));
   config.chunk_rows = kWarpgroupWarps * config.rows_in_flight;
   config.shared_bytes = static_cast<size_t>(WarpgroupSharedBytes(config.rows_in_flight));
 }
@@ -265,8 +265,9 @@ OperationCounts FusedOperations(const FusedProblem& problem, const CudaLimits& l
         static_cast<double>(config.grid) * FoldedBytes(config.table_replicas) / kWavefrontBytes;
     operations["launch"] += config.arranges() ? 2 : 1;
     operations["shared_memory"] += weights / 2 / 32 + fill;
-    if (limits.compute_capability / 10 == kCountedCapability) {
-      operations["issue"] += weights / 32 * InstructionsPerWeight(config, problem.bits);
+    const double instructions = InstructionsPerWeight(config, problem.bits);
+    if (limits.compute_capability / 10 == kCountedCapability && instructions > 0) {
+      operations["issue"] += weights / 32 * instructions;
     }
   }
   return operations;

@@ -101,6 +101,10 @@ class WarpgroupMultiplier {
 #pragma unroll
     for (int r = 0; r < kSlots; ++r) {
 #pragma unroll
+      for (int i = 0; i < Shape::kChains * kWarpgroupTiles; ++i) {
+        ptx::WarpgroupDone(chains_[r][i / kWarpgroupTiles][i % kWarpgroupTiles]);
+      }
+#pragma unroll
       for (int i = 0; i < 4 * kWarpgroupTiles; ++i) {
 #pragma unroll
         for (int chain = 1; chain < Shape::kChains; ++chain) {

@@ -136,10 +136,12 @@ TEST_P(QtipCudaOtherDevices, GiveTheSameSumsToFp32Rounding) {
   ASSERT_OK(LaunchFused(device(), problem, packed->data(), table.data(), u.data(), here.data(),
                         scratch->data()));
   const std::vector<float> expected = here.Take();
-  for (const char* gpu : {"A10", "A100", "B200"}) {
+  for (const char* gpu : {"A10", "A100", "B200", "H100 slice"}) {
+    CudaLimits limits = LimitsOf(gpu);
+    limits.has_warpgroup_mma &= device().limits().has_warpgroup_mma;
     GuardedOutput<float> there(device(), expected.size());
-    ASSERT_OK(LaunchFusedAs(device(), LimitsOf(gpu), problem, packed->data(), table.data(),
-                            u.data(), there.data(), scratch->data()));
+    ASSERT_OK(LaunchFusedAs(device(), limits, problem, packed->data(), table.data(), u.data(),
+                            there.data(), scratch->data()));
     EXPECT_LT(RelativeError(there.Take(), expected), 2e-6) << gpu;
   }
 }
@@ -153,6 +155,8 @@ std::vector<LayerCase> OtherDeviceCases() {
         cases.push_back({shape, bits, batch});
       }
     }
+    // With the blocks of a slice two chunks of row blocks, each of two rounds.
+    cases.push_back({{5120, 4352}, bits, 29});
   }
   return cases;
 }

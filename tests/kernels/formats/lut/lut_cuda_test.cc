@@ -173,9 +173,11 @@ class LutCudaConfigurations : public CudaTest {
     const Buffer activations = Upload(u);
     const DeviceLayer on_device = PutOnDevice(device(), problem.layout, layer);
     const LutFusedConfig chosen = ChooseLutFusedConfig(problem, device().limits());
+    CudaLimits slice = LimitsOf("H100 slice");
+    slice.has_warpgroup_mma &= device().limits().has_warpgroup_mma;
     std::vector<LutFusedConfig> configs = {chosen,
                                            ChooseLutFusedConfig(problem, LimitsOf("A10")),
-                                           ChooseLutFusedConfig(problem, LimitsOf("H100 slice")),
+                                           ChooseLutFusedConfig(problem, slice),
                                            ChooseLutFusedConfig(problem, LimitsOf("B200")),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 1),
                                            WithLutBlocks(problem, device().limits(), chosen, 8, 2)};
@@ -208,6 +210,11 @@ TEST_F(LutCudaConfigurations, OfOtherGpusGiveTheSameSums) {
       }
     }
   }
+}
+
+// More row blocks than a block of a slice takes at once, more units than its rings hold.
+TEST_F(LutCudaConfigurations, OfASliceGoThroughTheRowsInSeveralChunks) {
+  for (int bits : {1, 2, 4}) CompareConfigurations({.bits = bits}, {5120, 7424}, 16);
 }
 
 // Tables of sums of more columns than there is room for at once, and of strips of one row block.
