@@ -125,14 +125,17 @@ std::optional<Int4FusedConfig> BestOf(const Work& work, const Limits& limits,
   return best;
 }
 
-// Row blocks of a block below which half of a warpgroup's warps and more have none.
+// Row blocks of a block below which half of a warpgroup's warps and more have none, and above which
+// a warp has several: warps by themselves are faster then.
 constexpr int64_t kLeastWarpgroupRows = 3;
+constexpr int64_t kMostWarpgroupRows = kWarpgroupWarps;
 
 bool UsesWarpgroups(const Int4FusedProblem& problem, const CudaLimits& limits,
                     const Int4FusedTuning& tuning) {
+  const int64_t rows = DivideUp(problem.layout.row_blocks, limits.multiprocessors);
   return tuning.uses_warpgroups && limits.has_warpgroup_mma &&
-         problem.batch > kInt4VectorsPerTile &&
-         DivideUp(problem.layout.row_blocks, limits.multiprocessors) >= kLeastWarpgroupRows;
+         problem.batch > kInt4VectorsPerTile && rows >= kLeastWarpgroupRows &&
+         rows <= kMostWarpgroupRows;
 }
 
 absl::Status LaunchWarpgroups(const CudaDevice& device, const Int4FusedProblem& problem,
@@ -196,9 +199,8 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
   common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
   if (UsesWarpgroups(problem, limits, tuning)) {
     common.uses_warpgroups = true;
-    const int slots = WarpgroupSlotsFor(DivideUp(problem.layout.row_blocks, common.grid));
-    common.section_rows = kWarpgroupWarps * slots;
-    common.shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, slots));
+    common.section_rows = kWarpgroupWarps;
+    common.shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, 1));
     return common;
   }
   common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;

@@ -50,7 +50,7 @@ struct Int4FusedConfig {
   int chunk_units = 0;   // of a slice, whose activations are in shared memory at a time
   int chunks = 0;        // 1: all of them, loaded once; else in two buffers in turn
   int section_rows = 0;  // row blocks between two reductions, a multiple of rows_at_once
-  // int4_cuda_warpgroup.h, with section_rows / 4 row blocks a warp; nothing else of the above.
+  // int4_cuda_warpgroup.h; nothing but grid, tiles and section_rows of the above.
   bool uses_warpgroups = false;
   bool uses_bulk = false;
   bool aliases_activations = false;  // partial sums lie where the activations were

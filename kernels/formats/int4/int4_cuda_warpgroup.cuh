@@ -105,13 +105,16 @@ class Int4Records {
   const int lane_;
 };
 
-template <int kScales, bool kHasZeros, int kSlots>
+inline constexpr int kInt4StreamSlots = 1;
+
+template <int kScales, bool kHasZeros>
 __global__ void __launch_bounds__(kWarpgroupThreads, 1)
     Int4Stream(const __grid_constant__ Int4StreamArguments args) {
   extern __shared__ __align__(128) char shared[];
   ptx::LaunchDependents();
   const Int4Records<kScales, kHasZeros> records(args.is_half);
-  WarpgroupStream<Int4Records<kScales, kHasZeros>, kSlots> stream(args.stream, records, shared);
+  WarpgroupStream<Int4Records<kScales, kHasZeros>, kInt4StreamSlots> stream(args.stream, records,
+                                                                            shared);
   // Nothing so far depends on the grids before this one.
   ptx::WaitForPreviousGrids();
   __syncthreads();
@@ -126,32 +129,16 @@ __global__ void __launch_bounds__(kWarpgroupThreads, 1)
   });
 }
 
-template <int kScales, bool kHasZeros>
-auto ChooseInt4StreamKernel(int slots) {
-  switch (slots) {
-    case 1:
-      return Int4Stream<kScales, kHasZeros, 1>;
-    case 2:
-      return Int4Stream<kScales, kHasZeros, 2>;
-    case 3:
-      return Int4Stream<kScales, kHasZeros, 3>;
-    default:
-      return Int4Stream<kScales, kHasZeros, 4>;
-  }
-}
-
 template <int kScales>
 absl::Status LaunchInt4StreamKernel(const CudaDevice& device, bool has_zeros, int grid,
                                     const Int4StreamArguments& arguments) {
-  const int slots = arguments.stream.chunk_rows / kWarpgroupWarps;
   const LaunchOptions options = {
       .grid = static_cast<unsigned>(grid),
       .block = kWarpgroupThreads,
-      .shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, slots)),
+      .shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, kInt4StreamSlots)),
       .overlaps_previous = true};
   return LaunchKernel(device, options,
-                      has_zeros ? ChooseInt4StreamKernel<kScales, true>(slots)
-                                : ChooseInt4StreamKernel<kScales, false>(slots),
+                      has_zeros ? Int4Stream<kScales, true> : Int4Stream<kScales, false>,
                       arguments);
 }
 

@@ -1,5 +1,5 @@
-// The fused kernel whose warps multiply four at a time: for batches above 8 and enough rows, on
-// compute capability 9.0.
+// The fused kernel whose warps multiply four at a time: for batches above 8 where a
+// multiprocessor has three or four row blocks, on compute capability 9.0.
 #ifndef QTIPD_KERNELS_FORMATS_INT4_INT4_CUDA_WARPGROUP_H_
 #define QTIPD_KERNELS_FORMATS_INT4_INT4_CUDA_WARPGROUP_H_
 

@@ -73,9 +73,12 @@ bool UsesSums(const LutFusedProblem& problem, const CudaLimits& limits) {
 // Row blocks of a block below which half of a warpgroup's warps and more have none.
 constexpr int64_t kLeastWarpgroupRows = 3;
 
+// Above two bits only with one row block a warp: with more of them warps by themselves are faster.
 bool UsesWarpgroups(const LutFusedProblem& problem, const CudaLimits& limits) {
+  const int64_t rows = DivideUp(problem.layout.row_blocks(), limits.multiprocessors);
   return problem.batch > 8 && TakesLutWarpgroups(problem.layout, limits) &&
-         DivideUp(problem.layout.row_blocks(), limits.multiprocessors) >= kLeastWarpgroupRows;
+         rows >= kLeastWarpgroupRows &&
+         (problem.layout.bits <= kLutBitsOfSeveralSlots || rows <= kWarpgroupWarps);
 }
 
 absl::Status LaunchWarpgroups(const CudaDevice& device, const LutCudaLayout& layout,
@@ -165,7 +168,9 @@ LutFusedConfig LutWarpgroupConfig(const LutCudaLayout& layout, const CudaLimits&
   LutFusedConfig config = {
       .warps = kWarpgroups * kWarpgroupWarps, .columns = kStreamVectors, .uses_warpgroups = true};
   config.grid = static_cast<int>(std::min<int64_t>(row_blocks, limits.multiprocessors));
-  const int slots = WarpgroupSlotsFor(DivideUp(row_blocks, config.grid));
+  const int slots = layout.bits <= kLutBitsOfSeveralSlots
+                        ? WarpgroupSlotsFor(DivideUp(row_blocks, config.grid))
+                        : 1;
   config.chunk_rows = kWarpgroupWarps * slots;
   const int table_bytes = layout.table_entries() * kLutTableRow;
   config.shared_bytes = static_cast<size_t>(StreamSharedBytes(table_bytes, kLutUnitCols, slots));

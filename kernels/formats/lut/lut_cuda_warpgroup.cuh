@@ -113,16 +113,12 @@ __global__ void __launch_bounds__(kWarpgroupThreads, 1)
 
 template <int kBits>
 auto ChooseLutWarpgroupKernel(int slots) {
-  switch (slots) {
-    case 1:
-      return FusedLutWarpgroup<kBits, 1>;
-    case 2:
-      return FusedLutWarpgroup<kBits, 2>;
-    case 3:
-      return FusedLutWarpgroup<kBits, 3>;
-    default:
-      return FusedLutWarpgroup<kBits, 4>;
+  if constexpr (kBits <= kLutBitsOfSeveralSlots) {
+    if (slots == 2) return FusedLutWarpgroup<kBits, 2>;
+    if (slots == 3) return FusedLutWarpgroup<kBits, 3>;
+    if (slots == 4) return FusedLutWarpgroup<kBits, 4>;
   }
+  return FusedLutWarpgroup<kBits, 1>;
 }
 
 template <int kBits>

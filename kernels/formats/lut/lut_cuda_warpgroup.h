@@ -14,6 +14,9 @@ namespace qtipd {
 
 static_assert(kLutMaxColumns == kStreamVectors);
 
+// Up to here warps may have several row blocks.
+inline constexpr int kLutBitsOfSeveralSlots = 2;
+
 // Step t of a block multiplies columns 32 (t / 2) + 8 q + 4 (t % 2) + 0..3 of lane q.
 inline constexpr MatrixColumns kLutMatrixColumns = {
     .step = {0, 2, 16, 18}, .half = 1, .quarter = 4};

@@ -175,8 +175,10 @@ absl::StatusOr<const void*> Arranged(const CudaDevice& device, const FusedProble
 template <int kBits, typename Arguments>
 absl::Status LaunchBits(const CudaDevice& device, const FusedConfig& config,
                         const Arguments& arguments) {
-  return config.uses_warpgroups ? LaunchWarpgroupBits<kBits>(device, config, arguments)
-                                : LaunchFusedBits<kBits>(device, config, arguments);
+  if constexpr (kBits <= kWarpgroupMostBits) {
+    if (config.uses_warpgroups) return LaunchWarpgroupBits<kBits>(device, config, arguments);
+  }
+  return LaunchFusedBits<kBits>(device, config, arguments);
 }
 
 template <typename Arguments>
@@ -205,7 +207,7 @@ FusedConfig ChooseFusedConfig(const FusedProblem& problem, const CudaLimits& lim
   config.table_replicas = ReplicasFor(limits.shared_bytes);
   const bool has_few_replicas = config.table_replicas == kFewReplicas;
   if (config.columns == kWarpgroupColumns && limits.has_warpgroup_mma &&
-      rows_per_block >= kLeastWarpgroupRows) {
+      problem.bits <= kWarpgroupMostBits && rows_per_block >= kLeastWarpgroupRows) {
     ChooseWarpgroups(rows_per_block, config);
     return config;
   }

@@ -15,6 +15,7 @@ namespace qtipd {
 
 inline constexpr int kWarpgroupColumns = 32;  // vectors
 inline constexpr int kWarpgroupTiles = kWarpgroupColumns / 8;
+inline constexpr int kWarpgroupMostBits = 2;    // above, words leave too few registers
 inline constexpr int kLeastWarpgroupSlots = 2;  // row blocks of a warp, up to kWarpgroupMostSlots
 // Halves of units of activations that a warpgroup has room for beside the table.
 inline constexpr int kWarpgroupRingSlots = 4;

@@ -55,7 +55,7 @@ std::vector<LayerCase> Cases() {
     cases.push_back({{4096, 4096}, bits, 1});
     cases.push_back({{131072, 256}, bits, 1});
     // Several rounds of sums of a warpgroup, of which the last has units of some groups alone.
-    cases.push_back({{17408, 4352}, bits, 17});
+    cases.push_back({{20480, 4992}, bits, 17});
     for (int64_t batch : {5, 9, 16, 17, 32, 37}) {
       for (Shape shape :
            {Shape{32, 32}, Shape{64, 256}, Shape{512, 1024}, Shape{4096, 128}, Shape{8192, 2048},

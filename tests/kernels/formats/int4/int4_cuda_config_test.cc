@@ -153,18 +153,19 @@ TEST(Int4Divide, IsExact) {
   }
 }
 
-TEST(Int4FusedConfig, MultipliesByFourWarpsAboveEightVectorsWhereRowsAreEnough) {
+TEST(Int4FusedConfig, MultipliesByFourWarpsAboveEightVectorsWhereEachHasOneRowBlock) {
   for (const Gpu& gpu : kGpus) {
     for (const Int4FusedProblem& problem : Problems()) {
       const Int4FusedConfig c = ChooseInt4FusedConfig(problem, gpu.limits);
       SCOPED_TRACE(Text(gpu, problem, c));
-      const bool has_rows = problem.layout.row_blocks > 2 * gpu.limits.multiprocessors;
+      const int64_t rows =
+          (problem.layout.row_blocks + gpu.limits.multiprocessors - 1) / gpu.limits.multiprocessors;
+      const bool has_rows = rows == 3 || rows == 4;
       EXPECT_EQ(c.uses_warpgroups, gpu.limits.has_warpgroup_mma && problem.batch > 8 && has_rows);
       if (!c.uses_warpgroups) continue;
       EXPECT_LE(c.shared_bytes, gpu.limits.shared_bytes);
       EXPECT_EQ(c.grid, gpu.limits.multiprocessors);
-      EXPECT_EQ(c.section_rows % kWarpgroupWarps, 0);
-      EXPECT_LE(c.section_rows, kWarpgroupWarps * kWarpgroupMostSlots);
+      EXPECT_EQ(c.section_rows, kWarpgroupWarps);
     }
   }
 }
@@ -184,8 +185,8 @@ TEST(Int4FusedConfig, SaysWhatItIs) {
   const Int4FusedConfig c = ChooseInt4FusedConfig(Problem({28672, 8192}, 1), LimitsOf("H200"));
   EXPECT_THAT(c.ToString(), testing::HasSubstr("grid 132"));
   EXPECT_THAT(c.ToString(), testing::HasSubstr("bulk"));
-  EXPECT_EQ(ChooseInt4FusedConfig(Problem({28672, 8192}, 16), LimitsOf("H200")).ToString(),
-            "grid 132, vectors 16, warpgroups, section_rows 16, shared_bytes 65728");
+  EXPECT_EQ(ChooseInt4FusedConfig(Problem({8192, 28672}, 16), LimitsOf("H200")).ToString(),
+            "grid 132, vectors 16, warpgroups, section_rows 4, shared_bytes 53440");
 }
 
 }  // namespace

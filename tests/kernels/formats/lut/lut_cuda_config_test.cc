@@ -141,14 +141,16 @@ TEST(LutFusedConfig, MultipliesByFourWarpsAboveEightVectorsWhereRowsAreEnough) {
   for (const Gpu& gpu : kGpus) {
     for (const LutFusedProblem& problem : Problems()) {
       const bool is_wide = problem.batch > 8 && problem.layout.bits <= 4;
-      const bool has_rows = problem.layout.row_blocks() > 2 * gpu.limits.multiprocessors;
+      const int64_t rows = (problem.layout.row_blocks() + gpu.limits.multiprocessors - 1) /
+                           gpu.limits.multiprocessors;
+      const bool has_rows = rows > 2 && (rows <= 4 || problem.layout.bits <= 2);
       EXPECT_EQ(
           ChooseLutFusedConfig(problem, gpu.limits).uses_warpgroups,
           gpu.limits.has_warpgroup_mma && is_wide && has_rows && !problem.layout.is_per_channel)
           << gpu.name;
     }
   }
-  const LutSpec halves = {.bits = 4, .block = 32};
+  const LutSpec halves = {.bits = 2, .block = 32};
   EXPECT_FALSE(ChooseLutFusedConfig({LutCudaLayoutOf(halves, {28672, 8192}), 16}, LimitsOf("H200"))
                    .uses_warpgroups);
 }

@@ -160,7 +160,7 @@ TEST(FusedConfig, MultipliesByFourWarpsAboveSixteenVectorsWhereRowsAreEnough) {
       const FusedConfig config = ChooseFusedConfig(problem, gpu.limits);
       const bool has_rows = problem.out_features / kUnitRows > 4 * gpu.limits.multiprocessors;
       EXPECT_EQ(config.uses_warpgroups,
-                gpu.limits.has_warpgroup_mma && problem.batch > 16 && has_rows)
+                gpu.limits.has_warpgroup_mma && problem.batch > 16 && problem.bits <= 2 && has_rows)
           << Text(gpu, problem);
       EXPECT_TRUE(!config.uses_warpgroups || config.arranges()) << Text(gpu, problem);
     }
