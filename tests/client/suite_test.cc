@@ -61,6 +61,7 @@ TEST(FindSuite, GivesTheTableOfSpeeds) {
   EXPECT_EQ(second.batches, std::vector<int64_t>{1});
   const v1::StartQuantizeRequest request = SpeedQuantizeRequest(*suite, cases.at(4));
   EXPECT_EQ(request.name(), "suite/kernels/14336x4096/qtip_bits-1_code-hyb");
+  EXPECT_EQ(SpeedCaseText(cases.back()), "28672x8192 qtip bits=2 code=hyb activations=BF16");
   EXPECT_EQ(request.format(), "qtip");
   EXPECT_EQ(request.random().shape().out_features(), 14336);
   EXPECT_EQ(request.random().shape().in_features(), 4096);
@@ -118,9 +119,9 @@ TEST(ParseSuite, TakesActivationsAsAnAxisOfTheCases) {
     EXPECT_EQ(suite->groups[1].activations, std::vector<std::string>{""});
   }
   EXPECT_EQ(
-      GetErrorInfo(ParseWith("batches = [1]", "activations = 4\nbatches = [1]", "kernels.toml"))
+      GetErrorInfo(ParseWith("batches = [2, 4", "activations = 4\nbatches = [2, 4", "kernels.toml"))
           .metadata["field"],
-      "changed.toml: cases[0].activations");
+      "changed.toml: cases[2].activations");
 }
 
 TEST(ParseSuite, NamesAMissingKey) {
