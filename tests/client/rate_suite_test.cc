@@ -9,6 +9,7 @@
 
 #include "kernels/api/error.h"
 #include "tests/client/fake_daemon.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace qtipd {
 namespace {
@@ -20,7 +21,6 @@ using ::testing::StartsWith;
 class RateSuite : public ::testing::Test {
  protected:
   RateSuite() {
-    std::filesystem::remove_all(out_folder_);
     suite_.name = "rates";
     suite_.format = "qtip";
     suite_.size = 64;
@@ -42,8 +42,8 @@ class RateSuite : public ::testing::Test {
   Suite suite_;
   std::ostringstream out_;
   std::ostringstream err_;
-  const std::filesystem::path out_folder_ =
-      std::filesystem::path(testing::TempDir()) / "rate_suite";
+  const TempDir directory_;
+  const std::filesystem::path out_folder_ = directory_.path();
 };
 
 TEST_F(RateSuite, MeasuresEveryRate) {

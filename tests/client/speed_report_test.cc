@@ -8,6 +8,7 @@
 
 #include "kernels/api/error.h"
 #include "tests/client/sample_suites.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace qtipd {
 namespace {
@@ -23,15 +24,14 @@ std::string Read(const std::filesystem::path& path) {
 
 class SpeedFiles : public ::testing::Test {
  protected:
-  SpeedFiles() { std::filesystem::remove_all(folder_); }
-
   // What is in a file of `record`.
   std::string Written(const SpeedRecord& record, const std::string& name) {
     const auto files = WriteSpeedFiles(record, folder_);
     EXPECT_TRUE(files.ok()) << files.status();
     return Read(folder_ / name);
   }
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "speed_files";
+  const TempDir directory_;
+  const std::filesystem::path folder_ = directory_.path();
 };
 
 TEST_F(SpeedFiles, SayHowFarASuiteCame) {

@@ -11,6 +11,7 @@
 #include "kernels/api/error.h"
 #include "tests/client/fake_daemon.h"
 #include "tests/client/sample_suites.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace qtipd {
 namespace {
@@ -22,8 +23,6 @@ using ::testing::StartsWith;
 // Two cases, measured twice each: benchmarks 0 and 1, 2 and 3.
 class SpeedSuite : public ::testing::Test {
  protected:
-  SpeedSuite() { std::filesystem::remove_all(out_folder_); }
-
   absl::StatusOr<int> Run(const Suite& suite = SampleSuite(), bool is_resuming = false) {
     GlobalOptions options;
     options.targets = {daemon_.target()};
@@ -50,8 +49,8 @@ class SpeedSuite : public ::testing::Test {
   FakeDaemon daemon_;
   std::ostringstream out_;
   std::ostringstream err_;
-  const std::filesystem::path out_folder_ =
-      std::filesystem::path(testing::TempDir()) / "speed_suite";
+  const TempDir directory_;
+  const std::filesystem::path out_folder_ = directory_.path();
 };
 
 absl::Status Stopping() {
@@ -103,7 +102,7 @@ TEST_F(SpeedSuite, LeavesNoFilesWhereNothingWasMeasured) {
   daemon_.failures[0] = Stopping();
   EXPECT_EQ(GetErrorInfo(Run().status()).reason, "SERVER_DRAINING");
   EXPECT_EQ(out_.str(), "");
-  EXPECT_FALSE(std::filesystem::exists(out_folder_));
+  EXPECT_TRUE(std::filesystem::is_empty(out_folder_));
 }
 
 TEST_F(SpeedSuite, ResumesWithTheRunThatIsMissing) {

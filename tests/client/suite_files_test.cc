@@ -8,6 +8,7 @@
 
 #include "kernels/api/error.h"
 #include "tests/client/sample_runs.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace qtipd {
 namespace {
@@ -113,8 +114,8 @@ TEST(SuiteFiles, HaveAnEmptyRowForARateThatWasNotReached) {
 }
 
 TEST(WriteTextFile, ReplacesAFileAndLeavesNothingElse) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "text_file";
-  std::filesystem::remove_all(folder);
+  const TempDir directory;
+  const std::filesystem::path folder = directory.path();
   for (const std::string text : {"a longer text than the next", "short"}) {
     ASSERT_TRUE(WriteTextFile(folder / "deep" / "file.txt", text).ok());
     std::ostringstream read;
@@ -134,8 +135,8 @@ TEST(FolderName, MakesOnePlainFolderOfAnyName) {
 }
 
 TEST(WriteSuiteFiles, WritesThreeFilesBelowTheDevice) {
-  const std::filesystem::path out = std::filesystem::path(testing::TempDir()) / "suite_files";
-  std::filesystem::remove_all(out);
+  const TempDir directory;
+  const std::filesystem::path out = directory.path();
   const auto files = WriteSuiteFiles(Results(), out.string());
   ASSERT_TRUE(files.ok());
   EXPECT_EQ(files->size(), 3u);
