@@ -220,15 +220,16 @@ class Suite(DaemonTest):
                           "--repeats", "2", "--out", self.scratch / "speeds")
         self.assertEqual(result.code, 0, result.err)
         runs = self.rows_of("speeds", "kernels/speeds.csv")
-        measured = {(row["batch"], row["run"]) for row in runs}
-        self.assertEqual(len(measured), 14)  # batches 1 to 64, each in two runs
+        measured = {(row["activation_dtype"], row["batch"], row["run"]) for row in runs}
+        # Batches 1 to 64, and one vector of BF16, each in two runs.
+        self.assertEqual(len(measured), 16)
         for column in ("dense_seconds", "dequant_seconds", "fused_seconds"):
             self.assertTrue(all(float(row[column]) > 0 for row in runs), column)
         # Larger batches may be handed over, and have no kernel then.
         self.assertTrue(all(row["kernel_seconds"] for row in runs if row["batch"] == "1"))
         self.assertIn("hands over from batch", result.out)
         whole, = (self.scratch / "speeds").glob("*/kernels/runs.json")
-        self.assertEqual(len(json.loads(whole.read_text())["runs"]), 2)
+        self.assertEqual(len(json.loads(whole.read_text())["runs"]), 4)
         self.refused("USAGE", "suite", "run", "kernels", "--only", "bits=9", allowed="parts of a case")
         self.refused("USAGE", "suite", "run", "kernels", "--repeats", "0", allowed="at least 1")
         self.refused("USAGE", "suite", "run", "qtip-eval", "--repeats", "2", allowed="no such flag")
