@@ -128,7 +128,7 @@ std::optional<Int4FusedConfig> BestOf(const Work& work, const Limits& limits,
 // Row blocks of a block below which half of a warpgroup's warps and more have none, and above which
 // a warp has several: warps by themselves are faster then.
 constexpr int64_t kLeastWarpgroupRows = 3;
-constexpr int64_t kMostWarpgroupRows = kWarpgroupWarps;
+constexpr int64_t kMostWarpgroupRows = kWarpgroupWarps * kInt4StreamSlots;
 
 bool UsesWarpgroups(const Int4FusedProblem& problem, const CudaLimits& limits,
                     const Int4FusedTuning& tuning) {
@@ -148,11 +148,11 @@ absl::Status LaunchWarpgroups(const CudaDevice& device, const Int4FusedProblem& 
   arguments.stream.activations = static_cast<const char*>(arranged);
   switch (layout.scales_per_unit) {
     case 1:
-      return LaunchInt4StreamKernel<1>(device, layout.has_zeros, config.grid, arguments);
+      return LaunchInt4StreamKernel<1>(device, layout.has_zeros, config, arguments);
     case 2:
-      return LaunchInt4StreamKernel<2>(device, layout.has_zeros, config.grid, arguments);
+      return LaunchInt4StreamKernel<2>(device, layout.has_zeros, config, arguments);
     default:
-      return LaunchInt4StreamKernel<4>(device, layout.has_zeros, config.grid, arguments);
+      return LaunchInt4StreamKernel<4>(device, layout.has_zeros, config, arguments);
   }
 }
 
@@ -199,8 +199,9 @@ Int4FusedConfig ChooseInt4FusedConfig(const Int4FusedProblem& problem, const Cud
   common.tiles = problem.batch > kInt4VectorsPerTile ? 2 : 1;
   if (UsesWarpgroups(problem, limits, tuning)) {
     common.uses_warpgroups = true;
-    common.section_rows = kWarpgroupWarps;
-    common.shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, 1));
+    common.section_rows = kWarpgroupWarps * kInt4StreamSlots;
+    common.shared_bytes =
+        static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, kInt4StreamSlots));
     return common;
   }
   common.uses_bulk = tuning.uses_bulk && limits.compute_capability >= 90;

@@ -105,8 +105,6 @@ class Int4Records {
   const int lane_;
 };
 
-inline constexpr int kInt4StreamSlots = 1;
-
 template <int kScales, bool kHasZeros>
 __global__ void __launch_bounds__(kWarpgroupThreads, 1)
     Int4Stream(const __grid_constant__ Int4StreamArguments args) {
@@ -130,13 +128,13 @@ __global__ void __launch_bounds__(kWarpgroupThreads, 1)
 }
 
 template <int kScales>
-absl::Status LaunchInt4StreamKernel(const CudaDevice& device, bool has_zeros, int grid,
+absl::Status LaunchInt4StreamKernel(const CudaDevice& device, bool has_zeros,
+                                    const Int4FusedConfig& config,
                                     const Int4StreamArguments& arguments) {
-  const LaunchOptions options = {
-      .grid = static_cast<unsigned>(grid),
-      .block = kWarpgroupThreads,
-      .shared_bytes = static_cast<size_t>(StreamSharedBytes(0, kInt4UnitCols, kInt4StreamSlots)),
-      .overlaps_previous = true};
+  const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
+                                 .block = kWarpgroupThreads,
+                                 .shared_bytes = config.shared_bytes,
+                                 .overlaps_previous = true};
   return LaunchKernel(device, options,
                       has_zeros ? Int4Stream<kScales, true> : Int4Stream<kScales, false>,
                       arguments);

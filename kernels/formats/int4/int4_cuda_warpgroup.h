@@ -14,6 +14,8 @@ namespace qtipd {
 
 static_assert(kInt4MostVectors == kStreamVectors);
 
+inline constexpr int kInt4StreamSlots = 1;  // row blocks of a warp
+
 // Word j multiplies columns 32 (j / 2) + 8 t + 4 (j % 2) + 0..3 of lane t.
 inline constexpr MatrixColumns kInt4MatrixColumns = {
     .step = {0, 2, 16, 18}, .half = 1, .quarter = 4};
@@ -33,9 +35,10 @@ struct Int4StreamArguments {
   bool writes_half;  // z
 };
 
-// Of kernels for 1, 2 or 4 scales a unit. `grid` blocks.
+// Of kernels for 1, 2 or 4 scales a unit. `config` uses warpgroups.
 template <int kScales>
-absl::Status LaunchInt4StreamKernel(const CudaDevice& device, bool has_zeros, int grid,
+absl::Status LaunchInt4StreamKernel(const CudaDevice& device, bool has_zeros,
+                                    const Int4FusedConfig& config,
                                     const Int4StreamArguments& arguments);
 
 }  // namespace qtipd

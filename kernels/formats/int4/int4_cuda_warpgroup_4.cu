@@ -3,7 +3,7 @@
 
 namespace qtipd {
 
-template absl::Status LaunchInt4StreamKernel<4>(const CudaDevice&, bool, int,
+template absl::Status LaunchInt4StreamKernel<4>(const CudaDevice&, bool, const Int4FusedConfig&,
                                                 const Int4StreamArguments&);
 
 }  // namespace qtipd

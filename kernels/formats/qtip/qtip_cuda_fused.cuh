@@ -15,6 +15,7 @@
 #ifndef QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
 #define QTIPD_KERNELS_FORMATS_QTIP_QTIP_CUDA_FUSED_CUH_
 
+#include "kernels/formats/qtip/qtip_cuda_fused_launch.h"
 #include "kernels/formats/qtip/qtip_cuda_fused_looping.cuh"
 #include "kernels/formats/qtip/qtip_cuda_fused_resident.cuh"
 #include "kernels/formats/qtip/qtip_cuda_fused_wide.cuh"
@@ -55,11 +56,7 @@ auto ChooseFusedKernel(const FusedConfig& config) {
 template <int kBits, typename Arguments>
 absl::Status LaunchFusedBits(const CudaDevice& device, const FusedConfig& config,
                              const Arguments& arguments) {
-  const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
-                                 .block = kDecodeThreads,
-                                 .shared_bytes = config.shared_bytes,
-                                 .overlaps_previous = true,
-                                 .waits_for_previous = config.waits_for_previous};
+  const LaunchOptions options = FusedLaunchOptions(config, kDecodeThreads);
   switch (config.columns) {
     case 1:
       return LaunchKernel(device, options, ChooseFusedKernel<kBits, 1, Arguments>(config),

@@ -13,6 +13,7 @@
 #include "kernels/cuda/warpgroup_ring.cuh"
 #include "kernels/cuda/warpgroup_sums.cuh"
 #include "kernels/formats/qtip/qtip_cuda_arrange.h"
+#include "kernels/formats/qtip/qtip_cuda_fused_launch.h"
 #include "kernels/formats/qtip/qtip_cuda_fused_warpgroup.h"
 #include "kernels/formats/qtip/qtip_cuda_half_unit.cuh"
 
@@ -276,11 +277,7 @@ auto ChooseWarpgroupKernel(const FusedConfig& config) {
 template <int kBits, typename Arguments>
 absl::Status LaunchWarpgroupBits(const CudaDevice& device, const FusedConfig& config,
                                  const Arguments& arguments) {
-  const LaunchOptions options = {.grid = static_cast<unsigned>(config.grid),
-                                 .block = kDecodeThreads,
-                                 .shared_bytes = config.shared_bytes,
-                                 .overlaps_previous = true,
-                                 .waits_for_previous = config.waits_for_previous};
+  const LaunchOptions options = FusedLaunchOptions(config, kDecodeThreads);
   return LaunchKernel(device, options, ChooseWarpgroupKernel<kBits, Arguments>(config), arguments);
 }
 
